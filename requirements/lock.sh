@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Regenerates cpu.txt, gpu.txt and dev.txt from the .in files beside it, with uv.
+# FIND_LINKS may name a folder that holds the CPU build of torch; otherwise UV_INDEX / UV_EXTRA_INDEX_URL apply.
+set -euo pipefail
+cd "$(dirname "$0")"
+common=(--python-version 3.11 --python-platform x86_64-manylinux_2_28 --no-emit-find-links --no-emit-index-url --no-header --no-annotate -q)
+cpu_torch=()
+[ -n "${FIND_LINKS:-}" ] && cpu_torch+=(--find-links "$FIND_LINKS")
+lock() { # name, what it is, further arguments
+  local name=$1 what=$2; shift 2
+  uv pip compile "$name.in" "${common[@]}" "$@" -o "$name.txt.new"
+  { echo "# $what"; echo "# Made by requirements/lock.sh from $name.in. Install with --no-deps: the list is complete."; cat "$name.txt.new"; } > "$name.txt"
+  rm "$name.txt.new"
+}
+lock cpu "Linux x86-64, Python 3.11, no GPU." --override absent-on-cpu.txt "${cpu_torch[@]}"
+lock gpu "Linux x86-64, Python 3.11, CUDA."
+lock dev "Test and lint tools beside cpu.txt." "${cpu_torch[@]}"

@@ -1,0 +1,60 @@
+"""What a study says about its data and its mixes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from divscale.frozen import Count, FrozenConfig, OneOrMany, Share
+from divscale.schema import Task
+
+
+class Columns(FrozenConfig):
+    """Names of the source's columns. A name the source lacks is an error unless it is the default of an optional one."""
+
+    id: str = "id"
+    text: str = "text"
+    label: str = "label"
+    context: str = "context"
+    answers: str = "answers"
+    group: str = "group"
+
+
+class DataConfig(FrozenConfig):
+    """Real data: where it is, what it means, how it is split."""
+
+    source: str = Field(description="pydocs, storyland, or a Parquet, JSONL or CSV file (path or URI)")
+    test: str | None = Field(None, description="held-out file; null: a share of the source, split by group")
+    task: Task = "classification"
+    columns: Columns = Columns()
+    labels: tuple[str, ...] | Count | None = Field(None, description="labels kept: a list, or the first n by name")
+    labelled: OneOrMany[Annotated[int, Field(ge=0)]] = Field(
+        (10,), description="real training rows: per label (classification) or in total")
+    prior_share: Share = Field(0.75, description="share of the training rows that only the generator and the judge see")
+    test_share: Share = Field(0.2, description="share held out when `test` is null")
+    max_rejected_share: Share = Field(0.0, description="invalid rows allowed before the study stops")
+    world_size: Count = Field(2000, description="stories that storyland writes")
+
+
+class MixConfig(FrozenConfig):
+    """How training sets are composed. Counts are per label (classification) or in total, as `data.labelled` is.
+
+    Designs:
+        add_on: all the labelled rows and `generated` more, or as many as make `generated_share` of the mix.
+        constant_total: `total` rows (null: the labelled count) of which `generated_share` are generated.
+        generated_only: `generated` rows and no real ones.
+        judge_labelled: the labelled rows and `generated` real ones that the judge labelled (the control that shows
+            what the judge's knowledge alone is worth).
+    A real-only mix for every labelled count is always made.
+    """
+
+    design: Literal["add_on", "constant_total", "generated_only", "judge_labelled"] = "constant_total"
+    generated: tuple[Count, ...] = ()
+    generated_share: tuple[Share, ...] = ()
+    total: Count | None = None
+    levels: tuple[float, ...] | None = Field(None, description="levels it applies to; null: all")
+    filters: tuple[Literal["none", "label_agreement"], ...] | None = Field(None, description="null: all of the recipe")
+    labelled: tuple[int, ...] | None = Field(None, description="labelled counts it applies to; null: all")
+    shortfall: Literal["error", "allow", "oversample"] = Field(
+        "error", description="too few generated rows: stop, take what is there, or repeat rows")

@@ -1,0 +1,25 @@
+"""The base of every configuration model: strict, frozen, no unknown keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class FrozenConfig(BaseModel):
+    """A configuration. Equal values are equal identities; nothing can be set after validation."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+
+def _as_sequence(value: Any) -> Any:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+T = TypeVar("T")
+
+# A field that takes one value or a list of them: `temperature: 0.7` or `temperature: [0.2, 0.8]`.
+OneOrMany = Annotated[tuple[T, ...], BeforeValidator(_as_sequence), Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]

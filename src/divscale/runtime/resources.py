@@ -1,0 +1,29 @@
+"""What a run may use. Nothing here is identity: changing it changes no fingerprint and no result."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from divscale.frozen import Count, FrozenConfig
+
+
+class Resources(FrozenConfig):
+    """Sizes of the fleets and of their batches. Null: taken from the machine."""
+
+    address: str | None = Field(None, description="a running Ray (RAY_ADDRESS is honoured too); null: a local one")
+    cpus: Count | None = None
+    gpus: Annotated[int, Field(ge=0)] | None = None
+    object_store_gib: Annotated[float, Field(gt=0)] = 0.5
+    generation_actors: Count | None = None
+    gpus_per_engine: Annotated[int, Field(ge=0)] | None = None
+    gpu_memory_utilization: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    kv_cache_gib: Count = 1
+    max_num_seqs: Count = 256
+    requests_per_batch: Count = 512
+    embedding_actors: Count | None = None
+    texts_per_batch: Count = 256
+    training_workers: Count | None = None
+    tile_rows: Count = 1024
+    start_timeout_s: Count = 600

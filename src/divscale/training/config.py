@@ -1,0 +1,87 @@
+"""What a study says about fine-tuning, and about the small models trained on the spot."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from divscale.frozen import Count, FrozenConfig
+
+Rate = Annotated[float, Field(gt=0)]
+Filter = Literal["none", "label_agreement"]
+
+
+class OptimConfig(FrozenConfig):
+    """AdamW and its schedule. Exactly one of `epochs` and `steps` holds the amount of training constant."""
+
+    lr: Rate = 1e-3
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    max_grad_norm: Rate = 1.0
+    batch_size: Count = Field(16, description="samples per optimiser step, over all ranks")
+    micro_batch_size: Count | None = Field(None, description="per rank and forward pass; null: batch_size / ranks")
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    steps: Count | None = None
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> OptimConfig:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give exactly one of epochs and steps")
+        return self
+
+
+class ArchitectureConfig(FrozenConfig):
+    """A Llama-architecture model small enough to train from scratch, and its BPE tokenizer."""
+
+    hidden_size: Count = 128
+    layers: Count = 3
+    heads: Count = 4
+    vocab_size: Count = 1000
+    max_length: Count = 128
+    initializer_range: Rate = 0.02
+
+
+class PretrainConfig(FrozenConfig):
+    """A model trained from scratch on the prior split."""
+
+    architecture: ArchitectureConfig = ArchitectureConfig()
+    labels: tuple[str, ...] | None = Field(None, description="rows of the prior it sees, by label; null: all")
+    prompt_weight: Annotated[float, Field(ge=0)] = Field(1.0, description="loss weight of a prompt token, completion 1")
+    optim: OptimConfig = OptimConfig(lr=3e-3, batch_size=64, steps=400, weight_decay=0.1)
+
+
+class ArmSelection(FrozenConfig):
+    """Which mixes a training entry runs on. Null: all."""
+
+    designs: tuple[str, ...] | None = None
+    labelled: tuple[int, ...] | None = None
+    levels: tuple[float, ...] | None = None
+    filters: tuple[Filter, ...] | None = None
+    generated: tuple[int, ...] | None = None
+    data_seeds: Count | None = None
+
+
+class TrainConfig(FrozenConfig):
+    """One way of training. It runs on every mix that `arms` selects, with every training seed.
+
+    method:
+        probe: multinomial logistic regression on frozen embeddings (L2, strength 1 / `probe_c`).
+        full: every weight, through DeepSpeed.
+    model: `encoder` (the measuring encoder, as a downstream model), `pretrain` (a small causal model trained on the
+        prior's text without labels), or a Hugging Face folder or name.
+    """
+
+    method: Literal["probe", "full"] = "full"
+    model: str = "encoder"
+    revision: str | None = None
+    head: Literal["classifier", "causal"] = Field("classifier", description="what is trained on top (method full)")
+    optim: OptimConfig = OptimConfig(epochs=3)
+    zero_stage: Annotated[int, Field(ge=0, le=3)] = 0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    max_length: Count = 128
+    probe_c: Rate = 1.0
+    arms: ArmSelection = ArmSelection()
+    chat_template: str | None = None
