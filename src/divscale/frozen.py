@@ -14,7 +14,7 @@ class FrozenConfig(BaseModel):
 
 
 def _as_sequence(value: Any) -> Any:
-    return value if isinstance(value, (list, tuple)) else (value,)
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
 T = TypeVar("T")

@@ -1,3 +1,6 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeStubs=false
+# (pyarrow ships no types)
 """Arrow schemas and column names: the only contract between rooms."""
 
 from __future__ import annotations
@@ -14,17 +17,19 @@ Task = Literal["classification", "qa", "text"]
 #   answers  references, the first is trained on (qa)
 #   group    rows of one group never straddle a split (a class or function, a story); null: the row is its own group
 #   source_id, request_id, origin    lineage
-SAMPLES = pa.schema([
-    ("id", pa.string()),
-    ("text", pa.string()),
-    ("label", pa.string()),
-    ("context", pa.string()),
-    ("answers", pa.list_(pa.string())),
-    ("group", pa.string()),
-    ("origin", pa.string()),       # "real" | "generated"
-    ("source_id", pa.string()),    # the real sample it was made from
-    ("request_id", pa.string()),
-])
+SAMPLES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("text", pa.string()),
+        ("label", pa.string()),
+        ("context", pa.string()),
+        ("answers", pa.list_(pa.string())),
+        ("group", pa.string()),
+        ("origin", pa.string()),  # "real" | "generated"
+        ("source_id", pa.string()),  # the real sample it was made from
+        ("request_id", pa.string()),
+    ]
+)
 
 # A row that did not become a sample, and why.
 REJECTED = pa.schema([("id", pa.string()), ("reason", pa.string()), ("row", pa.string())])
@@ -32,46 +37,54 @@ REJECTED = pa.schema([("id", pa.string()), ("reason", pa.string()), ("row", pa.s
 # What is asked of an engine. `seed` is per row, so batching, order and replicas change nothing.
 #   kind     which prompt of the recipe it is ("sample", "base", "paraphrase")
 #   label, context, source_id, answers   carried over to the sample
-REQUESTS = pa.schema([
-    ("request_id", pa.string()),
-    ("kind", pa.string()),
-    ("prompt", pa.string()),
-    ("seed", pa.int64()),
-    ("temperature", pa.float64()),
-    ("top_p", pa.float64()),
-    ("min_p", pa.float64()),
-    ("max_tokens", pa.int32()),
-    ("label", pa.string()),
-    ("context", pa.string()),
-    ("answers", pa.list_(pa.string())),
-    ("source_id", pa.string()),
-    ("ordinal", pa.int64()),       # rank within its (kind, label) or (kind, context): what "the first N" means
-    ("attempt", pa.int32()),
-])
+REQUESTS = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("kind", pa.string()),
+        ("prompt", pa.string()),
+        ("seed", pa.int64()),
+        ("temperature", pa.float64()),
+        ("top_p", pa.float64()),
+        ("min_p", pa.float64()),
+        ("max_tokens", pa.int32()),
+        ("label", pa.string()),
+        ("context", pa.string()),
+        ("answers", pa.list_(pa.string())),
+        ("source_id", pa.string()),
+        ("ordinal", pa.int64()),  # rank within its (kind, label) or (kind, context): what "the first N" means
+        ("attempt", pa.int32()),
+    ]
+)
 
 # What came back. `error` is null for a completion that arrived.
-COMPLETIONS = pa.schema([
-    ("request_id", pa.string()),
-    ("completion", pa.string()),
-    ("finish_reason", pa.string()),
-    ("prompt_tokens", pa.int32()),
-    ("completion_tokens", pa.int32()),
-    ("error", pa.string()),
-])
+COMPLETIONS = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("completion", pa.string()),
+        ("finish_reason", pa.string()),
+        ("prompt_tokens", pa.int32()),
+        ("completion_tokens", pa.int32()),
+        ("error", pa.string()),
+    ]
+)
 
 # A training set as an index: row `ordinal` of the samples of artifact `source` (a fingerprint).
-MIX = pa.schema([
-    ("source", pa.string()),
-    ("ordinal", pa.int64()),
-    ("id", pa.string()),
-    ("origin", pa.string()),
-])
+MIX = pa.schema(
+    [
+        ("source", pa.string()),
+        ("ordinal", pa.int64()),
+        ("id", pa.string()),
+        ("origin", pa.string()),
+    ]
+)
 
 # One held-out example scored by one model. `loss` is the mean negative log-likelihood of the target, in nats.
-PREDICTIONS = pa.schema([
-    ("id", pa.string()),
-    ("target", pa.string()),
-    ("prediction", pa.string()),
-    ("correct", pa.bool_()),
-    ("loss", pa.float64()),
-])
+PREDICTIONS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("target", pa.string()),
+        ("prediction", pa.string()),
+        ("correct", pa.bool_()),
+        ("loss", pa.float64()),
+    ]
+)

