@@ -34,22 +34,18 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Study:
+def load(path: str | Path, overrides: Sequence[str] = (), *, cluster: str | Path | None = None) -> Study:
     """The study of a YAML file with `key.sub=value` overrides (values are YAML).
+
+    Args:
+        cluster: a YAML file whose keys replace those of `resources`.
 
     Raises:
         ConfigError: no such file, no YAML, an unknown key (the message names the nearest one) or a bad value.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such study file. configs/quickstart.yaml is one to start from.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a UTF-8 text file ({error}).") from error
-    raw = _parse(text, str(path))
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: a study is a mapping of keys (name, data, recipe, ...), this file holds none.")
+    raw = _mapping(Path(path), "study")
+    if cluster is not None:
+        raw["resources"] = {**raw.get("resources", {}), **_mapping(Path(cluster), "cluster")}
     for override in overrides:
         _apply(raw, override)
     return validate(raw, str(path))
@@ -63,6 +59,19 @@ def validate(raw: dict[str, Any], where: str) -> Study:
         lines = [_explain(detail) for detail in error.errors()]
         more = f" (and {len(lines) - 4} more)" if len(lines) > 4 else ""
         raise ConfigError(f"{where}: " + "; ".join(dict.fromkeys(lines[:4])) + more + ".") from error
+
+
+def _mapping(path: Path, what: str) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such {what} file. configs/ holds some to start from.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a UTF-8 text file ({error}).") from error
+    raw = _parse(text, str(path))
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: a {what} file is a mapping of keys, this file holds none.")
+    return cast(dict[str, Any], raw)
 
 
 def _tuples(value: Any) -> Any:

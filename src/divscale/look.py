@@ -1,0 +1,80 @@
+"""`plan`, `status` and `report`: looking at a study without running it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from divscale.config import Study
+from divscale.errors import StageFailedError
+from divscale.graph.plan import Step, changed_versions, make_plan
+from divscale.graph.stage import in_order
+from divscale.run import publish, report_path, store_of
+from divscale.stages.expand import expand
+
+
+def print_plan(study: Study, root: str | None, *, as_json: bool) -> int:
+    """What is cached, what would run and why."""
+    store, target = store_of(root), expand(study)
+    steps = make_plan([target], store)
+    changed = changed_versions([target], store)
+    unresolved = sorted({
+        model["value"] for step in steps
+        if isinstance(model := step.stage.plain_config.get("model"), dict) and model["kind"] == "unresolved"})
+    if as_json:
+        print(json.dumps({
+            "stages": [
+                {"stage": s.stage.name, "title": s.stage.title, "fingerprint": s.stage.fingerprint, "cached": s.cached,
+                 "reason": s.reason} for s in steps],
+            "changed_versions": changed, "unresolved_models": unresolved}))
+        return 0
+    for name, group in _by_name(steps).items():
+        cached = sum(step.cached for step in group)
+        line = f"{name:<12} {len(group):>5} stage(s), {cached} cached, {len(group) - cached} to run"
+        why = next((f"{step.stage.title}: {step.reason}" for step in group if not step.cached), "")
+        print(f"{line}{'  ' + why if why else ''}")
+    for model in unresolved:
+        print(f"unresolved: model {model} is not on this machine; its stages can be planned, not run")
+    for name, (then, now) in changed.items():
+        print(f"note: {name} was {then} when cached results were made, now {now}; they are used as they are")
+    return 0
+
+
+def print_status(study: Study, root: str | None, *, as_json: bool) -> int:
+    """How much of a study is committed. Exit code 0 when all of it is, 1 otherwise."""
+    store, target = store_of(root), expand(study)
+    stages = in_order([target])
+    total, done = Counter(s.name for s in stages), Counter(s.name for s in stages if store.find(s) is not None)
+    complete = total == done
+    if as_json:
+        print(json.dumps({"complete": complete, "stages": {n: {"total": total[n], "done": done[n]} for n in total}}))
+    else:
+        for name in total:
+            print(f"{name:<12} {done[name]:>5} of {total[name]}")
+        print("complete" if complete else "incomplete: divscale run goes on from here")
+    return 0 if complete else 1
+
+
+def write_report(study: Study, root: str | None, html: str | None) -> int:
+    """Write the report of a finished study, or say what is missing."""
+    store, target = store_of(root), expand(study)
+    artifact = store.find(target)
+    if artifact is None:
+        raise StageFailedError(
+            f"{study.name}: no report in {store.root}: the study has not finished. Run it: divscale run.")
+    publish(artifact, study, store)
+    if html:
+        shutil.copyfile(artifact.path("html"), Path(html))
+    for sentence in artifact.values["sentences"]:
+        print(sentence)
+    print(html or report_path(study, store))
+    return 0
+
+
+def _by_name(steps: list[Step]) -> dict[str, list[Step]]:
+    groups: dict[str, list[Step]] = {}
+    for step in steps:
+        groups.setdefault(step.stage.name, []).append(step)
+    return groups

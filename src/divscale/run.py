@@ -1,0 +1,120 @@
+"""One run of one study: preflight, the runner, the fleets' end, and what is said about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from divscale.config import Study
+from divscale.errors import PreflightError
+from divscale.graph.runner import Events, execute
+from divscale.graph.stage import Stage, in_order
+from divscale.graph.store import Artifact, Store
+from divscale.stages.context import Context
+from divscale.stages.expand import expand
+from divscale.stages.handlers import handlers
+from divscale.view import Tally, Terminal
+
+GIB = 2**30
+
+
+def store_of(root: str | Path | None) -> Store:
+    """The store at `root`, or at $DIVSCALE_STORE, or in `.divscale` here."""
+    return Store(root or os.environ.get("DIVSCALE_STORE") or ".divscale")
+
+
+def run_study(study: Study, store: Store, events: Events) -> Artifact:
+    """Bring a study to its report. What is committed is not run again; with everything committed no Ray starts.
+
+    Raises:
+        PreflightError: before anything is spent: the machine or the store lacks something.
+        StageFailedError: some stages failed, the rest is committed.
+    """
+    target = expand(study)
+    pending = [stage for stage in in_order([target]) if store.find(stage) is None]
+    if pending:
+        preflight(study, pending, store)
+    context = Context(study, store, events)
+    try:
+        execute([target], store, handlers(context), events)
+    finally:
+        context.close()
+    report = store.open(target)
+    if pending:
+        publish(report, study, store)
+    return report
+
+
+def preflight(study: Study, pending: list[Stage], store: Store) -> None:
+    """Prove what can be proven before anything is spent."""
+    needed = sum(_bytes_of(stage) for stage in pending)
+    store.prove_writable(needed)
+    for stage in pending:
+        model = stage.plain_config.get("model")
+        if isinstance(model, dict) and model.get("kind") == "unresolved":
+            raise PreflightError(
+                f"{stage.name} {stage.title}: model {model['value']} is neither a folder nor in the local Hugging Face "
+                "cache. Download it (hf download NAME), point HF_HOME at a cache that has it, or give a folder.")
+    if any(stage.name in ("pretrain", "train") for stage in pending):
+        for tool, package in (("g++", "g++"), ("ninja", "ninja-build")):
+            if shutil.which(tool) is None and not (tool == "ninja" and (Path(sys.executable).parent / "ninja").exists()):
+                raise PreflightError(
+                    f"{tool} is missing: DeepSpeed compiles a small op at its first use. Install it (Debian: apt-get "
+                    f"install {package}).")
+
+
+def publish(report: Artifact, study: Study, store: Store) -> None:
+    """Put the report where a person finds it: `<store>/reports/<study>.html`."""
+    target = report_path(study, store)
+    target.parent.mkdir(exist_ok=True)
+    hidden = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(report.path("html"), hidden)
+    hidden.rename(target)
+
+
+def report_path(study: Study, store: Store) -> Path:
+    """Where the newest report of a study of this name lies."""
+    return store.root / "reports" / f"{study.name}.html"
+
+
+def run_from_terminal(study: Study, root: str | None) -> int:
+    """`divscale run`: the live view, then the answer."""
+    store, tally = store_of(root), Tally()
+    with _interruptible(), Terminal(tally, study.name):
+        report = run_study(study, store, tally)
+    ran = sum(line.done for line in tally.lines.values())
+    total = sum(line.total for line in tally.lines.values())
+    if ran == 0:
+        print(f"{study.name}: everything is cached ({total} stages); nothing was run.")
+    else:
+        print(f"{study.name}: {ran} of {total} stages ran in {time.monotonic() - tally.begun:.0f} s.")
+    for sentence in report.values["sentences"]:
+        print(f"  {sentence}")
+    if not report_path(study, store).exists():
+        publish(report, study, store)
+    print(f"Report: {report_path(study, store)}")
+    return 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends a run the way Ctrl-C does; a second signal while closing is not lost on children."""
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _bytes_of(stage: Stage) -> int:
+    """A generous guess at what a stage writes."""
+    return {"pretrain": 32 << 20, "train": 128 << 20, "generate": 8 << 20, "embed": 16 << 20}.get(stage.name, 64 << 10)

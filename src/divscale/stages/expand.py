@@ -1,0 +1,213 @@
+"""A study -> its stages: every arm, with all that it shares with the others made once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from divscale.config import Study
+from divscale.data.config import MixConfig
+from divscale.graph.stage import Stage
+from divscale.stages import (
+    compose,
+    correctness,
+    embed,
+    evaluate,
+    generate,
+    load,
+    measure,
+    mix,
+    pretrain,
+    relabel,
+    report,
+    split,
+    train,
+)
+from divscale.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class World:
+    """What one generation seed shares: the split, the vectors, the judge."""
+
+    seed: int
+    data: Stage
+    test: Stage
+    split: Stage
+    data_vectors: Stage
+    test_vectors: Stage
+    judge: Stage | None
+    base: Stage | None
+
+
+@dataclass(frozen=True)
+class GeneratedSet:
+    """One set that mixes draw from: a level, filtered or not, or real rows under the judge's labels."""
+
+    level: float | None
+    filter: str | None
+    samples: Stage
+    vectors: Stage
+    correctness: Stage | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measured set and what it is."""
+
+    words: dict[str, Any]
+    stage: Stage
+    correctness: Stage | None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One evaluated arm: its predictions, its mix, and what it is."""
+
+    words: dict[str, Any]
+    scored: Stage
+    mixed: Stage
+
+
+def expand(study: Study) -> Stage:
+    """The report stage of `study`; everything else hangs below it. Cost: linear in the number of arms."""
+    source, test = load.stages(study)
+    worlds = {seed: _world(study, source, test, seed) for seed in range(study.seeds.generation)}
+    sets = {seed: list(_generated_sets(study, world)) for seed, world in worlds.items()}
+    measured = [item for seed, world in worlds.items() for item in _measured(study, world, sets[seed])]
+    arms = {
+        arm.scored.fingerprint: arm for draw in _draws(study) for arm in _arms(study, worlds[draw[0]], sets[draw[0]], draw)}
+    return report.stage(study, list(worlds.values()), measured, list(arms.values()), sets[0])
+
+
+def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
+    held_out = test or source
+    parts = split.stage(source, test, study.data.prior_share, study.data.test_share, seed)
+    vectors = embed.stage(source, study.measure.embedder)
+    judge = None
+    if study.data.task == "classification" and study.data.prior_share > 0:
+        judge = train.judge_stage(mix.prior_stage(source, parts), source, vectors)
+    wants_base = any(entry.method == "full" and entry.model == "pretrain" for entry in study.train)
+    return World(
+        seed=seed, data=source, test=held_out, split=parts, data_vectors=vectors,
+        test_vectors=embed.stage(held_out, study.measure.embedder), judge=judge,
+        base=pretrain.stage(study, source, parts, "base", seed) if wants_base else None)
+
+
+def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
+    recipe = study.recipe
+    model = None
+    if study.generator.model == "pretrain":
+        model = pretrain.stage(study, world.data, world.split, "generator", world.seed)
+    for level, samples in _levels(study, world, model):
+        vectors = embed.stage(samples, study.measure.embedder)
+        checked = correctness.stage(study, samples, vectors, world.judge)
+        for name in recipe.filters:
+            yield GeneratedSet(level, name, samples, vectors, checked)
+    if any(m.design == "judge_labelled" for m in study.mix):
+        assert world.judge is not None
+        relabelled = relabel.stage(world.data, world.split, world.data_vectors, world.judge)
+        yield GeneratedSet(None, None, relabelled, relabelled, None)
+
+
+def _levels(study: Study, world: World, model: Stage | None) -> Iterator[tuple[float, Stage]]:
+    if study.recipe.kind != "paraphrase":
+        for level in study.recipe.levels:
+            yield level, generate.stage(study, world.data, world.split, model, level, world.seed)
+        return
+    base = generate.stage(study, world.data, world.split, model, 0.0, world.seed)
+    pool = generate.paraphrase_stage(study, base, model, world.seed)
+    for level in study.recipe.levels:
+        yield level, compose.stage(study.recipe.at(level), base, pool, level, world.seed)
+
+
+def _draws(study: Study) -> list[tuple[int, int, int]]:
+    seeds = study.seeds
+    if seeds.pairing == "zipped":
+        return [(i, i, i) for i in range(seeds.generation)]
+    return list(product(range(seeds.generation), range(seeds.data), range(seeds.training)))
+
+
+def _measured(study: Study, world: World, sets: list[GeneratedSet]) -> Iterator[Measured]:
+    if world.seed == 0:
+        yield Measured(
+            {"level": None, "filter": "real", "generation_seed": None},
+            measure.stage(study, world, world.data, world.data_vectors, None, "real"), None)
+    for item in sets:
+        if item.level is not None:
+            yield Measured(
+                {"level": item.level, "filter": item.filter, "generation_seed": world.seed},
+                measure.stage(study, world, item.samples, item.vectors, item.correctness, item.filter),
+                item.correctness)
+
+
+def _arms(study: Study, world: World, sets: list[GeneratedSet], draw: tuple[int, int, int]) -> Iterator[Arm]:
+    generation_seed, data_seed, training_seed = draw
+    for words, mixed, chosen in _mixes(study, world, sets, data_seed):
+        for entry in study.train:
+            if not _selected(entry, words, data_seed):
+                continue
+            trained = train.stage(study, entry, world, mixed, chosen, training_seed)
+            scored = evaluate.stage(entry, study.data.task, trained, world)
+            yield Arm({
+                **words, "method": entry.method, "model": entry.model, "data_seed": data_seed,
+                "training_seed": training_seed,
+                "generation_seed": generation_seed if chosen is not None or study.seeds.pairing == "zipped" else None,
+            }, scored, mixed)
+
+
+def _mixes(
+    study: Study, world: World, sets: list[GeneratedSet], data_seed: int,
+) -> Iterator[tuple[dict[str, Any], Stage, GeneratedSet | None]]:
+    for k in study.data.labelled:
+        yield (_words("real_only", k, 0, None, None, None),
+               mix.stage(study, world, None, "real_only", k, data_seed), None)
+    for config in study.mix:
+        for chosen in sets:
+            if not _applies(config, chosen):
+                continue
+            for k, generated, share in _amounts(study, config):
+                words = _words(config.design, k, generated, share, chosen.filter, chosen.level)
+                yield words, mix.stage(
+                    study, world, chosen, config.design, k, data_seed, generated=generated, share=share,
+                    total=config.total, shortfall=config.shortfall), chosen
+
+
+def _words(design: str, k: int, generated: int | None, share: float | None, filtered: str | None,
+           level: float | None) -> dict[str, Any]:
+    return {"design": design, "labelled": k, "generated": generated, "asked_share": share, "filter": filtered,
+            "level": level}
+
+
+def _applies(config: MixConfig, chosen: GeneratedSet) -> bool:
+    if config.design == "judge_labelled" or chosen.level is None:
+        return config.design == "judge_labelled" and chosen.level is None
+    return (config.levels is None or chosen.level in config.levels) and (
+        config.filters is None or chosen.filter in config.filters)
+
+
+def _amounts(study: Study, config: MixConfig) -> Iterator[tuple[int, int | None, float | None]]:
+    labelled = config.labelled or study.data.labelled
+    if config.design == "generated_only":
+        labelled = (0,)
+    if config.design == "constant_total" and config.total is not None:
+        labelled = (config.total,)
+    for k in labelled:
+        for generated in config.generated:
+            yield k, generated, None
+        for share in config.generated_share:
+            yield k, None, share
+
+
+def _selected(entry: TrainConfig, words: dict[str, Any], data_seed: int) -> bool:
+    arms = entry.arms
+    generated = words["level"] is not None
+    return (
+        (arms.designs is None or words["design"] in arms.designs)
+        and (arms.labelled is None or words["labelled"] in arms.labelled)
+        and (arms.levels is None or not generated or words["level"] in arms.levels)
+        and (arms.filters is None or not generated or words["filter"] in arms.filters)
+        and (arms.generated is None or not words["generated"] or words["generated"] in arms.generated)
+        and (arms.data_seeds is None or data_seed < arms.data_seeds))

@@ -1,0 +1,48 @@
+"""Which handler runs which stage, in the order in which stages are preferred when several could start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from divscale.graph.runner import Handler, Job
+from divscale.stages import (
+    compose,
+    correctness,
+    embed,
+    evaluate,
+    generate,
+    load,
+    measure,
+    mix,
+    pretrain,
+    relabel,
+    report,
+    split,
+    train,
+)
+from divscale.stages.context import Context
+
+# The order groups what shares a fleet: training, generation, embedding, then the workers' stages, then training again.
+RUN: dict[str, Callable[[Sequence[Job], Context], None]] = {
+    "load": load.run,
+    "split": split.run,
+    "pretrain": pretrain.run,
+    "generate": generate.run,
+    "compose": compose.run,
+    "embed": embed.run,
+    "mix": mix.run,
+    "relabel": relabel.run,
+    "correctness": correctness.run,
+    "probe": train.run_probes,
+    "measure": measure.run,
+    "score": evaluate.run_probes,
+    "train": train.run,
+    "evaluate": evaluate.run,
+    "report": report.run,
+}
+
+
+def handlers(context: Context) -> dict[str, Handler]:
+    """The handlers bound to a run."""
+    return {name: partial(run, context=context) for name, run in RUN.items()}

@@ -1,0 +1,116 @@
+"""measure: the diversity of a set, and its shift from real data, at one n."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from divscale.config import Study
+from divscale.errors import DataError
+from divscale.frozen import FrozenConfig
+from divscale.graph.record import Rows
+from divscale.graph.runner import Job
+from divscale.graph.stage import Stage
+from divscale.metrics.config import Diversity, MeasureConfig, Shift
+from divscale.stages import correctness
+from divscale.stages import split as splits
+from divscale.stages.context import Context
+
+if TYPE_CHECKING:
+    from divscale.stages.expand import World
+
+
+class MeasureStageConfig(FrozenConfig):
+    """Identity of a measurement. `part` is the rows measured: a filter of a generated set, or the real pool."""
+
+    part: str
+    n: int | None
+    samples: int
+    per_label: bool
+    temperatures: tuple[float, ...]
+    diversity: tuple[Diversity, ...]
+    shift: tuple[Shift, ...]
+    subsamples: int
+
+
+def stage(
+    study: Study, world: World, samples: Stage, vectors: Stage, checked: Stage | None, part: str | None,
+) -> Stage:
+    """Measure the first `recipe.samples` rows (per label) of a set against the real test set."""
+    wanted: MeasureConfig = study.measure
+    config = MeasureStageConfig(
+        part=part or "none", n=wanted.n, samples=study.recipe.samples, per_label=study.data.task == "classification",
+        temperatures=wanted.temperatures, diversity=wanted.diversity, shift=wanted.shift, subsamples=wanted.subsamples)
+    inputs = {"samples": samples, "vectors": vectors, "split": world.split, "reference": world.test_vectors}
+    if part == "label_agreement":
+        assert checked is not None
+        inputs["correctness"] = checked
+    return Stage("measure", 1, config, inputs, title=f"{samples.title} {part}")
+
+
+def run(jobs: Sequence[Job], context: Context) -> None:
+    """Measure every set, spread over the workers."""
+    calls = []
+    for job in jobs:
+        samples = job.input("samples").table("samples")
+        rows = _rows(job, samples)
+        reference = job.input("reference")
+        test = splits.rows(job.input("split"), "test")
+        vectors = job.input("vectors")
+        calls.append((
+            (str(vectors.path("vectors")), vectors.values["shape"], rows),
+            (str(reference.path("vectors")), reference.values["shape"], test),
+            samples["text"].take(rows).to_pylist(), job.stage.config))
+    for i, (values, seconds) in context.workers().map(_measure, calls):
+        rows = len(calls[i][2])
+        context.events.advanced("measure", rows=rows)
+        jobs[i].commit(rows=Rows(asked=rows, ok=rows), values=values, seconds=seconds)
+
+
+def first_per_label(labels: Sequence[str | None], count: int, per_label: bool) -> np.ndarray:
+    """Ordinals of the first `count` rows, of each label or altogether, in order. int64."""
+    seen: dict[str | None, int] = {}
+    chosen = []
+    for i, label in enumerate(labels):
+        key = label if per_label else None
+        if seen.get(key, 0) < count:
+            seen[key] = seen.get(key, 0) + 1
+            chosen.append(i)
+    return np.asarray(chosen, np.int64)
+
+
+def _rows(job: Job, samples: Any) -> np.ndarray:
+    config: Any = job.stage.config
+    if config.part == "real":
+        return splits.rows(job.input("split"), "pool")
+    checked = job.input("correctness") if "correctness" in job.stage.inputs else None
+    kept = correctness.kept_rows(samples, checked, config.part)
+    labels = samples["label"].take(kept).to_pylist()
+    return kept[first_per_label(labels, config.samples, config.per_label)]
+
+
+def _measure(set_: tuple[str, list[int], np.ndarray], reference: tuple[str, list[int], np.ndarray],
+             texts: list[str], config: MeasureStageConfig) -> tuple[dict[str, Any], float]:
+    import time
+
+    from divscale.metrics.measure import measure_set
+
+    begun = time.monotonic()
+    wanted = MeasureConfig(
+        n=config.n, temperatures=config.temperatures, diversity=config.diversity, shift=config.shift,
+        subsamples=config.subsamples)
+    n = config.n or len(texts)
+    try:
+        found = measure_set(_load(*set_), texts, _load(*reference), wanted, n=n, seed=0)
+    except DataError as error:
+        return {"metrics": {}, "n": n, "rows": len(texts), "reason": str(error)}, time.monotonic() - begun
+    metrics = {name: asdict(measurement) for name, measurement in found.items()}
+    return {"metrics": metrics, "n": n, "rows": len(texts)}, time.monotonic() - begun
+
+
+def _load(path: str, shape: Sequence[int], rows: np.ndarray) -> np.ndarray:
+    return np.memmap(Path(path), dtype="<f4", mode="r", shape=tuple(shape))[rows]

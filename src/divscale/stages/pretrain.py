@@ -1,0 +1,71 @@
+"""pretrain: a small causal model trained from scratch on the prior split, for studies without a model to download."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from divscale.config import Study
+from divscale.frozen import FrozenConfig
+from divscale.generation.pretraining import pairs, unlabelled_pairs
+from divscale.generation.prompts import prompts_for
+from divscale.graph.runner import Job
+from divscale.graph.stage import Stage
+from divscale.rendering.tasks import training_pair
+from divscale.schema import Task
+from divscale.stages import split as splits
+from divscale.stages.context import Context
+from divscale.stages.train import run_arms
+from divscale.training.config import PretrainConfig
+
+
+class PretrainStageConfig(FrozenConfig):
+    """Identity of a model trained on the spot: what it learns from the prior, and how."""
+
+    role: Literal["generator", "base"]
+    task: Task
+    recipe_kind: str | None
+    prompts: dict[str, str]
+    pretrain: PretrainConfig
+    seed: int
+
+
+def stage(study: Study, data: Stage, split: Stage, role: Literal["generator", "base"], seed: int) -> Stage:
+    """The generator (which learns the recipe's prompts) or the base model (which sees text without labels)."""
+    generator = role == "generator"
+    config = PretrainStageConfig(
+        role=role, task=study.data.task, recipe_kind=study.recipe.kind if generator else None,
+        prompts=prompts_for(study.data.task, "pretrained", study.recipe) if generator else {},
+        pretrain=study.pretrain.generator if generator else study.pretrain.base, seed=seed)
+    return Stage("pretrain", 1, config, {"data": data, "split": split}, title=f"{role}, seed {seed}")
+
+
+def run(jobs: Sequence[Job], context: Context) -> None:
+    """Train every model through the training fleet."""
+    from divscale.training.work import Arm
+
+    arms: dict[str, Any] = {}
+    for job in jobs:
+        config: Any = job.stage.config
+        samples = job.input("data").table("samples").take(splits.rows(job.input("split"), "prior"))
+        if config.pretrain.labels is not None:
+            samples = samples.filter(
+                pa.compute.is_in(samples["label"], pa.array(config.pretrain.labels)))  # type: ignore[attr-defined]
+        taught = _pairs(config, samples)
+        rows = pa.table({"prompt": [p for p, _ in taught], "completion": [c for _, c in taught]})
+        arms[job.stage.fingerprint] = Arm(
+            key=job.stage.fingerprint, model=config.pretrain.architecture, head="causal", rows=rows,
+            optim=config.pretrain.optim, output_dir=str(job.draft.new_tree("model")),
+            max_length=config.pretrain.architecture.max_length, prompt_weight=config.pretrain.prompt_weight,
+            seed=config.seed)
+    run_arms("pretrain", jobs, arms, context)
+
+
+def _pairs(config: PretrainStageConfig, samples: pa.Table) -> list[tuple[str, str]]:
+    if config.role == "generator":
+        return pairs(samples, config.task, config.recipe_kind, config.prompts)
+    if config.task == "qa":
+        return [training_pair(row, "qa") for row in samples.to_pylist()]
+    return unlabelled_pairs(samples, config.task)

@@ -1,0 +1,185 @@
+"""report: every evaluated arm and every measured set -> tables, three sentences, one HTML file."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from divscale.config import HIGHER_IS_BETTER, Study
+from divscale.evaluation.scores import score
+from divscale.frozen import FrozenConfig
+from divscale.graph.record import package_versions
+from divscale.graph.runner import Job
+from divscale.graph.stage import Stage, in_order
+from divscale.graph.store import Store
+from divscale.report.model import ARMS, MIXES, SETS, Example, ReportInput, StageCost
+from divscale.schema import Task
+from divscale.stages import evaluate
+from divscale.stages.context import Context
+from divscale.study_file import dump
+
+if TYPE_CHECKING:
+    from divscale.stages.expand import Arm, GeneratedSet, Measured, World
+
+EXAMPLES_PER_LEVEL = 6
+
+
+class ReportConfig(FrozenConfig):
+    """What the report says about its inputs: one description an arm, a measured set, an example set."""
+
+    task: Task
+    dial: str
+    metrics: tuple[str, ...]
+    arms: tuple[dict[str, Any], ...]
+    sets: tuple[dict[str, Any], ...]
+    examples: tuple[float, ...]
+    notes: tuple[str, ...]
+
+
+def stage(
+    study: Study, worlds: Sequence[World], measured: Sequence[Measured], arms: Sequence[Arm],
+    sets: Sequence[GeneratedSet],
+) -> Stage:
+    """The end of a study."""
+    shown = {item.level: item for item in sets if item.level is not None}
+    config = ReportConfig(
+        task=study.data.task, dial=study.recipe.dial, metrics=study.evaluate.metrics,
+        arms=tuple(arm.words for arm in arms), sets=tuple(item.words for item in measured), examples=tuple(shown),
+        notes=tuple(_notes(study)))
+    inputs: dict[str, Stage | tuple[Stage, ...]] = {
+        "arms": tuple(arm.scored for arm in arms), "mixes": tuple(arm.mixed for arm in arms),
+        "sets": tuple(item.stage for item in measured), "examples": tuple(item.samples for item in shown.values())}
+    checked = tuple(item.correctness for item in measured if item.correctness is not None)
+    if checked:
+        inputs["correctness"] = checked
+        inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
+    if worlds[0].judge is not None:
+        inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
+    return Stage("report", 1, config, inputs, title=study.name)
+
+
+def run(jobs: Sequence[Job], context: Context) -> None:
+    """Write each report."""
+    from divscale.report.page import render
+    from divscale.report.results import answer
+
+    for job in jobs:
+        report = _report_input(job, context)
+        job.draft.write_table("arms", report.arms)
+        job.draft.write_table("sets", report.sets)
+        job.draft.write_table("mixes", report.mixes)
+        job.draft.new_file("html", ".html").write_text(render(report), encoding="utf-8")
+        context.events.advanced("report", rows=report.arms.num_rows)
+        job.commit(values={"sentences": list(answer(report))})
+
+
+def _report_input(job: Job, context: Context) -> ReportInput:
+    config: Any = job.stage.config
+    judges = job.inputs("judge") if "judge" in job.stage.inputs else []
+    accuracies = [score("accuracy", artifact.table("predictions")) for artifact in judges]
+    return ReportInput(
+        name=context.study.name, task=config.task, dial=config.dial, arms=_arms(job), sets=_sets(job),
+        mixes=_mixes(job), metrics=config.metrics,
+        judge_accuracy=sum(accuracies) / len(accuracies) if accuracies else None,
+        judge_kind="oracle" if context.study.data.source == "storyland" else (
+            "probe trained on the prior" if judges else None),
+        examples=_examples(job), costs=_costs(job, context.store), study_yaml=dump(context.study),
+        versions=package_versions(), notes=config.notes)
+
+
+def _arms(job: Job) -> pa.Table:
+    config: Any = job.stage.config
+    rows = []
+    for words, scored, mixed in zip(config.arms, job.inputs("arms"), job.inputs("mixes"), strict=True):
+        predictions = scored.table("predictions")
+        rows.append({
+            **{name: words.get(name) for name in ARMS.names}, "arm": scored.record.fingerprint, "test": "test",
+            "generated": mixed.values["generated"], "generated_share": mixed.values["share_of_rows"],
+            "n_train": mixed.values["rows"], **{m: score(m, predictions) for m in config.metrics}})
+    return pa.Table.from_pylist(rows, schema=pa.schema([*ARMS, *((m, pa.float64()) for m in config.metrics)]))
+
+
+def _sets(job: Job) -> pa.Table:
+    config: Any = job.stage.config
+    rows: list[dict[str, Any]] = []
+    for words, artifact in zip(config.sets, job.inputs("sets"), strict=True):
+        for metric, found in artifact.values["metrics"].items():
+            rows.append({**words, "metric": metric, **found})
+    if "correctness" in job.stage.inputs:
+        described = [words for words in config.sets if words["filter"] != "real"]
+        for words, artifact in zip(described, job.inputs("correctness"), strict=True):
+            held = words["filter"] == "label_agreement"
+            share = artifact.values["label_correct"]
+            n = artifact.record.rows.asked if artifact.record.rows else None
+            rows.append({**words, "metric": "label_correct", "value": 1.0 if held else share, "n": n})
+            if held:
+                rows.append({**words, "metric": "accepted", "value": share, "n": n})
+    return pa.Table.from_pylist(rows, schema=SETS)
+
+
+def _mixes(job: Job) -> pa.Table:
+    config: Any = job.stage.config
+    groups: dict[tuple[Any, ...], dict[str, list[Any]]] = {}
+    for words, mixed in zip(config.arms, job.inputs("mixes"), strict=True):
+        values = mixed.values
+        key = (words["design"], words["labelled"], values["generated"], words["level"], words["filter"])
+        groups.setdefault(key, {})[mixed.record.fingerprint] = [values["share_of_rows"], values["share_of_words"]]
+    rows = [
+        dict(zip(MIXES.names, (*key, *(sum(column) / len(column) for column in zip(*found.values(), strict=True))),
+                 strict=True))
+        for key, found in groups.items()]
+    return pa.Table.from_pylist(rows, schema=MIXES)
+
+
+def _examples(job: Job) -> dict[float, tuple[Example, ...]]:
+    config: Any = job.stage.config
+    right = job.inputs("right") if "right" in job.stage.inputs else [None] * len(config.examples)
+    shown = {}
+    for level, artifact, checked in zip(config.examples, job.inputs("examples"), right, strict=True):
+        samples = artifact.table("samples")
+        step = max(samples.num_rows // EXAMPLES_PER_LEVEL, 1)
+        rows = list(range(0, samples.num_rows, step))[:EXAMPLES_PER_LEVEL]
+        kept = checked.table("right")["right"].take(rows).to_pylist() if checked is not None else [None] * len(rows)
+        shown[level] = tuple(
+            Example(row["label"] or "", _example_text(row), verdict)
+            for row, verdict in zip(samples.take(rows).to_pylist(), kept, strict=True))
+    return shown
+
+
+def _example_text(row: dict[str, Any]) -> str:
+    return f"{row['text']} -> {row['answers'][0]}" if row["answers"] else row["text"]
+
+
+def _costs(job: Job, store: Store) -> tuple[StageCost, ...]:
+    totals: dict[str, Counter[str]] = defaultdict(Counter)
+    for stage in in_order([job.stage]):
+        if stage is job.stage:
+            continue
+        record = store.open(stage).record
+        total = totals[stage.name]
+        total["runs"] += 1
+        total["rows"] += record.rows.ok if record.rows else 0
+        total["ms"] += round(1000 * record.seconds)
+        total["tokens"] += int(record.values.get("tokens", 0))
+    return tuple(
+        StageCost(stage=name, runs=t["runs"], cached=0, rows=t["rows"], seconds=t["ms"] / 1000, tokens=t["tokens"])
+        for name, t in totals.items())
+
+
+def _notes(study: Study) -> Iterator[str]:
+    if study.generator.model == "pretrain":
+        yield ("The generator is a model of under a million parameters, trained on the spot from scratch on the prior "
+               "split of the real data, not a large language model. generator.model replaces it.")
+    if study.seeds.generation == 1:
+        yield "There is one generator: every interval is conditional on it."
+    if study.data.task == "classification" and "label_agreement" in study.recipe.filters:
+        yield ("Correctness is held constant by a judge, a probe that has seen only the prior. Its own errors stay in "
+               "the held sets, and training on them is partly distillation of the judge; a causal claim about "
+               "diversity needs an oracle.")
+    worse = [m for m in study.evaluate.metrics if not HIGHER_IS_BETTER[m]]
+    if worse:
+        yield f"Lower is better for {', '.join(worse)}."
+

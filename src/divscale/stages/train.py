@@ -1,0 +1,183 @@
+"""train and probe: a mix -> a model. Full fine-tuning goes through the training fleet, probes through the workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from divscale.config import Study
+from divscale.frozen import FrozenConfig
+from divscale.graph.record import Rows
+from divscale.graph.runner import Job
+from divscale.graph.stage import Stage
+from divscale.rendering.tasks import training_pair
+from divscale.schema import Task
+from divscale.stages import embed, mix
+from divscale.stages.context import Context
+from divscale.stages.identity import ModelIdentity, model_identity, model_location
+from divscale.training.config import OptimConfig, TrainConfig
+from divscale.training.probe import Probe, fit_probe
+
+if TYPE_CHECKING:
+    from divscale.stages.expand import GeneratedSet, World
+
+
+class ProbeConfig(FrozenConfig):
+    """Identity of a probe beside its mix and its vectors."""
+
+    c: float
+    seed: int
+
+
+class TrainStageConfig(FrozenConfig):
+    """Identity of a fine-tuning beside its mix. `model` is null when the model is an input stage."""
+
+    model: ModelIdentity | None
+    revision: str | None
+    head: str
+    task: Task
+    optim: OptimConfig
+    zero_stage: int
+    dtype: str
+    max_length: int
+    seed: int
+
+
+def judge_stage(prior: Stage, data: Stage, vectors: Stage) -> Stage:
+    """The judge: a probe on the prior split, which is what the generator saw."""
+    return Stage("probe", 1, ProbeConfig(c=1.0, seed=0), {"mix": prior, "data": data, "data_vectors": vectors}, "judge")
+
+
+def stage(
+    study: Study, entry: TrainConfig, world: World, mixed: Stage, chosen: GeneratedSet | None, seed: int,
+) -> Stage:
+    """One arm's training."""
+    inputs: dict[str, Stage | tuple[Stage, ...]] = {"mix": mixed, "data": world.data}
+    if chosen is not None:
+        inputs["set"] = chosen.samples
+    if entry.method == "probe":
+        inputs["data_vectors"] = world.data_vectors
+        if chosen is not None:
+            inputs["set_vectors"] = chosen.vectors
+        return Stage("probe", 1, ProbeConfig(c=entry.probe_c, seed=seed), inputs, mixed.title)
+    model = None
+    if entry.model == "pretrain":
+        assert world.base is not None
+        inputs["model"] = world.base
+    else:
+        model = model_identity(downstream_model(entry), entry.revision)
+    config = TrainStageConfig(
+        model=model, revision=entry.revision, head=entry.head, task=study.data.task, optim=entry.optim,
+        zero_stage=entry.zero_stage, dtype=entry.dtype, max_length=entry.max_length, seed=seed)
+    return Stage("train", 1, config, inputs, mixed.title)
+
+
+def downstream_model(entry: TrainConfig) -> str:
+    """The name or folder behind `entry.model`; `encoder` is the packaged one."""
+    return "minilm" if entry.model == "encoder" else entry.model
+
+
+def run_probes(jobs: Sequence[Job], context: Context) -> None:
+    """Fit every probe, spread over the workers."""
+    calls = []
+    for job in jobs:
+        config: Any = job.stage.config
+        index = job.input("mix").table("mix")
+        labels = mix.rows_of(job, index)["label"].to_pylist()
+        calls.append((_vector_slices(job, index), labels, config.c, config.seed))
+    for i, (probe, seconds) in context.workers().map(_fit, calls):
+        job = jobs[i]
+        probe.save(job.draft.new_tree("model"))
+        context.events.advanced("probe", rows=len(calls[i][1]))
+        job.commit(rows=Rows(asked=len(calls[i][1]), ok=len(calls[i][1])), seconds=seconds)
+
+
+def run(jobs: Sequence[Job], context: Context) -> None:
+    """Fine-tune every arm through the training fleet."""
+    from divscale.training.work import Arm
+
+    arms: dict[str, Any] = {}
+    for job in jobs:
+        config: Any = job.stage.config
+        samples = mix.rows_of(job, job.input("mix").table("mix"))
+        labels: tuple[str, ...] = ()
+        if config.head == "classifier":
+            labels = tuple(sorted(set(job.input("data").table("samples")["label"].to_pylist())))
+        model = str(job.input("model").tree("model")) if config.model is None else _location(context, config)
+        arms[job.stage.fingerprint] = Arm(
+            key=job.stage.fingerprint, model=model, head=config.head,
+            rows=training_rows(samples, config.head, config.task), optim=config.optim,
+            output_dir=str(job.draft.new_tree("model")), labels=labels, revision=config.revision,
+            zero_stage=config.zero_stage, dtype=config.dtype, max_length=config.max_length, seed=config.seed)
+    run_arms("train", jobs, arms, context)
+
+
+def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: Context) -> None:
+    """Work through arms; each is committed the moment it is finished, failed ones are recorded as such."""
+    from divscale.training.work import Failed, Progress, Trained
+
+    by_key = {job.stage.fingerprint: job for job in jobs}
+
+    def done(result: Trained | Failed) -> None:
+        job = by_key[result.key]
+        if isinstance(result, Failed):
+            job.fail(result.reason)
+            return
+        rows = arms[result.key].rows.num_rows
+        job.commit(rows=Rows(asked=rows, ok=rows), seconds=result.seconds, values={
+            "parameters": result.parameters, "steps": result.steps, "tokens": result.tokens,
+            "target_tokens": result.target_tokens, "final_loss": result.final_loss,
+            "losses": [list(point) for point in result.losses], "rss_mib": result.rss_mib})
+
+    seen: dict[str, int] = {}
+
+    def progress(at: Progress) -> None:
+        context.events.advanced(name, tokens=max(at.tokens - seen.get(at.key, 0), 0))
+        seen[at.key] = at.tokens
+
+    context.training().run(list(arms.values()), done, progress)
+
+
+def training_rows(samples: pa.Table, head: str, task: Task) -> pa.Table:
+    """`text` and `label` for a classifier, `prompt` and `completion` for a causal model."""
+    if head == "classifier":
+        return samples.select(["text", "label"])
+    pairs = [training_pair(row, task) for row in samples.to_pylist()]
+    return pa.table({"prompt": [p for p, _ in pairs], "completion": [c for _, c in pairs]})
+
+
+def _location(context: Context, config: TrainStageConfig) -> str:
+    for entry in context.study.train:
+        name = downstream_model(entry)
+        if entry.method == "full" and entry.model != "pretrain" and model_identity(name, entry.revision) == config.model:
+            return model_location(name)
+    raise AssertionError("a train stage names a model that the study does not")
+
+
+def _vector_slices(job: Job, index: pa.Table) -> list[tuple[str, tuple[int, int], np.ndarray]]:
+    """(file, shape, ordinals) for each source of the mix, in the mix's order (sources stand in one run each)."""
+    by_source = {}
+    for samples_role, vectors_role in (("data", "data_vectors"), ("set", "set_vectors")):
+        if samples_role in job.stage.inputs:
+            by_source[job.input(samples_role).record.fingerprint] = job.input(vectors_role)
+    slices = []
+    for source, ordinals in mix.runs_of(index):
+        artifact = by_source[source]
+        slices.append((str(artifact.path("vectors")), tuple(artifact.values["shape"]), ordinals))
+    return slices
+
+
+def _fit(
+    slices: list[tuple[str, tuple[int, int], np.ndarray]], labels: list[str], c: float, seed: int,
+) -> tuple[Probe, float]:
+    import time
+
+    begun = time.monotonic()
+    x_ND = np.concatenate([
+        np.memmap(Path(path), dtype="<f4", mode="r", shape=shape)[ordinals] for path, shape, ordinals in slices])
+    probe = fit_probe(x_ND, labels, sorted(set(labels)), c, seed)
+    return probe, time.monotonic() - begun

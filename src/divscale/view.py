@@ -1,0 +1,144 @@
+"""The live view of a run: stages, rows, tokens a second, time left. One line now and then where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from divscale.graph.runner import Events
+from divscale.graph.stage import Stage
+from divscale.graph.store import Artifact
+
+
+@dataclass
+class Line:
+    """One kind of stage in the view."""
+
+    total: int = 0
+    done: int = 0
+    cached: int = 0
+    failed: int = 0
+    rows: int = 0
+    of: int | None = None
+    tokens: int = 0
+    begun: float | None = None
+    ended: float | None = None
+
+    def seconds(self) -> float:
+        """Wall seconds since the first hand-out."""
+        return 0.0 if self.begun is None else (self.ended or time.monotonic()) - self.begun
+
+    def left_s(self) -> float | None:
+        """Seconds left at the present rate, by rows where their number is known, else by stages."""
+        elapsed = self.seconds()
+        if self.begun is None or self.ended is not None or elapsed < 1:
+            return None
+        share = self.rows / self.of if self.of else (self.done / max(self.total - self.cached, 1))
+        return elapsed * (1 - share) / share if 0 < share < 1 else None
+
+
+class Tally(Events):
+    """Counts what happens; the views draw it."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, Line] = {}
+        self.message = ""
+        self.begun = time.monotonic()
+
+    def planned(self, stages: Sequence[Stage], pending: Sequence[Stage]) -> None:  # noqa: D102
+        waiting = {stage.fingerprint for stage in pending}
+        for stage in stages:
+            line = self.lines.setdefault(stage.name, Line())
+            line.total += 1
+            line.cached += stage.fingerprint not in waiting
+
+    def started(self, name: str, stages: int) -> None:  # noqa: D102
+        line = self.lines[name]
+        line.begun = line.begun or time.monotonic()
+        line.ended, self.message = None, ""
+
+    def advanced(self, name: str, *, rows: int = 0, of: int | None = None, tokens: int = 0) -> None:  # noqa: D102
+        line = self.lines[name]
+        line.rows, line.tokens, line.of = line.rows + rows, line.tokens + tokens, of or line.of
+
+    def committed(self, stage: Stage, artifact: Artifact) -> None:  # noqa: D102
+        line = self.lines[stage.name]
+        line.done += 1
+        if line.done + line.cached + line.failed == line.total:
+            line.ended = time.monotonic()
+
+    def failed(self, stage: Stage, reason: str) -> None:  # noqa: D102
+        self.lines[stage.name].failed += 1
+
+    def waiting(self, reason: str) -> None:  # noqa: D102
+        self.message = reason
+
+
+def words(name: str, line: Line) -> tuple[str, str, str, str, str]:
+    """name, stages, rows, tokens/s, time: one row of the view."""
+    stages = f"{line.done + line.cached}/{line.total}" + (f" ({line.cached} cached)" if line.cached else "")
+    if line.failed:
+        stages += f" {line.failed} FAILED"
+    rows = (f"{line.rows:,}" + (f" of {line.of:,}" if line.of and line.ended is None else "")) if line.rows else ""
+    rate = f"{line.tokens / max(line.seconds(), 1e-9):,.0f}" if line.tokens else ""
+    left = line.left_s()
+    took = f"{line.seconds():.0f} s" if line.begun else ""
+    return name, stages, rows, rate, took + (f", {left:.0f} s left" if left is not None else "")
+
+
+class Terminal:
+    """The view as a table that redraws itself, or as plain lines every `every_s` seconds where nobody watches."""
+
+    def __init__(self, tally: Tally, title: str, *, every_s: float = 15.0) -> None:
+        self._tally = tally
+        self._title = title
+        self._every_s = every_s
+        self._live: Any = None
+        self._thread: Any = None
+        self._stop: Any = None
+
+    def __enter__(self) -> Terminal:
+        import threading
+
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(get_renderable=self._table, console=Console(stderr=True), refresh_per_second=4)
+            self._live.start()
+        else:
+            self._stop = threading.Event()
+            self._thread = threading.Thread(target=self._print_now_and_then, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+        if self._stop is not None:
+            self._stop.set()
+            self._thread.join()
+
+    def _table(self) -> Any:
+        from rich.table import Table
+
+        elapsed = time.monotonic() - self._tally.begun
+        table = Table(
+            "stage", "stages", "rows", "tokens/s", "time", box=None, pad_edge=False,
+            title=f"{self._title} · {elapsed:.0f} s", title_justify="left", caption=self._tally.message or None)
+        for name, line in self._tally.lines.items():
+            style = "dim" if line.begun is None or line.ended is not None else "bold"
+            table.add_row(*words(name, line), style=style)
+        return table
+
+    def _print_now_and_then(self) -> None:
+        shown = ""
+        while not self._stop.wait(self._every_s):
+            running = [(n, x) for n, x in self._tally.lines.items() if x.begun is not None and x.ended is None]
+            text = " | ".join(" ".join(part for part in words(n, x) if part) for n, x in running) or self._tally.message
+            if text and text != shown:
+                print(f"[{time.monotonic() - self._tally.begun:6.0f} s] {text}", file=sys.stderr, flush=True)
+                shown = text

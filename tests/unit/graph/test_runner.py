@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import multiprocessing
+import time
+
+import pytest
+from toys import Counting, Silent, number, total
+
+from divscale.errors import StageFailedError
+from divscale.graph.lease import Leases
+from divscale.graph.runner import execute
+from divscale.graph.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def run(target, store, counting, events=None):
+    execute([target], Store(store.root), counting.handlers(), events or Silent(), poll_s=0.05)
+
+
+def test_a_second_run_runs_nothing(store):
+    target = total(number(1), number(2))
+    first, second, view = Counting(), Counting(), Silent()
+    run(target, store, first)
+    run(target, store, second, view)
+    assert len(first.ran) == 3
+    assert second.ran == []
+    assert view.cached == 3
+    assert store.open(target).values["sum"] == 3
+
+
+def test_adding_an_arm_runs_only_what_is_new(store):
+    run(total(number(1), number(2)), store, Counting())
+    more = Counting()
+    run(total(number(1), number(2), number(3)), store, more)
+    assert more.ran == ["number 3", "total sum"]
+
+
+@pytest.mark.parametrize("moment", range(5))
+def test_interrupted_at_any_stage_the_next_run_goes_on_and_redoes_nothing(store, moment):
+    target = total(number(1), number(2), total(number(3)))
+    broken, rest = Counting(interrupt_at=moment), Counting()
+    with pytest.raises(KeyboardInterrupt):
+        run(target, store, broken)
+    run(target, store, rest)
+    assert sorted(broken.ran + rest.ran) == ["number 1", "number 2", "number 3", "total sum", "total sum"]
+    assert len(broken.ran) == moment
+
+
+def test_a_failed_stage_stops_what_needs_it_and_nothing_else(store):
+    counting = Counting(refuse=2)
+    left, right = total(number(1)), total(number(2))
+    with pytest.raises(StageFailedError, match=r"(?s)1 stage.*number 2: refused"):
+        execute([left, right], store, counting.handlers(), Silent())
+    assert store.find(left) is not None
+    assert store.find(right) is None
+
+
+def _hold(root, fingerprint, taken, seconds):
+    assert Leases(root).acquire(fingerprint)
+    taken.set()
+    time.sleep(seconds)
+
+
+def test_a_stage_another_process_holds_is_waited_for_and_free_when_it_dies(store):
+    store.prove_writable(1)
+    context = multiprocessing.get_context("spawn")
+    taken = context.Event()
+    holder = context.Process(target=_hold, args=(store.root, number(1).fingerprint, taken, 60))
+    holder.start()
+    try:
+        assert taken.wait(30)
+        assert not Leases(store.root).acquire(number(1).fingerprint)
+
+        class KillsWhileWaiting(Silent):
+            def waiting(self, reason):
+                super().waiting(reason)
+                if self.waits == 3:
+                    holder.kill()
+                    holder.join()
+
+        view, counting = KillsWhileWaiting(), Counting()
+        run(number(1), store, counting, view)
+        assert view.waits >= 3
+        assert counting.ran == ["number 1"]
+    finally:
+        holder.kill()
+
+
+def _run_all(root, start, queue):
+    start.wait()
+    counting = Counting()
+    execute([total(*(number(i) for i in range(20)))], Store(root), counting.handlers(), Silent(), poll_s=0.01)
+    queue.put(counting.ran)
+
+
+def test_two_drivers_on_one_store_run_each_stage_once(store):
+    context = multiprocessing.get_context("spawn")
+    start, queue = context.Event(), context.Queue()
+    drivers = [context.Process(target=_run_all, args=(store.root, start, queue)) for _ in range(2)]
+    for driver in drivers:
+        driver.start()
+    start.set()
+    ran = queue.get(timeout=60) + queue.get(timeout=60)
+    for driver in drivers:
+        driver.join()
+    assert sorted(ran) == sorted([f"number {i}" for i in range(20)] + ["total sum"])

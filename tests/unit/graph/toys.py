@@ -1,0 +1,81 @@
+"""Toy stages: numbers that are added up, no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from divscale.frozen import FrozenConfig
+from divscale.graph.record import Rows
+from divscale.graph.runner import Job
+from divscale.graph.stage import Stage
+
+
+class Number(FrozenConfig):
+    value: int
+    words: tuple[str, ...] = ()
+    ratio: float = 0.5
+    note: str | None = None
+
+
+def number(value: int) -> Stage:
+    return Stage("number", 1, Number(value=value), title=str(value))
+
+
+def total(*stages: Stage, extra: int = 0) -> Stage:
+    return Stage("total", 1, Number(value=extra), {"terms": tuple(stages)}, title="sum")
+
+
+class Counting:
+    """Handlers that count what they ran; `refuse` makes a number fail, `interrupt_at` raises Ctrl-C at the n-th."""
+
+    def __init__(self, *, refuse: int | None = None, interrupt_at: int | None = None) -> None:
+        self.ran: list[str] = []
+        self._refuse = refuse
+        self._interrupt_at = interrupt_at
+
+    def handlers(self):
+        return {"number": self._numbers, "total": self._totals}
+
+    def _count(self, job: Job) -> None:
+        if self._interrupt_at is not None and len(self.ran) == self._interrupt_at:
+            raise KeyboardInterrupt
+        self.ran.append(f"{job.stage.name} {job.stage.title}")
+
+    def _numbers(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._count(job)
+            value = job.stage.plain_config["value"]
+            if value == self._refuse:
+                job.fail("refused")
+                continue
+            job.draft.write_table("numbers", pa.table({"value": [value]}))
+            job.commit(rows=Rows(asked=1, ok=1))
+
+    def _totals(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._count(job)
+            terms = [artifact.table("numbers")["value"][0].as_py() for artifact in job.inputs("terms")]
+            result = sum(terms) + job.stage.plain_config["value"]
+            job.draft.write_table("numbers", pa.table({"value": [result]}))
+            job.commit(values={"sum": result})
+
+
+class Silent:
+    """A view that only remembers."""
+
+    def __init__(self) -> None:
+        self.cached = 0
+        self.waits = 0
+
+    def planned(self, stages, pending) -> None:
+        self.cached = len(stages) - len(pending)
+
+    def started(self, name, stages) -> None: ...
+    def advanced(self, name, *, rows=0, of=None, tokens=0) -> None: ...
+    def committed(self, stage, artifact) -> None: ...
+    def failed(self, stage, reason) -> None: ...
+
+    def waiting(self, reason) -> None:
+        self.waits += 1
