@@ -1,0 +1,1 @@
+"""Real data in, mixes out: read, validate, split, draw, compose, export; and two worlds that need no download."""

@@ -11,7 +11,7 @@ from divscale.schema import Task
 
 
 class Columns(FrozenConfig):
-    """Names of the source's columns. A name the source lacks is an error unless it is the default of an optional one."""
+    """Names of the source's columns. One the source lacks is an error unless it is an optional one's default."""
 
     id: str = "id"
     text: str = "text"
@@ -25,16 +25,24 @@ class DataConfig(FrozenConfig):
     """Real data: where it is, what it means, how it is split."""
 
     source: str = Field(description="pydocs, storyland, or a Parquet, JSONL or CSV file (path or URI)")
-    test: str | None = Field(None, description="held-out file; null: a share of the source, split by group")
+    test: str | None = Field(default=None, description="held-out file; null: a share of the source, split by group")
     task: Task = "classification"
     columns: Columns = Columns()
-    labels: tuple[str, ...] | Count | None = Field(None, description="labels kept: a list, or the first n by name")
+    labels: tuple[str, ...] | Count | None = Field(
+        default=None, description="labels kept: a list, or the first n by name"
+    )
     labelled: OneOrMany[Annotated[int, Field(ge=0)]] = Field(
-        (10,), description="real training rows: per label (classification) or in total")
-    prior_share: Share = Field(0.75, description="share of the training rows that only the generator and the judge see")
-    test_share: Share = Field(0.2, description="share held out when `test` is null")
-    max_rejected_share: Share = Field(0.0, description="invalid rows allowed before the study stops")
-    world_size: Count = Field(2000, description="stories that storyland writes")
+        default=(10,), description="real training rows: per label (classification) or in total"
+    )
+    prior_share: Share = Field(
+        default=0.75, description="share of the training rows that only the generator and the judge see"
+    )
+    test_share: Share = Field(default=0.2, description="share held out when `test` is null")
+    max_rejected_share: Share = Field(default=0.0, description="invalid rows allowed before the study stops")
+    world_size: Count = Field(default=2000, description="stories that storyland writes")
+
+
+Shortfall = Literal["error", "allow", "oversample"]
 
 
 class MixConfig(FrozenConfig):
@@ -53,8 +61,11 @@ class MixConfig(FrozenConfig):
     generated: tuple[Count, ...] = ()
     generated_share: tuple[Share, ...] = ()
     total: Count | None = None
-    levels: tuple[float, ...] | None = Field(None, description="levels it applies to; null: all")
-    filters: tuple[Literal["none", "label_agreement"], ...] | None = Field(None, description="null: all of the recipe")
-    labelled: tuple[int, ...] | None = Field(None, description="labelled counts it applies to; null: all")
-    shortfall: Literal["error", "allow", "oversample"] = Field(
-        "error", description="too few generated rows: stop, take what is there, or repeat rows")
+    levels: tuple[float, ...] | None = Field(default=None, description="levels it applies to; null: all")
+    filters: tuple[Literal["none", "label_agreement"], ...] | None = Field(
+        default=None, description="null: all of the recipe"
+    )
+    labelled: tuple[int, ...] | None = Field(default=None, description="labelled counts it applies to; null: all")
+    shortfall: Shortfall = Field(
+        default="error", description="too few generated rows: stop, take what is there, or repeat rows"
+    )

@@ -154,7 +154,7 @@ def _arms(study: Study, world: World, sets: list[GeneratedSet], draw: tuple[int,
             yield Arm({
                 **words, "method": entry.method, "model": entry.model, "data_seed": data_seed,
                 "training_seed": training_seed,
-                "generation_seed": generation_seed if chosen is not None or study.seeds.pairing == "zipped" else None,
+                "generation_seed": generation_seed,
             }, scored, mixed)
 
 

@@ -64,7 +64,7 @@ def stage(
 def run(jobs: Sequence[Job], context: Context) -> None:
     """Write each report."""
     from divscale.report.page import render
-    from divscale.report.results import answer
+    from divscale.report.sentences import answer
 
     for job in jobs:
         report = _report_input(job, context)

@@ -1,0 +1,70 @@
+"""Where data is: a local path, or a URI that pyarrow or fsspec can open (s3://, gs://, memory://, ...)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import fsspec.core
+import pyarrow as pa
+from pyarrow import fs
+
+from divscale.errors import ConfigError
+
+
+def locate(uri: str) -> tuple[fs.FileSystem, str]:
+    """The filesystem of a path or URI and the path in it; pyarrow's own where it has one, else fsspec's.
+
+    Raises:
+        ConfigError: No installed package knows the URI's scheme.
+    """
+    if "://" not in uri:
+        return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+    try:
+        return fs.FileSystem.from_uri(uri)
+    except pa.ArrowInvalid:
+        pass  # a scheme pyarrow does not have
+    try:
+        filesystem, path = fsspec.core.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(
+            f"{uri} cannot be opened: {error}. Install the fsspec package for this scheme (gcsfs for gs://, adlfs for "
+            "abfs://), or give a local path.") from error
+    return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), path
+
+
+def open_file(uri: str, field: str) -> pa.NativeFile:
+    """Open a file that a study's `field` names, for random-access reading.
+
+    Raises:
+        ConfigError: It is not there, or is not a file.
+    """
+    filesystem, path = locate(uri)
+    info = filesystem.get_file_info(path)
+    if info.type == fs.FileType.File:
+        return filesystem.open_input_file(path)
+    raise ConfigError(f"{field}: {uri} {_problem(filesystem, path, info.type)} Relative paths start at the folder that "
+                      f"divscale is started in ({Path.cwd()}).")
+
+
+def _problem(filesystem: fs.FileSystem, path: str, kind: fs.FileType) -> str:
+    if kind == fs.FileType.Directory:
+        return "is a folder; name one Parquet, JSONL or CSV file in it."
+    parent = path.rpartition("/")[0]
+    if filesystem.get_file_info(parent).type != fs.FileType.Directory:
+        return f"does not exist, and neither does its folder {parent}."
+    there = sorted(info.base_name for info in filesystem.get_file_info(fs.FileSelector(parent)))
+    return f"does not exist. Its folder holds {', '.join(there[:8]) or 'nothing'}{', ...' if len(there) > 8 else ''}."
+
+
+def file_hash(uri: str, field: str = "data.source") -> str:
+    """SHA-256 of a file's bytes: its identity, wherever it lies. About 1 GB/s locally; constant memory.
+
+    Raises:
+        ConfigError: The file is missing.
+    """
+    digest = hashlib.sha256()
+    with open_file(uri, field) as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

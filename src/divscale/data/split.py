@@ -1,0 +1,145 @@
+"""Divide real data into test, prior and labelled pool: by group, stratified by label, each row's place a hash.
+
+The *prior* is what only the generator and the judge see; the *pool* is where labelled training rows are drawn from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from divscale.data.order import shuffled
+from divscale.data.samples import same_text_keys
+from divscale.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers (int64, ascending) of the training table: disjoint, and together all of it.
+
+    Attributes:
+        prior: Rows for generator and judge only.
+        pool: Rows that labelled subsets are drawn from.
+        test: Held-out rows; empty where a test table was given, which is then the test set, whole.
+        dropped: Rows left out because the same text (after lower-casing; for qa with its context) stands in a part
+            that comes first: test before pool before prior.
+    """
+
+    prior: np.ndarray
+    pool: np.ndarray
+    test: np.ndarray
+    dropped: np.ndarray
+
+
+def split(samples: pa.Table, *, test_share: float | None, prior_share: float, seed: int, test_seed: int = 0,
+          held_out: pa.Table | None = None) -> Split:
+    """Divide `samples`. The test part depends on `test_seed` alone; what remains is divided by `seed`.
+
+    Rows of one `group` stay together (a null group is its own). Within that, every label gets its share of every part,
+    as nearly as its groups allow: groups larger than a label's share of a part go first, and only where they fit.
+    O(n log n), about 25 us a row.
+
+    Args:
+        samples: SAMPLES, all real rows.
+        test_share: Share of rows held out, 0 to 1; None exactly when `held_out` is given.
+        prior_share: Share of the rest that becomes the prior.
+        seed: Data seed.
+        test_seed: Fixed through a study, so that all seeds are scored on one test set.
+        held_out: SAMPLES, a test table of its own.
+
+    Raises:
+        DataError: No row remains for the test set or for the pool.
+    """
+    if (test_share is None) == (held_out is None):
+        raise ConfigError("split: give a test_share or a test table, one of the two (data.test, data.test_share).")
+    groups, labels, keys = _groups(samples), samples["label"].to_pylist(), same_text_keys(samples)
+    everything = range(samples.num_rows)
+    in_test = _take(everything, groups, labels, test_share, "test", test_seed) if test_share is not None else set()
+    rest = [row for row in everything if row not in in_test]
+    in_prior = _take(rest, groups, labels, prior_share, "prior", seed)
+
+    seen = set(same_text_keys(held_out)) if held_out is not None else {keys[row] for row in in_test}
+    dropped: list[int] = []
+    pool = _unseen((row for row in rest if row not in in_prior), keys, seen, dropped)
+    prior = _unseen(sorted(in_prior), keys, seen | {keys[row] for row in pool}, dropped)
+    if not in_test and held_out is None:
+        raise DataError(f"data.test_share: {test_share} of {samples.num_rows} rows in {len(set(groups))} groups leaves "
+                        "no test row. Raise data.test_share, give data.test a file, or use more data.")
+    if not pool:
+        raise DataError(f"data.prior_share: {prior_share} of {len(rest)} rows leaves no labelled row ({len(dropped)} "
+                        "were dropped because their text is also in the test set). Lower data.prior_share.")
+    return Split(*(np.array(sorted(rows), dtype=np.int64) for rows in (prior, pool, in_test, dropped)))
+
+
+def draw_labelled(samples: pa.Table, pool: np.ndarray, count: int, seed: int, *, per_label: bool) -> np.ndarray:
+    """The labelled training rows: `count` of each label, or in total. Int64 row numbers, in the order drawn.
+
+    Nested: of one seed, the draw of 2 a label is the beginning of the draw of 5 of each label.
+
+    Raises:
+        DataError: A label (or the pool) has fewer rows; the message names it and its number.
+    """
+    ids, labels = samples["id"].to_pylist(), samples["label"].to_pylist()
+    by_label: dict[str, dict[str, int]] = {label: {} for label in sorted(set(labels))} if per_label else {"": {}}
+    for row in pool.tolist():
+        by_label[labels[row] if per_label else ""][ids[row]] = row
+    short = {label: len(rows) for label, rows in by_label.items() if len(rows) < count}
+    if short and not per_label:
+        raise DataError(f"data.labelled: {count} labelled rows are asked for and the pool has {short['']}. Lower "
+                        "data.labelled, lower data.prior_share or data.test_share, or give more data.")
+    if short:
+        listed = ", ".join(f"{label}: {n}" for label, n in sorted(short.items(), key=lambda item: item[1])[:8])
+        raise DataError(f"data.labelled: {count} rows a label are asked for, and the labelled pool has fewer of "
+                        f"{len(short)} of {len(by_label)} labels ({listed}{', ...' if len(short) > 8 else ''}). Lower "
+                        "data.labelled, lower data.prior_share or data.test_share, or leave these labels out.")
+    drawn = [rows[key] for rows in by_label.values() for key in shuffled(rows, "labelled", seed)[:count]]
+    return np.array(drawn, dtype=np.int64)
+
+
+def _groups(samples: pa.Table) -> list[str]:
+    # The prefixes keep a group that is named like another row's id apart from it.
+    pairs = zip(samples["group"].to_pylist(), samples["id"].to_pylist(), strict=True)
+    return [f"row\x1f{row_id}" if group is None else f"group\x1f{group}" for group, row_id in pairs]
+
+
+def _take(rows: Iterable[int], groups: list[str], labels: list[str | None], share: float, part: str,
+          seed: int) -> set[int]:
+    """Rows of whole groups that make `share` of every label.
+
+    A group is taken while that brings the label counts nearer to their targets. Large groups (more than a label's
+    target, or than what would be left of it) come first and are taken only below the target: placed late or
+    generously, one of them would use up the whole of a label and leave none to the other part.
+    """
+    members = defaultdict(list)
+    for row in rows:
+        members[groups[row]].append(row)
+    counts = {group: Counter(labels[row] for row in found) for group, found in members.items()}
+    total = Counter(labels[row] for found in members.values() for row in found)
+    target = {label: share * n for label, n in total.items()}
+
+    def is_large(group: str) -> bool:
+        return any(n > 1 and n > min(target[label], total[label] - target[label]) for label, n in counts[group].items())
+
+    order = shuffled(members, part, seed)
+    large = [group for group in order if is_large(group)]
+    large.sort(key=lambda group: -len(members[group]))  # stable: equal sizes keep their shuffled order
+    taken, have = set(), Counter()
+    for group in large + [group for group in order if not is_large(group)]:
+        gain = sum(n * (2 * (target[label] - have[label]) - n) / max(target[label], 1.0)
+                   for label, n in counts[group].items())  # decrease of sum (have - target)^2 / target
+        fits = all(have[label] + n <= target[label] for label, n in counts[group].items())
+        if gain > 0 and (fits or not is_large(group)):
+            taken.update(members[group])
+            have.update(counts[group])
+    return taken
+
+
+def _unseen(rows: Iterable[int], keys: list[str], seen: set[str], dropped: list[int]) -> list[int]:
+    kept = []
+    for row in rows:
+        (dropped if keys[row] in seen else kept).append(row)
+    return kept

@@ -1,0 +1,89 @@
+"""Which figures a report shows, each as an embedded image with words for those who cannot see it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from divscale.report.diversity import Key, Measured, measures
+from divscale.report.model import ReportInput
+from divscale.report.naming import DESIGNS, FAMILIES, FILTERS, family, measure_name, rows_name, score_name, unit
+from divscale.report.plots.dose import dose_response, shared_limits
+from divscale.report.plots.levels import measure_over_levels
+from divscale.report.plots.mix import groups, mix_curves
+from divscale.report.sentences import judged_control
+from divscale.report.statistics import Curve, CurveKey, Point
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure's title, its image as a data URI, and its text alternative."""
+
+    title: str
+    uri: str
+    alt: str
+
+
+def _picture(title: str, svg: str, alt: str) -> Picture:
+    return Picture(title, "data:image/svg+xml;base64," + b64encode(svg.encode()).decode(), alt)
+
+
+def dose_pictures(
+    report: ReportInput, main: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | None, *, held: bool,
+    references: dict[CurveKey, Point],
+) -> list[Picture]:
+    """One panel a model and labelled count; with `held`, both filters together, the judge and its control."""
+    judge = report.judge_accuracy if held and main and main[0].metric == "accuracy" else None
+    limits = shared_limits(main, [100 * judge] if judge is not None else [])
+    several = len({curve.key.model for curve in main}) > 1
+    panels: dict[tuple[str, int], list[Curve]] = {}
+    for curve in main:
+        if held or curve.key.filter == "none":
+            panels.setdefault((curve.key.model, curve.key.labelled), []).append(curve)
+    pictures = []
+    for (model, labelled), panel in panels.items():
+        judged = judged_control(panel[-1], references) if held else None
+        svg = dose_response(panel, report=report, sets=sets, axis=axis, y_limits=limits, judged=judged,
+                            judge_line=judge)
+        title = f"{rows_name(report, labelled)} + {panel[-1].key.generated} generated{f' · {model}' if several else ''}"
+        pictures.append(_picture(title, svg, f"Dose-response curve, {title}. {_told(panel)}"))
+    return pictures
+
+
+def _told(panel: Sequence[Curve]) -> str:
+    return " ".join(f"Text {FILTERS[c.key.filter]}: {c.verdict.words}." for c in panel)
+
+
+def mix_pictures(
+    report: ReportInput, found: Sequence[Curve], levels: Sequence[float],
+) -> list[tuple[str, list[Picture]]]:
+    """For each filter, one panel a design and labelled count that was tried with several amounts of generated text."""
+    panels = groups([curve for curve in found if curve.key.design != "generated_only"])
+    limits = shared_limits([curve for panel in panels for curve in panel])
+    several = len({(c.key.model, c.key.method) for panel in panels for c in panel}) > 1
+    by_filter: dict[str, list[Picture]] = {}
+    for panel in sorted(panels, key=lambda panel: panel[0].key.filter != "none"):
+        key = panel[0].key
+        title = f"{DESIGNS[key.design].capitalize()}, {rows_name(report, key.labelled)}"
+        title += f" · {key.method}, {key.model}" if several else ""
+        svg = mix_curves(panel, levels, y_limits=limits, dial=report.dial)
+        alt = f"{score_name(panel[0].metric)} against the generated share: {title}, text {FILTERS[key.filter]}."
+        by_filter.setdefault(FILTERS[key.filter].capitalize(), []).append(_picture(title, svg, alt))
+    return list(by_filter.items())
+
+
+def level_pictures(
+    report: ReportInput, sets: Mapping[Key, Measured], levels: Sequence[float],
+) -> list[tuple[str, list[Picture]]]:
+    """Families of measures, each with one small figure a measure."""
+    result = []
+    for name in FAMILIES:
+        own = [m for m in measures(report) if family(m) == name]
+        pictures = [_picture(measure_name(m) + (", %" if unit(m) else ""),
+                             measure_over_levels(m, levels, sets, report.dial),
+                             f"{measure_name(m)} for each level of {report.dial}; the table below has the numbers.")
+                    for m in own]
+        if pictures:
+            result.append((name, pictures))
+    return result

@@ -1,0 +1,126 @@
+"""Means, paired differences and their intervals over seeds.
+
+A score belongs to a unit (generation seed, data seed); training seeds are averaged inside it. Shapes: G generation
+seeds, D data seeds, B bootstrap resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import inf, nan, sqrt
+
+import numpy as np
+
+Unit = tuple[int | None, int]  # (generation seed, data seed)
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its t interval at `CONFIDENCE`; nan bounds where one unit shows no spread.
+
+    `bootstrap_low` and `bootstrap_high` are the percentile bootstrap over seeds. `p` tests mean = 0, two-sided;
+    `p_above` mean <= 0, one-sided. `units` is the number of independent units behind it.
+    """
+
+    mean: float
+    low: float
+    high: float
+    bootstrap_low: float
+    bootstrap_high: float
+    p: float
+    p_above: float
+    units: int
+
+
+def grid(values: Mapping[Unit, float]) -> np.ndarray:
+    """Values as y_GD, float64, where generation and data seeds are fully crossed; else as y_1D.
+
+    A data seed that was seen with several generators of an incomplete crossing counts once, with its mean; one that
+    brought its own generator (everything redrawn) is a unit of its own.
+    """
+    generations = sorted({unit[0] for unit in values}, key=lambda seed: -1 if seed is None else seed)
+    data = sorted({unit[1] for unit in values})
+    if len(values) == len(generations) * len(data):
+        return np.array([[values[g, d] for d in data] for g in generations], dtype=np.float64)
+    return np.array([[np.mean([v for unit, v in values.items() if unit[1] == d]) for d in data]])
+
+
+def standard_error(y_GD: np.ndarray) -> tuple[float, float]:
+    """Standard error of the mean of y_GD and its degrees of freedom, both seeds being random effects.
+
+    With one row or column, s / sqrt(n). Crossed: the variance (MS_G + MS_D - MS_GD) / (G D) of the two-way layout
+    with Satterthwaite's degrees of freedom, never below that of its larger main effect. One value: (nan, 0).
+    """
+    g, d = y_GD.shape
+    if min(g, d) == 1:
+        n = g * d
+        return (nan, 0.0) if n == 1 else (float(y_GD.std(ddof=1)) / sqrt(n), n - 1.0)
+    mean = y_GD.mean()
+    row_G, column_D = y_GD.mean(1) - mean, y_GD.mean(0) - mean
+    squares = np.array([
+        d * (row_G**2).sum() / (g - 1),
+        g * (column_D**2).sum() / (d - 1),
+        ((y_GD - mean - row_G[:, None] - column_D) ** 2).sum() / ((g - 1) * (d - 1)),
+    ])
+    dofs = np.array([g - 1, d - 1, (g - 1) * (d - 1)], dtype=float)
+    total, largest = squares[0] + squares[1] - squares[2], int(np.argmax(squares[:2]))
+    if total <= squares[largest]:
+        return sqrt(squares[largest] / (g * d)), dofs[largest]
+    return sqrt(total / (g * d)), float(total**2 / (squares**2 / dofs).sum())
+
+
+def estimate(values: Mapping[Unit, float]) -> Estimate:
+    """The mean of `values` with its intervals and tests of zero.
+
+    Without any spread over n units the t test has no answer; the sign test then gives the p-value (2^-n one-sided).
+    """
+    # The special functions behind scipy.stats.t: a hundred times quicker for one value, and a study has thousands.
+    from scipy.special import stdtr, stdtrit
+
+    y_GD = grid(values)
+    mean, units = float(y_GD.mean()), max(y_GD.shape)
+    error, dof = standard_error(y_GD)
+    if dof == 0:
+        return Estimate(mean, nan, nan, nan, nan, nan, nan, units)
+    if error <= 1e-12 * max(1.0, abs(mean)):
+        p_above = 0.5**units if mean > 0 else 1.0
+        return Estimate(mean, mean, mean, mean, mean, min(1.0, 2 * 0.5**units) if mean else 1.0, p_above, units)
+    half = float(stdtrit(dof, (1 + CONFIDENCE) / 2)) * error
+    low, high = _bootstrap(y_GD)
+    p_above = float(stdtr(dof, -mean / error))
+    return Estimate(mean, mean - half, mean + half, low, high, 2 * min(p_above, 1 - p_above), p_above, units)
+
+
+def _bootstrap(y_GD: np.ndarray) -> tuple[float, float]:
+    weight_BG, weight_BD = _resamples(*y_GD.shape)
+    means_B = ((weight_BG @ y_GD) * weight_BD).sum(1)
+    low, high = np.quantile(means_B, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=16)
+def _resamples(g: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    # Rows and columns are drawn independently: a resampled study has resampled generators and resampled data.
+    rng = np.random.default_rng(0)
+    weight_BG = rng.multinomial(g, np.full(g, 1 / g), size=RESAMPLES) / g
+    return weight_BG, rng.multinomial(d, np.full(d, 1 / d), size=RESAMPLES) / d
+
+
+def difference(a: Mapping[Unit, float], b: Mapping[Unit, float]) -> Estimate | None:
+    """The paired difference a - b over the units both have; null without any."""
+    shared = {unit: a[unit] - b[unit] for unit in a if unit in b}
+    return estimate(shared) if shared else None
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values (Holm 1979), in the order given; nan stays nan and is not counted."""
+    order = sorted((i for i, value in enumerate(p) if value == value), key=lambda i: p[i])
+    adjusted, running = [nan] * len(p), -inf
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, (len(order) - rank) * p[i]))
+        adjusted[i] = running
+    return adjusted

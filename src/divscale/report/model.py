@@ -1,0 +1,132 @@
+"""What a report is made from: tables and plain values, nothing that needs an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+# One evaluated arm a row; the columns named in `ReportInput.metrics` (float64) come on top.
+#   method           "probe" | "full"
+#   design           "real_only" | "add_on" | "constant_total" | "generated_only" | "judge_labelled"
+#   labelled         real rows, per label (classification) or in total; 0 for generated_only
+#   generated        generated (or judge-labelled) rows asked for, counted like `labelled`; 0 for real_only
+#   generated_share  share of the training rows that is generated, as realised
+#   filter           "none" | "label_agreement"; null where nothing was generated
+#   level            the dial's value; null for real_only and judge_labelled
+#   generation_seed  null where nothing was generated
+ARMS = pa.schema([
+    ("arm", pa.string()),
+    ("method", pa.string()),
+    ("model", pa.string()),
+    ("design", pa.string()),
+    ("labelled", pa.int64()),
+    ("generated", pa.int64()),
+    ("generated_share", pa.float64()),
+    ("filter", pa.string()),
+    ("level", pa.float64()),
+    ("generation_seed", pa.int64()),
+    ("data_seed", pa.int64()),
+    ("training_seed", pa.int64()),
+    ("test", pa.string()),
+    ("n_train", pa.int64()),
+])
+
+# One number about one set a row. The real set's rows have filter "real", and level and generation_seed null.
+# `value` is as the metric defines it (DCScore between 1 and n); `low` and `high` may be null.
+SETS = pa.schema([
+    ("level", pa.float64()),
+    ("filter", pa.string()),
+    ("generation_seed", pa.int64()),
+    ("metric", pa.string()),
+    ("value", pa.float64()),
+    ("low", pa.float64()),
+    ("high", pa.float64()),
+    ("n", pa.int64()),
+])
+
+# One mix a row, averaged over its seeds: what was asked and the shares that came of it.
+MIXES = pa.schema([
+    ("design", pa.string()),
+    ("labelled", pa.int64()),
+    ("generated", pa.int64()),
+    ("level", pa.float64()),
+    ("filter", pa.string()),
+    ("share_of_rows", pa.float64()),
+    ("share_of_words", pa.float64()),
+])
+
+
+@dataclass(frozen=True)
+class Example:
+    """One generated text, the label it was asked for, and whether the filter kept it (null: no filter)."""
+
+    label: str
+    text: str
+    kept: bool | None = None
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What a stage took: runs made and found cached, rows out, wall seconds, tokens (0 where it has none)."""
+
+    stage: str
+    runs: int
+    cached: int
+    rows: int
+    seconds: float
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Something that was asked for and is missing from the results, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """Everything a report says.
+
+    Attributes:
+        name: The study's name.
+        task: "classification", "qa" or "text"; decides whether counts are per label.
+        dial: The recipe's dial ("temperature", "topics", ...).
+        arms: Table of schema `ARMS` and one float64 column a metric.
+        sets: Table of schema `SETS`.
+        mixes: Table of schema `MIXES`.
+        metrics: Score columns of `arms`; the first is the one that verdicts are about.
+        judge_accuracy: Share of held-out real rows the judge labels right; null without a judge.
+        judge_kind: What the judge is, in words ("probe trained on the prior", "oracle").
+        examples: Generated texts by level.
+        study_yaml: The resolved configuration.
+        versions: Versions by package.
+        notes: Plain statements a reader must know ("the generator was trained on the spot, ...").
+    """
+
+    name: str
+    task: str
+    dial: str
+    arms: pa.Table
+    sets: pa.Table
+    mixes: pa.Table
+    metrics: tuple[str, ...]
+    judge_accuracy: float | None = None
+    judge_kind: str | None = None
+    examples: Mapping[float, tuple[Example, ...]] = field(default_factory=dict)
+    costs: tuple[StageCost, ...] = ()
+    study_yaml: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert self.metrics, "a report needs at least one score"
+        for table, names in (
+            (self.arms, [*ARMS.names, *self.metrics]), (self.sets, SETS.names), (self.mixes, MIXES.names),
+        ):
+            missing = [name for name in names if name not in table.column_names]
+            assert not missing, f"a report's table lacks {missing}"

@@ -1,0 +1,105 @@
+"""Names and number formats of scores and measures, for people."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from divscale.report.model import ReportInput
+
+PERCENT = frozenset({"accuracy", "macro_f1", "exact_match", "token_f1", "rouge_l", "label_correct", "accepted",
+                     "c2st_accuracy"})
+LOWER_IS_BETTER = frozenset({"loss", "perplexity"})
+DESIGNS = {
+    "real_only": "real only", "add_on": "added on top", "constant_total": "constant total",
+    "generated_only": "generated only", "judge_labelled": "judge-labelled real",
+}
+FILTERS = {"none": "as generated", "label_agreement": "correctness held", "real": "real"}
+METHODS = {"probe": "probe on frozen embeddings", "full": "full fine-tuning"}
+# Measure: (name, family). What is not listed is shown under its own name, in the family "Other".
+MEASURES = {
+    "vendi": ("Vendi score", "Diversity"),
+    "nn_distance": ("Distance to nearest neighbour", "Diversity"),
+    "distinct_2": ("Distinct-2", "Diversity"),
+    "ngram_diversity": ("n-gram diversity", "Diversity"),
+    "compression_ratio": ("Compression ratio (more: less diverse)", "Diversity"),
+    "mmd2": ("MMD²", "Shift from real data"),
+    "frechet": ("Fréchet distance", "Shift from real data"),
+    "c2st_auc": ("Classifier test, AUC", "Shift from real data"),
+    "c2st_accuracy": ("Classifier test, accuracy", "Shift from real data"),
+    "label_correct": ("Labels right", "Label correctness"),
+    "accepted": ("Kept by the filter", "Label correctness"),
+}
+MISSING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+FAMILIES = ("Diversity", "Shift from real data", "Label correctness", "Other")
+
+
+def score_name(metric: str) -> str:
+    """`macro_f1` as "macro-F1", the rest with spaces."""
+    return {"macro_f1": "macro-F1", "token_f1": "token F1", "rouge_l": "ROUGE-L"}.get(metric, metric.replace("_", " "))
+
+
+def is_dcscore_share(measure: str) -> bool:
+    """True for a DCScore sharp enough to read as an effective number; it is shown divided by n."""
+    return measure.startswith("dcscore@") and float(measure.partition("@")[2]) < 1
+
+
+def measure_name(measure: str) -> str:
+    """What a measure is called in a figure."""
+    if measure.startswith("dcscore@"):
+        return f"DCScore, τ = {measure.partition('@')[2]}{', ÷ n' if is_dcscore_share(measure) else ''}"
+    return MEASURES.get(measure, (measure.replace("_", " "),))[0]
+
+
+def family(measure: str) -> str:
+    """Which of `FAMILIES` a measure belongs to."""
+    return "Diversity" if measure.startswith("dcscore@") else MEASURES.get(measure, ("", "Other"))[1]
+
+
+def higher_is_better(metric: str) -> bool:
+    """False for losses and perplexities."""
+    return metric not in LOWER_IS_BETTER
+
+
+def factor(metric: str) -> float:
+    """What a value is multiplied with before it is shown: 100 for shares that read as percent."""
+    return 100.0 if metric in PERCENT else 1.0
+
+
+def number(metric: str, value: float | None) -> str:
+    """A value with the digits its kind deserves; an en dash where there is none."""
+    if value is None or not isfinite(value):
+        return MISSING
+    value *= factor(metric)
+    if metric in PERCENT:
+        return f"{value:.1f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
+def unit(metric: str, *, difference: bool = False) -> str:
+    """What follows a number: " %", " points" for a difference of percentages, or nothing."""
+    return (" points" if difference else "\N{NO-BREAK SPACE}%") if metric in PERCENT else ""
+
+
+def signed(metric: str, value: float | None) -> str:
+    """A difference with its sign (a real minus, so that columns align)."""
+    if value is None or not isfinite(value):
+        return MISSING
+    text = number(metric, abs(value))
+    return text if not text.strip("0.") else ("+" if value > 0 else MINUS) + text
+
+
+def p_value(p: float | None) -> str:
+    """A p-value to two digits, "< .001" below."""
+    if p is None or not isfinite(p):
+        return MISSING
+    return "< .001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def level_name(report: ReportInput, level: float) -> str:
+    """A level with its dial: "temperature 0.8"."""
+    return f"{report.dial.replace('_', ' ')} {level:g}"
+
+
+def rows_name(report: ReportInput, count: int, kind: str = "real") -> str:
+    """A row count as the study counts it: "2 real rows a label" or "200 real rows"."""
+    return f"{count} {kind} row{'' if count == 1 else 's'}{' a label' if report.task == 'classification' else ''}"

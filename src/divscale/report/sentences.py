@@ -1,0 +1,174 @@
+"""What was asked and found, in three sentences made from the numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from divscale.report.diversity import measured, ordered_levels
+from divscale.report.intervals import Estimate
+from divscale.report.model import ReportInput
+from divscale.report.naming import factor, higher_is_better, level_name, number, p_value, rows_name, score_name, unit
+from divscale.report.statistics import Curve, CurveKey, Point, curves, main_curves, references, seed_counts
+from divscale.report.verdict import ALPHA
+
+
+def headline_method(found: Sequence[Curve]) -> str | None:
+    """The way of training with most points: the one the sentences are about."""
+    counts = Counter(curve.key.method for curve in found for _ in curve.points)
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def answer(report: ReportInput) -> tuple[str, str, str]:
+    """What was asked and found, in three sentences made from the numbers of the way of training with most points."""
+    levels = ordered_levels(report, measured(report))
+    found = curves(report, levels, report.metrics[0])
+    lead = headline_method(found)
+    main = main_curves(found, lead) if lead else []
+    leading = [curve for curve in main if curve.key.model == main[0].key.model]
+    return three_sentences(report, leading, levels, references(report, report.metrics[0]))
+
+
+def three_sentences(
+    report: ReportInput, main: Sequence[Curve], levels: Sequence[float], references: dict[CurveKey, Point],
+) -> tuple[str, str, str]:
+    """Asked; found with fewest labels; what remains with more labels and with correctness held.
+
+    `main` are the main curves of one method (`main_curves`), for one model.
+    """
+    plain = [c for c in main if c.key.filter == "none"] or list(main)
+    held = [c for c in main if c.key.filter == "label_agreement" and c not in plain]
+    if not plain:
+        return (_asked(report, plain, levels), "No level has a score yet, so nothing can be said.",
+                "Run the study to its end, then look again.")
+    scarce = plain[0]
+    found = f"With {rows_name(report, scarce.key.labelled)}, {_best(report, scarce)}: {_shape(scarce)}."
+    return _asked(report, plain, levels), found, _rest(report, plain, held, references)
+
+
+def _asked(report: ReportInput, plain: Sequence[Curve], levels: Sequence[float]) -> str:
+    dial, seeds = report.dial.replace("_", " "), seed_counts(report)
+    span = f"{len(levels)} levels of {dial} ({levels[0]:g} to {levels[-1]:g})" if len(levels) > 1 else f"one {dial}"
+    amount = "real rows"
+    if plain:
+        amount = rows_name(report, plain[-1].key.labelled)
+        amount = _list([*(f"{c.key.labelled}" for c in plain[:-1]), amount], "or")
+    return (f"The study asked how diverse generated training text should be: text from {span} was mixed with {amount}, "
+            f"and what was trained on it was scored by {score_name(report.metrics[0])} on held-out real data, over "
+            f"{seeds['data']} data seed{'' if seeds['data'] == 1 else 's'} and {seeds['generation']} generator "
+            f"seed{'' if seeds['generation'] == 1 else 's'}.")
+
+
+def _best(report: ReportInput, curve: Curve) -> str:
+    best = _best_point(curve)
+    text = f"{level_name(report, best.level or 0.0)} scored best, {_value(curve.metric, best.score)}"
+    over = best.over_real
+    if over is None:
+        return text
+    gain = over.mean if higher_is_better(curve.metric) else -over.mean
+    side = "better" if gain > 0 else "worse"
+    size = f"{number(curve.metric, abs(over.mean))}{unit(curve.metric, difference=True)}"
+    if over.p != over.p:
+        return f"{text}, {size} {side} than real data alone"
+    if best.p_holm is not None and best.p_holm <= ALPHA:
+        return f"{text}, {size} {side} than real data alone (corrected p {_p(best.p_holm)})"
+    return f"{text}, not told apart from real data alone ({size} {side}, corrected p {_p(best.p_holm)})"
+
+
+def _shape(curve: Curve) -> str:
+    verdict, metric = curve.verdict, curve.metric
+
+    def by(found: Estimate | None) -> str:
+        assert found is not None
+        return f"{number(metric, abs(found.mean))}{unit(metric, difference=True)}"
+
+    if verdict.shape == "not_enough" or verdict.ends is None:
+        return "too few levels or seeds for a verdict on the shape"
+    ends = f"by {by(verdict.ends)} (p {_p(verdict.ends.p)})"
+    return {
+        "interior_optimum": lambda: (
+            f"it beats the least diverse level by {by(verdict.over_least)} and the most diverse by "
+            f"{by(verdict.over_most)}, so the data support an interior optimum (corrected p {_p(verdict.p_interior)})"),
+        "rising": lambda: f"the most diverse level beats the least diverse {ends}, and the score keeps rising",
+        "rises_then_levels": lambda: (
+            f"the most diverse level beats the least diverse {ends}, but no level in between beats both, so the data "
+            "do not support an interior optimum"),
+        "falling": lambda: f"the least diverse level beats the most diverse {ends}, and the score keeps falling",
+        "falls_late": lambda: (
+            f"the least diverse level beats the most diverse {ends}, but no level in between beats both, so the data "
+            "do not support an interior optimum"),
+        "unresolved": lambda: (
+            f"the two ends of the dial are not told apart (p {_p(verdict.ends.p if verdict.ends else None)}) and no "
+            "level in between beats both, so the data do not support an interior optimum"),
+    }[verdict.shape]()
+
+
+def _rest(
+    report: ReportInput, plain: Sequence[Curve], held: Sequence[Curve], references: dict[CurveKey, Point],
+) -> str:
+    parts = []
+    if len(plain) > 1:
+        hits = [c.verdict.shape == "interior_optimum" for c in plain]
+        parts.append(f"{'with text as generated, ' if held else ''}an interior optimum is supported "
+                     f"{_where(plain, hits)}, and the best level beats real data alone "
+                     f"{_where(plain, [_beats_real(c) for c in plain])}")
+    if held:
+        judge = f" (the judge is right on {100 * report.judge_accuracy:.1f} %)" if report.judge_accuracy else ""
+        hits = [c.verdict.shape == "interior_optimum" for c in held]
+        shape = f"an interior optimum is supported {_where(held, hits)}" if len(held) > 1 else _shape(held[0])
+        scarce = rows_name(report, held[0].key.labelled)
+        text = f"with correctness held{judge} and {scarce}, {_best(report, held[0])}, and {shape}"
+        control = judged_control(held[0], references)
+        if control:
+            text += f"; real text labelled by the same judge scored {_value(held[0].metric, control.score)}"
+        parts.append(text)
+    if not parts:
+        return ("Correctness was not held constant and one labelled count was tried, so wrong labels and scarcity "
+                "cannot be told from diversity here.")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def judged_control(curve: Curve, references: dict[CurveKey, Point]) -> Point | None:
+    """The judge-labelled real arm that belongs beside a curve: same training and labels, nearest amount."""
+    fitting = [key for key in references if key.design == "judge_labelled" and
+               (key.method, key.model, key.labelled) == (curve.key.method, curve.key.model, curve.key.labelled)]
+    return references[min(fitting, key=lambda key: abs(key.generated - curve.key.generated))] if fitting else None
+
+
+def _where(found: Sequence[Curve], holds: Sequence[bool]) -> str:
+    hits = [f"{c.key.labelled}" for c, yes in zip(found, holds, strict=True) if yes]
+    misses = [f"{c.key.labelled}" for c, yes in zip(found, holds, strict=True) if not yes]
+    if not hits or not misses:
+        return "at every labelled count" if hits else "at no labelled count"
+    return f"with {_list(hits, 'and')} labelled rows but not with {_list(misses, 'or')}"
+
+
+def _beats_real(curve: Curve) -> bool:
+    point = _best_point(curve)
+    over = point.over_real
+    better = over is not None and (over.mean > 0) == higher_is_better(curve.metric)
+    return better and point.p_holm is not None and point.p_holm <= ALPHA
+
+
+def _best_point(curve: Curve) -> Point:
+    sign = 1 if higher_is_better(curve.metric) else -1
+    return next((p for p in curve.points if p.level == curve.verdict.best),
+                max(curve.points, key=lambda p: sign * p.score.mean))
+
+
+def _value(metric: str, found: Estimate) -> str:
+    if found.low != found.low:
+        return f"{number(metric, found.mean)}{unit(metric)}"
+    half = (found.high - found.low) / 2
+    spread = f"{factor(metric) * half:.1f}" if factor(metric) == 100 else f"{half:.2g}"
+    return f"{number(metric, found.mean)}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{spread}{unit(metric)}"
+
+
+def _p(p: float | None) -> str:
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _list(words: Sequence[str], joint: str) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joint} {words[-1]}"

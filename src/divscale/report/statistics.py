@@ -1,0 +1,183 @@
+"""From arms to dose-response curves: means, paired differences to real-only, corrected, with a verdict each."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from divscale.report.intervals import Estimate, Unit, difference, estimate, holm
+from divscale.report.model import ReportInput
+from divscale.report.naming import higher_is_better
+from divscale.report.verdict import Verdict, judge_shape
+
+BASELINE = "real_only"
+JUDGE = "judge_labelled"
+
+
+class CurveKey(NamedTuple):
+    """What all points of a curve share; they differ in the level alone."""
+
+    method: str
+    model: str
+    design: str
+    labelled: int
+    generated: int
+    filter: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """One level (or one arm without a level): its score, and the paired difference to real-only (null without one).
+
+    `p_holm` is the difference's two-sided p-value, Holm-corrected over the levels of the curve. The difference is in
+    the metric's own direction: for a loss, below zero is better.
+    """
+
+    level: float | None
+    share: float
+    n_train: float
+    score: Estimate
+    over_real: Estimate | None
+    p_holm: float | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points from least to most diverse, the real-only score they are compared with, and the verdict."""
+
+    key: CurveKey
+    metric: str
+    points: tuple[Point, ...]
+    baseline: Estimate | None
+    verdict: Verdict
+
+
+class _Cell(NamedTuple):
+    scores: dict[tuple[int | None, int, int], float]  # (generation, data, training seed) -> score
+    share: float
+    n_train: float
+
+
+def curves(report: ReportInput, levels: Sequence[float], metric: str) -> list[Curve]:
+    """Every dose-response curve of `metric`, by labelled count and amount, unfiltered text first.
+
+    Arms without a score (null or nan) are left out.
+    """
+    cells = _cells(report, metric)
+    by_curve: dict[CurveKey, dict[float, _Cell]] = defaultdict(dict)
+    for (key, level), cell in cells.items():
+        if level is not None:
+            by_curve[key][level] = cell
+    result = []
+    for key, at_level in sorted(by_curve.items(), key=lambda item: _order(item[0])):
+        baseline = _baseline(cells, key)
+        present = [level for level in levels if level in at_level]
+        points = _corrected([_point(level, at_level[level], baseline) for level in present])
+        verdict = judge_shape(present, {level: _units(at_level[level].scores) for level in present},
+                              higher_is_better=higher_is_better(metric))
+        score = estimate(_units(baseline.scores)) if baseline else None
+        result.append(Curve(key, metric, tuple(points), score, verdict))
+    return result
+
+
+def references(report: ReportInput, metric: str) -> dict[CurveKey, Point]:
+    """The arms without a level: real-only and judge-labelled real text, with the latter's paired difference."""
+    cells = _cells(report, metric)
+    return {
+        key: _point(None, cell, None if key.design == BASELINE else _baseline(cells, key))
+        for (key, level), cell in sorted(cells.items(), key=lambda item: _order(item[0][0])) if level is None
+    }
+
+
+def main_curves(found: Iterable[Curve], method: str) -> list[Curve]:
+    """For every model and labelled count, the curves (one a filter) of the mix that shows most.
+
+    That is the mix with most levels, then the one that recurs at most labelled counts, then real rows with all the
+    generated ones added, then the largest amount.
+    """
+    found = [c for c in found if c.key.method == method]
+    recurs = Counter((c.key.model, c.key.design, c.key.generated) for c in found if c.key.filter == "none")
+
+    def rank(curve: Curve) -> tuple:
+        key = curve.key
+        return (len(curve.points), recurs[key.model, key.design, key.generated], key.design == "add_on", key.generated)
+
+    chosen = {}
+    for curve in found:
+        key = curve.key
+        # generated_only has no real-only arm to stand beside: it is shown in the mix curves.
+        if key.design != "generated_only" and (key.filter == "none" or not any(
+                c.key == key._replace(filter="none") for c in found)):
+            place = (key.model, key.labelled)
+            if place not in chosen or rank(curve) > rank(chosen[place]):
+                chosen[place] = curve
+    wanted = {c.key._replace(filter="") for c in chosen.values()}
+    return [c for c in found if c.key._replace(filter="") in wanted]
+
+
+def conditional_on_generator(report: ReportInput) -> bool:
+    """True where all generated rows come from one generation seed, so that no interval covers the generator."""
+    return len({seed for seed in report.arms["generation_seed"].to_pylist() if seed is not None}) == 1
+
+
+def seed_counts(report: ReportInput) -> dict[str, int]:
+    """Distinct generation, data and training seeds among the arms."""
+    return {name: len(set(report.arms[f"{name}_seed"].drop_null().to_pylist()))
+            for name in ("generation", "data", "training")}
+
+
+def _cells(report: ReportInput, metric: str) -> dict[tuple[CurveKey, float | None], _Cell]:
+    rows: dict[tuple[CurveKey, float | None], list[Mapping]] = defaultdict(list)
+    table: pa.Table = report.arms
+    for row in table.to_pylist():
+        if row[metric] is not None and row[metric] == row[metric]:
+            rows[_key(row), row["level"]].append(row)
+    return {
+        place: _Cell(
+            {(row["generation_seed"], row["data_seed"], row["training_seed"]): row[metric] for row in group},
+            sum(row["generated_share"] or 0.0 for row in group) / len(group),
+            sum(row["n_train"] for row in group) / len(group))
+        for place, group in rows.items()
+    }
+
+
+def _key(row: Mapping) -> CurveKey:
+    return CurveKey(row["method"], row["model"], row["design"], row["labelled"] or 0, row["generated"] or 0,
+                    row["filter"] or ("none" if row["level"] is not None else ""))
+
+
+def _order(key: CurveKey) -> tuple:
+    # By labelled count and amount, text as generated before text whose correctness is held.
+    return (*key[:5], key.filter != "none")
+
+
+def _baseline(cells: Mapping[tuple[CurveKey, float | None], _Cell], key: CurveKey) -> _Cell | None:
+    return cells.get((CurveKey(key.method, key.model, BASELINE, key.labelled, 0, ""), None))
+
+
+def _units(scores: Mapping[tuple[int | None, int, int], float]) -> dict[Unit, float]:
+    grouped: dict[Unit, list[float]] = defaultdict(list)
+    for (generation, data, _), score in scores.items():
+        grouped[generation, data].append(score)
+    return {unit: sum(values) / len(values) for unit, values in grouped.items()}
+
+
+def _point(level: float | None, cell: _Cell, baseline: _Cell | None) -> Point:
+    over_real = None
+    if baseline is not None:
+        # Real-only arms know no generation seed, so each stands beside every generator's arm of its own seeds.
+        paired = {(g, d, t): baseline.scores.get((g, d, t), baseline.scores.get((None, d, t)))
+                  for g, d, t in cell.scores}
+        shared = {unit: score for unit, score in paired.items() if score is not None}
+        over_real = difference(_units({u: cell.scores[u] for u in shared}), _units(shared)) if shared else None
+    return Point(level, cell.share, cell.n_train, estimate(_units(cell.scores)), over_real)
+
+
+def _corrected(points: list[Point]) -> list[Point]:
+    tested = [p for p in points if p.over_real is not None]
+    adjusted = dict(zip((p.level for p in tested), holm([p.over_real.p for p in tested if p.over_real]), strict=True))
+    return [replace(p, p_holm=adjusted.get(p.level)) for p in points]

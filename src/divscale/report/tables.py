@@ -1,0 +1,117 @@
+"""The report's tables: cells are finished texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from divscale.report.diversity import Key, Measured, measures
+from divscale.report.intervals import Estimate
+from divscale.report.model import ReportInput, StageCost
+from divscale.report.naming import DESIGNS, FILTERS, MISSING, measure_name, number, p_value, score_name, signed, unit
+from divscale.report.statistics import Curve, CurveKey, Point
+
+
+@dataclass(frozen=True)
+class Table:
+    """Column names and rows of text; the first `names` columns are words, the rest numbers."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    names: int = 1
+
+
+def verdicts(found: Sequence[Curve]) -> Table:
+    """One verdict a curve."""
+    rows = []
+    for curve in found:
+        v, metric = curve.verdict, curve.metric
+        best = next((p for p in curve.points if p.level == v.best), None)
+        rows.append((
+            FILTERS[curve.key.filter], f"{curve.key.labelled}", v.words, MISSING if v.best is None else f"{v.best:g}",
+            _interval(metric, best.score) if best else MISSING, _change(metric, best.over_real) if best else MISSING,
+            _change(metric, v.over_least), _change(metric, v.over_most), p_value(v.p_interior),
+        ))
+    name = score_name(found[0].metric).capitalize() + unit(found[0].metric) if found else "Score"
+    return Table(("Text", "Labelled", "Verdict", "Best level", name, "Over real only", "Over least diverse",
+                  "Over most diverse", "Interior optimum, p"), tuple(rows), names=3)
+
+
+def points(found: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | None) -> Table:
+    """Every point of `found` with its intervals."""
+    rows = []
+    for curve in found:
+        for p in curve.points:
+            place = sets.get((axis, curve.key.filter, p.level)) if axis else None
+            rows.append((
+                FILTERS[curve.key.filter], DESIGNS[curve.key.design], f"{curve.key.labelled}", f"{curve.key.generated}",
+                f"{100 * p.share:.0f}", f"{p.level:g}", number(axis or "", place.value if place else None),
+                _interval(curve.metric, p.score), _change(curve.metric, p.over_real),
+                _range(curve.metric, p.over_real, bootstrap=True), p_value(p.p_holm), f"{p.score.units}",
+            ))
+    metric = score_name(found[0].metric).capitalize() + unit(found[0].metric) if found else "Score"
+    diversity = measure_name(axis) if axis else "Diversity"
+    return Table(("Text", "Mix", "Labelled", "Generated", "Share, %", "Level", diversity, metric,
+                  "Over real only", "Bootstrap", "p (Holm)", "Units"), tuple(rows), names=2)
+
+
+def without_level(found: Mapping[CurveKey, Point], metric: str, method: str) -> Table:
+    """Real-only and judge-labelled arms of one method."""
+    rows = [(DESIGNS[key.design], key.model, f"{key.labelled}", f"{key.generated}", _interval(metric, p.score),
+             _change(metric, p.over_real), f"{p.score.units}") for key, p in found.items() if key.method == method]
+    return Table(("Arm", "Model", "Labelled", "Judge-labelled", score_name(metric).capitalize() + unit(metric),
+                  "Over real only", "Units"), tuple(rows), names=2)
+
+
+def measured_sets(report: ReportInput, sets: Mapping[Key, Measured], levels: Sequence[float]) -> Table:
+    """One set a row, one measure a column; the real set last."""
+    names = measures(report)
+    places: list[tuple[str, float | None]] = [("none", level) for level in levels]
+    places += [*(("label_agreement", level) for level in levels), ("real", None)]
+    rows = []
+    for place in places:
+        found = [sets.get((name, place[0], place[1])) for name in names]
+        if any(found):
+            n = max(m.n for m in found if m)
+            rows.append((FILTERS[place[0]], MISSING if place[1] is None else f"{place[1]:g}",
+                         *(number(name, m.value if m else None) for name, m in zip(names, found, strict=True)), f"{n}"))
+    return Table(("Text", "Level", *(measure_name(name) + unit(name) for name in names), "n"), tuple(rows))
+
+
+def mixes(report: ReportInput) -> Table:
+    """Asked and realised composition of every mix."""
+    rows = tuple((DESIGNS[r["design"]], FILTERS.get(r["filter"] or "", MISSING), f"{r['labelled'] or 0}",
+                  f"{r['generated'] or 0}", MISSING if r["level"] is None else f"{r['level']:g}",
+                  number("accepted", r["share_of_rows"]), number("accepted", r["share_of_words"]))
+                 for r in report.mixes.to_pylist())
+    return Table(("Mix", "Text", "Labelled", "Generated", "Level", "Generated, % of rows", "% of words"), rows, names=2)
+
+
+def costs(report: ReportInput) -> Table:
+    """What every stage took, and all together."""
+    found = report.costs
+    total = StageCost("all", sum(c.runs for c in found), sum(c.cached for c in found), sum(c.rows for c in found),
+                      sum(c.seconds for c in found), sum(c.tokens for c in found))
+    return Table(("Stage", "Runs", "Cached", "Rows", "Seconds", "Tokens"), tuple(
+        (c.stage, f"{c.runs:,}", f"{c.cached:,}", f"{c.rows:,}", f"{c.seconds:,.1f}",
+         f"{c.tokens:,}" if c.tokens else MISSING) for c in [*found, total]))
+
+
+def _interval(metric: str, found: Estimate) -> str:
+    if found.low != found.low:
+        return number(metric, found.mean)
+    low, high = number(metric, found.low), number(metric, found.high)
+    return f"{number(metric, found.mean)}\n[{low},\N{NO-BREAK SPACE}{high}]"
+
+
+def _change(metric: str, found: Estimate | None) -> str:
+    if found is None or found.low != found.low:
+        return MISSING if found is None else signed(metric, found.mean)
+    return f"{signed(metric, found.mean)}\n{_range(metric, found)}"
+
+
+def _range(metric: str, found: Estimate | None, *, bootstrap: bool = False) -> str:
+    if found is None or found.low != found.low:
+        return MISSING
+    low, high = (found.bootstrap_low, found.bootstrap_high) if bootstrap else (found.low, found.high)
+    return f"[{signed(metric, low)},\N{NO-BREAK SPACE}{signed(metric, high)}]"

@@ -1,0 +1,94 @@
+"""Does the score rise and fall with diversity? A verdict on one dose-response curve, with its error rate stated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from divscale.report.intervals import Estimate, Unit, difference, holm
+
+Shape = Literal["interior_optimum", "rising", "rises_then_levels", "falling", "falls_late", "unresolved", "not_enough"]
+ALPHA = 0.05
+WORDS: dict[Shape, str] = {
+    "interior_optimum": "interior optimum: best in between, worse at both ends",
+    "rising": "keeps rising: no interior optimum",
+    "rises_then_levels": "rises, then levels off: the data do not support an interior optimum",
+    "falling": "falls from the least diverse level on: no interior optimum",
+    "falls_late": "falls at the most diverse end; the data do not support a rise before it",
+    "unresolved": "the data do not support an interior optimum, nor a difference between the ends",
+    "not_enough": "not enough data: a verdict needs three levels and two seeds",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the data say about the shape of a curve.
+
+    Attributes:
+        shape: One of `Shape`; `WORDS` has it in words.
+        best: The level with the best mean.
+        over_least, over_most: Paired difference of the best level to the least and to the most diverse one, higher
+            being better; null where `best` is that level itself.
+        p_interior: Corrected p-value of "some level in between beats both ends"; null where there is none to test.
+        ends: Paired difference of the most to the least diverse level.
+    """
+
+    shape: Shape
+    best: float | None = None
+    over_least: Estimate | None = None
+    over_most: Estimate | None = None
+    p_interior: float | None = None
+    ends: Estimate | None = None
+
+    @property
+    def words(self) -> str:
+        """The verdict in plain words."""
+        return WORDS[self.shape]
+
+
+def judge_shape(
+    levels: Sequence[float], scores: Mapping[float, Mapping[Unit, float]], *, higher_is_better: bool = True,
+) -> Verdict:
+    """The verdict on scores at `levels`, which are ordered from least to most diverse.
+
+    An interior optimum is claimed where some level k in between is better than both ends. For each k the p-value is
+    the larger of the two one-sided paired t tests (intersection-union), and Holm's correction over the levels in
+    between pays for choosing the best k: with flat, rising or falling truths and normal differences the claim is wrong
+    in at most `ALPHA` of studies. Rising and falling come from one two-sided paired t test of the ends at `ALPHA`,
+    beside that.
+
+    Units that lack a level are left out, so that every difference is paired over the same seeds.
+    """
+    common = set.intersection(*(set(scores[level]) for level in levels)) if levels else set()
+    sign = 1.0 if higher_is_better else -1.0
+    y = {level: {unit: sign * scores[level][unit] for unit in common} for level in levels}
+    if not common:
+        return Verdict("not_enough")
+    means = {level: sum(y[level].values()) / len(common) for level in levels}
+    best, first, last = max(levels, key=means.__getitem__), levels[0], levels[-1]
+    ends = difference(y[last], y[first])
+    if len(levels) < 3 or ends is None or ends.p != ends.p:
+        return Verdict("not_enough", best)
+    p_of = {k: max(_p_above(y[k], y[first]), _p_above(y[k], y[last])) for k in levels[1:-1]}
+    p_interior = min(holm(list(p_of.values())))
+    if p_interior <= ALPHA:
+        shape: Shape = "interior_optimum"
+    elif ends.p <= ALPHA and ends.mean > 0:
+        shape = "rising" if best == last else "rises_then_levels"
+    elif ends.p <= ALPHA:
+        shape = "falling" if best == first else "falls_late"
+    else:
+        shape = "unresolved"
+    return Verdict(
+        shape, best,
+        difference(y[best], y[first]) if best != first else None,
+        difference(y[best], y[last]) if best != last else None,
+        p_interior, ends,
+    )
+
+
+def _p_above(a: Mapping[Unit, float], b: Mapping[Unit, float]) -> float:
+    found = difference(a, b)
+    assert found is not None
+    return found.p_above

@@ -1,0 +1,208 @@
+"""generate: requests -> completions -> samples. Everything that is ready for one model goes through together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from divscale.config import Study
+from divscale.errors import StageFailedError
+from divscale.frozen import FrozenConfig
+from divscale.generation.config import EngineConfig, RecipeConfig
+from divscale.generation.prompts import prompts_for
+from divscale.generation.recipes import get, paraphrase
+from divscale.generation.retry import retry_requests
+from divscale.graph.record import Rows
+from divscale.graph.runner import Job
+from divscale.graph.stage import Stage
+from divscale.schema import COMPLETIONS, Task
+from divscale.stages import split as splits
+from divscale.stages.context import Context
+from divscale.stages.identity import ModelIdentity, model_identity, model_location
+
+Role = Literal["samples", "paraphrases"]
+
+
+class GenerateConfig(FrozenConfig):
+    """Identity of generated text: the recipe at one level, the prompts' words, the engine, the model, the seed."""
+
+    role: Role
+    task: Task
+    recipe: RecipeConfig
+    prompts: dict[str, str]
+    engine: EngineConfig
+    model: ModelIdentity | None
+    sees: Literal["prior", "training"]
+    seed: int
+
+
+@dataclass
+class Pass:
+    """One job on its way: what was asked, what came back."""
+
+    job: Job
+    requests: pa.Table
+    completions: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def stage(study: Study, data: Stage, split: Stage, model: Stage | None, level: float, seed: int) -> Stage:
+    """The samples of one level (of the paraphrase recipe: the base set, which all levels share)."""
+    recipe = study.recipe.at(level)
+    title = f"{study.recipe.dial} {level:g}, seed {seed}"
+    if recipe.kind == "paraphrase":
+        recipe, title = recipe.model_copy(update={"replaced_share": (0.0,)}), f"base, seed {seed}"
+    inputs = {"data": data, "split": split, **({"model": model} if model else {})}
+    return Stage("generate", 1, _config(study, recipe, "samples", model, seed), inputs, title)
+
+
+def paraphrase_stage(study: Study, base: Stage, model: Stage | None, seed: int) -> Stage:
+    """The one pool of paraphrases that serves every level."""
+    recipe = study.recipe.model_copy(update={"replaced_share": (max(study.recipe.replaced_share),)})
+    inputs = {"base": base, **({"model": model} if model else {})}
+    return Stage("generate", 1, _config(study, recipe, "paraphrases", model, seed), inputs, f"paraphrases, seed {seed}")
+
+
+def _config(study: Study, recipe: RecipeConfig, role: Role, model: Stage | None, seed: int) -> GenerateConfig:
+    generator, own = study.generator, study.generator.model == "pretrain"
+    return GenerateConfig(
+        role=role, task=study.data.task,
+        # the words of the prompts are identity, where they lie is not; filters come after generation
+        recipe=recipe.model_copy(update={"prompt": None, "paraphrase_prompt": None, "filters": ("none",)}),
+        prompts=prompts_for(study.data.task, "pretrained" if own else "chat", study.recipe), engine=generator.engine,
+        model=None if model else model_identity(generator.model, generator.revision),
+        sees="prior" if own else "training", seed=seed)
+
+
+def run(jobs: Sequence[Job], context: Context) -> None:
+    """Generate for every job: one pass per model, with retries of what did not parse."""
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(_model(job, context), []).append(job)
+    for model, group in groups.items():
+        _run_model(model, group, context)
+
+
+def _run_model(model: str, jobs: list[Job], context: Context) -> None:
+    begun = time.monotonic()
+    generator = context.study.generator
+    fleet = context.generation(model, generator.engine, generator.revision)
+    passes = [Pass(job, _requests(job)) for job in jobs]
+    for each in passes:
+        for shard in each.job.draft.shards("completions"):
+            each.completions |= {row["request_id"]: row for row in shard.to_pylist()}
+    asked = {p.job.stage.fingerprint: p.requests for p in passes}
+    while any(table.num_rows for table in asked.values()):
+        _ask(fleet, passes, asked, context)
+        asked = {p.job.stage.fingerprint: _retries(p) for p in passes}
+    for each in passes:
+        _commit(each, (time.monotonic() - begun) / len(passes))
+
+
+def _ask(fleet: Any, passes: list[Pass], asked: dict[str, pa.Table], context: Context) -> None:
+    """One pass through the engine over the open requests of all jobs; what comes back is kept at once, by job."""
+    tables, total = [], 0
+    for place, each in enumerate(passes):
+        wanted = asked[each.job.stage.fingerprint]
+        total += wanted.num_rows
+        known = [request_id not in each.completions for request_id in wanted["request_id"].to_pylist()]
+        wanted = wanted.filter(pa.array(known, pa.bool_()))
+        # two levels may ask the same thing under the same id: the prefix says whose it is
+        ids = pa.array([f"{place}/{request_id}" for request_id in wanted["request_id"].to_pylist()], pa.string())
+        tables.append(wanted.set_column(wanted.schema.get_field_index("request_id"), "request_id", ids))
+
+    def keep(completions: pa.Table) -> None:
+        by_place: dict[int, list[dict[str, Any]]] = {}
+        for row in completions.to_pylist():
+            place, _, row["request_id"] = row["request_id"].partition("/")
+            by_place.setdefault(int(place), []).append(row)
+        for place, rows in by_place.items():
+            passes[place].job.draft.add_shard("completions", pa.Table.from_pylist(rows, schema=COMPLETIONS))
+            passes[place].completions |= {row["request_id"]: row for row in rows}
+        tokens = sum(row["completion_tokens"] or 0 for rows in by_place.values() for row in rows)
+        context.events.advanced("generate", rows=completions.num_rows, of=total, tokens=tokens)
+
+    open_requests = pa.concat_tables(tables)
+    if open_requests.num_rows:
+        fleet.generate(open_requests, keep)
+
+
+def _retries(each: Pass) -> pa.Table:
+    """Requests for what did not parse, with the next attempt's seed; empty when all parsed or every try is spent."""
+    config: Any = each.job.stage.config
+    latest = _latest(each)
+    _, rejected = _parse(each, latest)
+    failed = set(rejected["id"].to_pylist())
+    again = latest.filter(pa.array([i in failed for i in latest["request_id"].to_pylist()], pa.bool_()))
+    again = again.filter(pa.compute.less(again["attempt"], config.recipe.attempts - 1))  # type: ignore[attr-defined]
+    return retry_requests(again, config.seed)
+
+
+def _latest(each: Pass) -> pa.Table:
+    """The last attempt asked of every request."""
+    config: Any = each.job.stage.config
+    latest = each.requests
+    for _ in range(config.recipe.attempts - 1):
+        nxt = retry_requests(latest, config.seed)
+        done = pa.array([i in each.completions for i in nxt["request_id"].to_pylist()], pa.bool_())
+        if not any(done.to_pylist()):
+            break
+        keep = np.where(np.asarray(done.to_numpy(zero_copy_only=False)), np.arange(nxt.num_rows) + nxt.num_rows,
+                        np.arange(nxt.num_rows))
+        latest = pa.concat_tables([latest, nxt]).take(pa.array(keep))
+    return latest
+
+
+def _parse(each: Pass, latest: pa.Table) -> tuple[pa.Table, pa.Table]:
+    config: Any = each.job.stage.config
+    rows = [each.completions[request_id] for request_id in latest["request_id"].to_pylist()]
+    completions = pa.Table.from_pylist(rows, schema=COMPLETIONS)
+    recipe = paraphrase if config.role == "paraphrases" else get(config.recipe.kind)
+    parse = recipe.parse_paraphrases if config.role == "paraphrases" else recipe.parse
+    return parse(latest, completions, task=config.task, recipe=config.recipe)
+
+
+def _commit(each: Pass, seconds: float) -> None:
+    config: Any = each.job.stage.config
+    latest = _latest(each)
+    samples, rejected = _parse(each, latest)
+    asked, failed = latest.num_rows, rejected.num_rows
+    if failed > config.recipe.max_failed_share * asked:
+        example = rejected["reason"][0].as_py()
+        each.job.fail(
+            f"{failed} of {asked} completions could not be used after {config.recipe.attempts} attempts (for example: "
+            f"{example}); recipe.max_failed_share allows {config.recipe.max_failed_share:.0%}. Look at the prompt and at "
+            "recipe.max_tokens, or allow more.")
+        return
+    each.job.draft.write_table("samples", samples)
+    each.job.draft.write_table("rejected", rejected)
+    tokens = sum(row["completion_tokens"] or 0 for row in each.completions.values())
+    each.job.commit(
+        rows=Rows(asked=asked, ok=asked - failed, failed=failed, samples_out=samples.num_rows), seconds=seconds,
+        values={"tokens": tokens, "attempts": len(each.completions)})
+
+
+def _requests(job: Job) -> pa.Table:
+    config: Any = job.stage.config
+    if config.role == "paraphrases":
+        return paraphrase.build_paraphrase_requests(
+            config.recipe, job.input("base").table("samples"), task=config.task, seed=config.seed,
+            prompts=config.prompts)
+    parts = ("prior",) if config.sees == "prior" else ("prior", "pool")
+    rows = np.sort(np.concatenate([splits.rows(job.input("split"), part) for part in parts]))
+    real = job.input("data").table("samples").take(rows)
+    requests = get(config.recipe.kind).build_requests(
+        config.recipe, real, task=config.task, seed=config.seed, prompts=config.prompts)
+    if requests.num_rows == 0:
+        raise StageFailedError(f"generate {job.stage.title}: the recipe asks for nothing; are there real rows to see?")
+    return requests
+
+
+def _model(job: Job, context: Context) -> str:
+    config: Any = job.stage.config
+    return str(job.input("model").tree("model")) if config.model is None else model_location(
+        context.study.generator.model)

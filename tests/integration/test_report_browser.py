@@ -1,0 +1,126 @@
+"""The report in a real browser: headless Chromium, driven by Playwright."""
+
+import os
+import shutil
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "unit" / "report"))
+import synthetic_report
+
+from divscale.report.model import Example
+from divscale.report.page import render
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium")
+HOSTILE = "<script>document.title = 'owned'</script><img src=http://example.org/x.png onerror=alert(1)>"
+
+if CHROMIUM is None and not os.environ.get("CI"):
+    __test__ = False  # nothing is collected, and pytest's summary says why
+    warnings.warn("the report was NOT looked at in a browser: install Chromium (Debian: apt-get install chromium)",
+                  stacklevel=1)
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    report = synthetic_report.build(labelled=(2, 20))
+    wide_word = "x" * 400
+    report = replace(report, notes=(*report.notes, HOSTILE), study_yaml=f"name: {wide_word}\n",
+                     examples={0.2: (Example("email", HOSTILE, True), Example("email", wide_word, False))})
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render(report), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.fail("Chromium is missing; install it (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def opened(browser, page_file):
+    """Opens the report at a width and colour scheme; also gives every request and everything the console said."""
+    contexts = []
+
+    def open_at(width, scheme="light"):
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        contexts.append(context)
+        page, requests, messages = context.new_page(), [], []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.goto(page_file.as_uri())
+        return page, requests, messages
+
+    yield open_at
+    for context in contexts:
+        context.close()
+
+
+def test_it_asks_the_network_for_nothing_and_the_console_stays_silent(opened, page_file):
+    page, requests, messages = opened(1280)
+    assert [url for url in requests if not url.startswith("data:")] == [page_file.as_uri()]
+    assert messages == []
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+
+
+def test_hostile_text_is_shown_and_not_run(opened):
+    page, _, _ = opened(1280)
+    assert page.title() == "quickstart · divscale"
+    assert page.get_by_text(HOSTILE).count() == 2
+    assert page.locator("script").count() == 0
+
+
+@pytest.mark.parametrize("width", [360, 390, 1280])
+def test_nothing_sticks_out_sideways_even_with_every_table_open(opened, width):
+    page, _, _ = opened(width)
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_figures_fill_a_phone_and_their_smallest_letters_stay_legible(opened):
+    page, _, _ = opened(360)
+    widths = page.evaluate("[...document.images].map(image => [image.clientWidth, image.naturalWidth])")
+    # At natural size (CSS pixels, 4/3 of a point) the smallest text is 9 pt, 12 px.
+    assert min(12 * shown / natural for shown, natural in widths) >= 8.9
+
+
+def test_the_headings_tell_the_story_in_order(opened):
+    page, _, _ = opened(390)
+    assert page.locator("h1").all_inner_texts() == ["quickstart"]
+    assert page.locator("h2").all_inner_texts() == [
+        "Dose and response", "The same with correctness held", "Full fine-tuning", "How much to mix in",
+        "What the dial changes", "What the generator wrote", "How it was made"]
+
+
+def test_text_has_contrast_in_light_and_in_dark(opened):
+    luminance = """element => {
+        const of = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number).map(v => v / 255)
+            .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+            .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+        const [a, b] = [of(getComputedStyle(element).color), of(getComputedStyle(document.body).backgroundColor)];
+        return (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    }"""
+    for scheme in ("light", "dark"):
+        page, _, _ = opened(1280, scheme)
+        for selector in ("h1", ".found", ".lead", ".hint", "td", "th", "summary", ".tag"):
+            assert page.locator(selector).first.evaluate(luminance) >= 4.5, (scheme, selector)
+
+
+def test_it_prints(opened, tmp_path):
+    page, _, _ = opened(1280)
+    page.pdf(path=tmp_path / "report.pdf", format="A4")
+    content = (tmp_path / "report.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    assert 2 <= content.count(b"/Type /Page\n") + content.count(b"/Type/Page/") <= 20

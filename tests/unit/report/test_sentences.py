@@ -1,0 +1,54 @@
+import pytest
+import synthetic_report
+
+from divscale.report.diversity import measured, ordered_levels
+from divscale.report.sentences import three_sentences
+from divscale.report.statistics import curves, main_curves, references
+
+
+def _sentences(report):
+    levels = ordered_levels(report, measured(report))
+    main = main_curves(curves(report, levels, report.metrics[0]), "probe")
+    return three_sentences(report, main, levels, references(report, report.metrics[0]))
+
+
+def test_the_question_names_the_dial_the_counts_the_score_and_the_seeds():
+    asked = _sentences(synthetic_report.build())[0]
+    assert "6 levels of temperature (0.2 to 1.7) was mixed with 2, 5, 10 or 20 real rows a label" in asked
+    assert "accuracy on held-out real data, over 5 data seeds and 1 generator seed." in asked
+
+
+@pytest.mark.parametrize(("shape", "claim"), [
+    ("measured", "so the data support an interior optimum"), ("rising", "the score keeps rising"),
+    ("flat", "the data do not support an interior optimum"),
+])
+def test_the_finding_claims_what_the_verdict_is(shape, claim):
+    found = _sentences(synthetic_report.build(shape, full=False))[1]
+    assert found.startswith("With 2 real rows a label, temperature")
+    assert claim in found
+
+
+def test_with_correctness_held_the_judge_and_its_control_are_named():
+    rest = _sentences(synthetic_report.build())[2]
+    assert "the judge is right on 80.2 %" in rest
+    assert "an interior optimum is supported at no labelled count" in rest
+    assert "real text labelled by the same judge scored" in rest
+
+
+def test_a_study_that_held_nothing_says_so():
+    report = synthetic_report.build(full=False, labelled=(2,), filters=("none",))
+    assert "Correctness was not held constant" in _sentences(report)[2]
+
+
+def test_one_seed_is_not_enough_for_a_claim():
+    found = _sentences(synthetic_report.build(full=False, data_seeds=1, labelled=(2,)))[1]
+    assert "too few levels or seeds for a verdict" in found
+    assert "±" not in found
+
+
+@pytest.mark.parametrize("shape", ["measured", "rising", "flat"])
+def test_there_are_three_sentences_and_each_is_one(shape):
+    for sentence in _sentences(synthetic_report.build(shape)):
+        assert sentence.endswith(".")
+        assert ". " not in sentence.replace("p < .", "")
+        assert "nan" not in sentence

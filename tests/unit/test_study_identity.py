@@ -1,0 +1,131 @@
+"""What is in a study's results' identity, and what is not."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from divscale.config import Study
+from divscale.graph.stage import in_order
+from divscale.stages.expand import expand
+from divscale.study_file import load
+
+SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
+# Fields that choose which arms there are, or name things: they add or remove stages, or change none.
+SELECTING = {"mix.*.levels", "mix.*.filters", "mix.*.labelled", "train.*.arms"}
+NOT_IDENTITY = {"name", "resources"}
+# Fields that say where external content is; the content is the identity (its own test).
+LOCATIONS = {"data.source", "data.test", "generator.revision", "train.*.revision", "measure.embedder.revision",
+             "generator.model", "train.*.model", "measure.embedder.model", "recipe.prompt", "recipe.paraphrase_prompt",
+             "generator.chat_template", "train.*.chat_template"}
+# Fields that this study does not use: another test would have to (they belong to another recipe, task or method).
+UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design", "mix.*.generated", "mix.*.generated_share",
+               "data.task", "data.labels", "recipe.kind", "recipe.topics", "recipe.filters", "train.*.method",
+               "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.dtype", "train.*.max_length",
+               "seeds.pairing", "generator.engine.engine"}
+
+
+def leaves(model: BaseModel, path: str = ""):
+    for name in type(model).model_fields:
+        value, here = getattr(model, name), f"{path}{name}"
+        if isinstance(value, BaseModel):
+            yield from leaves(value, f"{here}.")
+        elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+            for i, item in enumerate(value):
+                yield from leaves(item, f"{here}.{i}.")
+        else:
+            yield here, value
+
+
+def generic(path: str) -> str:
+    return ".".join("*" if part.isdigit() else part for part in path.split("."))
+
+
+def covered(path: str, names: set[str]) -> bool:
+    return any(generic(path) == name or generic(path).startswith(f"{name}.") for name in names)
+
+
+def other(value, annotation):
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value * 0.5 if value else 0.5
+    if isinstance(value, str):
+        choices = [c for c in typing.get_args(annotation) if isinstance(c, str) and c != value]
+        return choices[0] if choices else value + "x"
+    if isinstance(value, tuple):
+        return (*value[:-1], other(value[-1], None)) if value and not isinstance(value[-1], str) else value[:-1]
+    return 1  # null: any number
+
+
+def changed(study: Study, path: str) -> Study:
+    def replace(model, parts):
+        head, *rest = parts
+        value = getattr(model, head)
+        if not rest:
+            new = other(value, type(model).model_fields[head].annotation)
+        elif isinstance(value, tuple):
+            new = tuple(replace(v, rest[1:]) if i == int(rest[0]) else v for i, v in enumerate(value))
+        else:
+            new = replace(value, rest)
+        return model.model_copy(update={head: new})
+
+    return replace(study, path.split("."))
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return load(SMOKE)
+
+
+def fingerprints(study: Study) -> set[str]:
+    return {stage.fingerprint for stage in in_order([expand(study)])}
+
+
+PATHS = [path for path, _ in leaves(load(SMOKE))]
+IDENTITY = [p for p in PATHS if not covered(p, SELECTING | NOT_IDENTITY | LOCATIONS | UNUSED_HERE)
+            and not p.startswith("seeds.")]
+
+
+@pytest.mark.parametrize("path", IDENTITY)
+def test_changing_a_field_changes_a_fingerprint(study, path):
+    assert fingerprints(changed(study, path)) != fingerprints(study)
+
+
+@pytest.mark.parametrize("path", [p for p in PATHS if p.startswith("train.1.optim") or p in (
+    "train.0.probe_c", "train.1.zero_stage", "train.1.max_length", "train.1.dtype", "train.1.head")])
+def test_changing_how_an_arm_is_trained_changes_its_fingerprint(study, path):
+    assert fingerprints(changed(study, path)) != fingerprints(study)
+
+
+@pytest.mark.parametrize("path", [p for p in PATHS if p.startswith("resources.") or p == "name"])
+def test_resources_and_the_name_change_no_fingerprint(study, path):
+    assert fingerprints(changed(study, path)) == fingerprints(study)
+
+
+@pytest.mark.parametrize("path", ["seeds.generation", "seeds.data", "seeds.training"])
+def test_more_seeds_add_arms_and_redo_none(study, path):
+    before = [s for s in in_order([expand(study)]) if s.name != "report"]
+    after = fingerprints(changed(study, path))
+    assert {s.fingerprint for s in before} < after
+
+
+def test_adding_a_level_redoes_no_other_level(study):
+    more = study.model_copy(update={"recipe": study.recipe.model_copy(update={"temperature": (0.3, 0.6, 1.2)})})
+    before = {s.fingerprint for s in in_order([expand(study)]) if s.name != "report"}
+    assert before < fingerprints(more)
+
+
+def test_the_fingerprints_of_one_study_are_the_same_in_every_process(study):
+    import subprocess
+    import sys
+
+    code = ("from divscale.study_file import load; from divscale.stages.expand import expand;"
+            f"print(expand(load({str(SMOKE)!r})).fingerprint)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expand(study).fingerprint
