@@ -23,6 +23,9 @@ HIGHER_IS_BETTER: dict[str, bool] = {
 }
 
 
+VLLM_CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)  # vllm 0.32, cpu_attn.py
+
+
 class SeedsConfig(FrozenConfig):
     """How often each random choice is repeated.
 
@@ -82,6 +85,13 @@ class Study(FrozenConfig):
             _check_selection(train, f"train.{i}", self)
         if "label_agreement" in self.recipe.filters and self.data.task != "classification":
             raise ValueError("recipe.filters: label_agreement needs data.task classification")
+        architecture = self.pretrain.generator.architecture
+        head_size = architecture.hidden_size / architecture.heads
+        if self.generator.model == "pretrain" and self.generator.engine.engine == "vllm" and (
+                head_size not in VLLM_CPU_HEAD_SIZES):
+            raise ValueError(
+                f"pretrain.generator.architecture: hidden_size / heads is {head_size:g}, and vLLM on CPU takes "
+                f"{', '.join(map(str, VLLM_CPU_HEAD_SIZES))}")
         wrong = {"exact_match", "perplexity"} if self.data.task == "classification" else {"accuracy", "macro_f1"}
         for score in self.evaluate.metrics:
             if score in wrong:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from divscale.data.apportion import apportion
 from divscale.data.config import Shortfall
-from divscale.data.order import shuffled
+from divscale.order import shuffled
 from divscale.errors import ConfigError, DataError
 from divscale.schema import MIX
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from divscale.data.order import shuffled
+from divscale.order import shuffled
 from divscale.data.samples import same_text_keys
 from divscale.errors import ConfigError, DataError
 

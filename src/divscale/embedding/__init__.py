@@ -1,0 +1,1 @@
+"""Texts to vectors: the fleet and its encoders."""

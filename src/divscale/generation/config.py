@@ -33,21 +33,23 @@ class RecipeConfig(FrozenConfig):
     """
 
     kind: Kind
-    samples: Count = Field(20, description="generated samples kept: per label (classification) or in total")
-    candidates: Count = Field(1, description="requests per kept sample; more than 1 leaves room for a filter")
+    samples: Count = Field(default=20, description="generated samples kept: per label (classification) or in total")
+    candidates: Count = Field(default=1, description="requests per kept sample; more than 1 leaves room for a filter")
     temperature: OneOrMany[Temperature] = (0.7,)
     top_p: OneOrMany[Probability] = (1.0,)
     min_p: OneOrMany[Share] = (0.0,)
     max_tokens: Count = 64
-    topics: OneOrMany[Count] | None = Field(None, description="number of topics; null: every label is one")
+    topics: OneOrMany[Count] | None = Field(default=None, description="number of topics; null: every label is one")
     replaced_share: OneOrMany[Share] = (0.0,)
     paraphrases_per_source: Count = 4
     keep_sources: bool = True
     filters: OneOrMany[Filter] = ("none",)
-    prompt: str | None = Field(None, description="a Jinja2 template of your own for the sample prompt")
-    paraphrase_prompt: str | None = Field(None, description="a Jinja2 template of your own for the paraphrase prompt")
-    max_failed_share: Share = Field(0.05, description="completions that may fail to parse after every retry")
-    attempts: Count = Field(3, description="tries per request, each with a seed of its own")
+    prompt: str | None = Field(default=None, description="a Jinja2 template of your own for the sample prompt")
+    paraphrase_prompt: str | None = Field(
+        default=None, description="a Jinja2 template of your own for the paraphrase prompt"
+    )
+    max_failed_share: Share = Field(default=0.05, description="completions that may fail to parse after every retry")
+    attempts: Count = Field(default=3, description="tries per request, each with a seed of its own")
 
     @model_validator(mode="after")
     def _one_dial(self) -> RecipeConfig:
@@ -62,7 +64,8 @@ class RecipeConfig(FrozenConfig):
         if self.kind == "paraphrase" and self.keep_sources and max(self.replaced_share) > limit + 1e-9:
             raise ValueError(
                 f"replaced_share {max(self.replaced_share)} is more than {self.paraphrases_per_source} paraphrases per "
-                f"source allow while sources stay ({limit:.3f}); raise paraphrases_per_source or set keep_sources: false")
+                f"source allow while sources stay ({limit:.3f}); raise paraphrases_per_source, or keep_sources: false"
+            )
         return self
 
     @property
@@ -93,4 +96,4 @@ class GeneratorConfig(FrozenConfig):
     model: str = "pretrain"
     revision: str | None = None
     engine: EngineConfig = EngineConfig()
-    chat_template: str | None = Field(None, description="path of a Jinja2 chat template; null: the model's own")
+    chat_template: str | None = Field(default=None, description="path of a Jinja2 chat template; null: the model's own")

@@ -17,8 +17,8 @@ from divscale.graph.store import Artifact, Draft, Store
 class Events(Protocol):
     """What a view of the run is told."""
 
-    def planned(self, stages: Sequence[Stage], cached: int) -> None:
-        """The whole graph, inputs first, and how much of it is committed already."""
+    def planned(self, stages: Sequence[Stage], pending: Sequence[Stage]) -> None:
+        """The whole graph, inputs first, and what of it is not committed yet."""
 
     def started(self, name: str, stages: int) -> None:
         """So many stages called `name` were handed out."""
@@ -107,7 +107,7 @@ def execute(
     """
     stages = in_order(targets)
     pending = {s.fingerprint: s for s in stages if store.find(s) is None}
-    events.planned(stages, len(stages) - len(pending))
+    events.planned(stages, list(pending.values()))
     leases = Leases(store.root) if pending else None
     failures: list[str] = []
     order = {name: i for i, name in enumerate(handlers)}

@@ -17,8 +17,8 @@ class MeasureConfig(FrozenConfig):
     """Diversity and shift, always at one n, so that numbers compare."""
 
     embedder: EmbedderConfig = EmbedderConfig()
-    n: Count | None = Field(None, description="rows every set is subsampled to; null: the smallest set's size")
+    n: Count | None = Field(default=None, description="rows every set is subsampled to; null: the smallest set's size")
     temperatures: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 0.05)
     diversity: tuple[Diversity, ...] = ("dcscore", "vendi", "neighbours", "distinct", "compression")
     shift: tuple[Shift, ...] = ("frechet", "mmd", "c2st")
-    subsamples: Count = Field(5, description="subsamples without replacement behind each interval")
+    subsamples: Count = Field(default=5, description="subsamples without replacement behind each interval")

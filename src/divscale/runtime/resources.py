@@ -12,7 +12,9 @@ from divscale.frozen import Count, FrozenConfig
 class Resources(FrozenConfig):
     """Sizes of the fleets and of their batches. Null: taken from the machine."""
 
-    address: str | None = Field(None, description="a running Ray (RAY_ADDRESS is honoured too); null: a local one")
+    address: str | None = Field(
+        default=None, description="a running Ray (RAY_ADDRESS is honoured too); null: a local one"
+    )
     cpus: Count | None = None
     gpus: Annotated[int, Field(ge=0)] | None = None
     object_store_gib: Annotated[float, Field(gt=0)] = 0.5

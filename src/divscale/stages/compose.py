@@ -26,8 +26,11 @@ class ComposeConfig(FrozenConfig):
 def stage(recipe: RecipeConfig, base: Stage, pool: Stage, level: float, seed: int) -> Stage:
     """The set of one level. Base and pool are shared by all levels."""
     config = ComposeConfig(
-        replaced_share=recipe.replaced_share[0], paraphrases_per_source=recipe.paraphrases_per_source,
-        keep_sources=recipe.keep_sources, seed=seed)
+        replaced_share=recipe.replaced_share[0],
+        paraphrases_per_source=recipe.paraphrases_per_source,
+        keep_sources=recipe.keep_sources,
+        seed=seed,
+    )
     return Stage("compose", 1, config, {"base": base, "pool": pool}, title=f"{level:g}")
 
 
@@ -37,8 +40,13 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         config: Any = job.stage.config
         base, pool = job.input("base").table("samples"), job.input("pool").table("samples")
         samples = paraphrase.compose(
-            base, pool, replaced_share=config.replaced_share, paraphrases_per_source=config.paraphrases_per_source,
-            keep_sources=config.keep_sources, seed=config.seed)
+            base,
+            pool,
+            replaced_share=config.replaced_share,
+            paraphrases_per_source=config.paraphrases_per_source,
+            keep_sources=config.keep_sources,
+            seed=config.seed,
+        )
         job.draft.write_table("samples", samples)
         context.events.advanced("compose", rows=samples.num_rows)
         replaced = samples.num_rows - base.num_rows + pool.num_rows

@@ -54,7 +54,10 @@ class Context:
 
         return self._turn(
             ("generation", model, revision, engine),
-            lambda: GenerationFleet(self.session, model, engine, self.study.resources, revision=revision))
+            lambda: GenerationFleet(
+                self.session, model, engine, self.study.resources, revision=revision,
+                chat_template=self.study.generator.chat_template),
+        )
 
     def embedding(self, config: EmbedderConfig) -> Any:
         """The embedding fleet for one encoder."""

@@ -20,7 +20,7 @@ from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact
 from divscale.stages import embed
 from divscale.stages.context import Context
-from divscale.training.probe import Probe
+from divscale.training.probe import load_probe, predict
 
 
 class CorrectnessConfig(FrozenConfig):
@@ -47,14 +47,16 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         if config.by == "oracle":
             right = [storyland.is_right(row) for row in samples.select(["context", "text", "answers"]).to_pylist()]
         else:
-            judge = Probe.load(job.input("judge").tree("model"))
-            guessed = judge.predict(embed.vectors(job.input("vectors")))
+            judge = load_probe(job.input("judge").tree("model"))
+            guessed = predict(judge, embed.vectors(job.input("vectors")))
             right = [a == b for a, b in zip(guessed, samples["label"].to_pylist(), strict=True)]
         job.draft.write_table("right", pa.table({"right": pa.array(right, pa.bool_())}))
         context.events.advanced("correctness", rows=len(right))
         kept = int(sum(right))
-        job.commit(rows=Rows(asked=len(right), ok=kept, filtered=len(right) - kept),
-                   values={"label_correct": kept / max(len(right), 1), "by": config.by})
+        job.commit(
+            rows=Rows(asked=len(right), ok=kept, filtered=len(right) - kept),
+            values={"label_correct": kept / max(len(right), 1), "by": config.by},
+        )
 
 
 def kept_rows(samples: pa.Table, checked: Artifact | None, filtered: str | None) -> np.ndarray:

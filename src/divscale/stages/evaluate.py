@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from divscale.evaluation.predict import probe_predictions
+from divscale.evaluation.predict import predictions_from_proba
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
@@ -17,9 +18,9 @@ from divscale.graph.stage import Stage
 from divscale.schema import Task
 from divscale.stages import split as splits
 from divscale.stages.context import Context
-from divscale.stages.train import training_rows
+from divscale.stages.train import classes_of, training_rows
 from divscale.training.config import TrainConfig
-from divscale.training.probe import Probe
+from divscale.training.probe import load_probe, predict_proba
 
 if TYPE_CHECKING:
     from divscale.stages.expand import World
@@ -36,7 +37,8 @@ class EvaluateConfig(FrozenConfig):
 def stage(entry: TrainConfig, task: Task, trained: Stage, world: World) -> Stage:
     """The predictions of one arm on the test set."""
     probe = entry.method == "probe"
-    config = EvaluateConfig(head="probe" if probe else entry.head, task=task, max_length=0 if probe else entry.max_length)
+    config = EvaluateConfig(
+        head="probe" if probe else entry.head, task=task, max_length=0 if probe else entry.max_length)
     inputs = {"model": trained, "test": world.test, "split": world.split}
     if probe:
         inputs["vectors"] = world.test_vectors
@@ -60,9 +62,16 @@ def run_probes(jobs: Sequence[Job], context: Context) -> None:
         rows = splits.rows(job.input("split"), "test")
         samples = job.input("test").table("samples").take(rows)
         vectors = job.input("vectors")
-        calls.append((
-            str(job.input("model").tree("model")), str(vectors.path("vectors")), vectors.values["shape"], rows,
-            samples["id"].to_pylist(), samples["label"].to_pylist()))
+        calls.append(
+            (
+                str(job.input("model").tree("model")),
+                str(vectors.path("vectors")),
+                vectors.values["shape"],
+                rows,
+                samples["id"].to_pylist(),
+                samples["label"].to_pylist(),
+            )
+        )
     for i, (predictions, seconds) in context.workers().map(_predict, calls):
         _commit(jobs[i], predictions, seconds, context)
 
@@ -79,11 +88,18 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         samples = job.input("test").table("samples").take(splits.rows(job.input("split"), "test"))
         labels: tuple[str, ...] = ()
         if config.head == "classifier":
-            labels = tuple(sorted(set(job.input("data").table("samples")["label"].to_pylist())))
+            labels = classes_of(job.input("data"))
         rows = training_rows(samples, config.head, config.task).append_column("id", samples["id"])
-        items.append(Evaluation(
-            key=job.stage.fingerprint, model_dir=str(trained.tree("model")), head=config.head, rows=rows,
-            labels=labels, max_length=config.max_length))
+        items.append(
+            Evaluation(
+                key=job.stage.fingerprint,
+                model_dir=str(trained.tree("model")),
+                head=config.head,
+                rows=rows,
+                labels=labels,
+                max_length=config.max_length,
+            )
+        )
 
     def done(result: Any) -> None:
         job = by_key[result.key]
@@ -102,10 +118,15 @@ def _commit(job: Job, predictions: pa.Table, seconds: float, context: Context) -
 
 
 def _predict(
-    model: str, path: str, shape: Sequence[int], rows: np.ndarray, ids: list[str], labels: list[str],
+    model: str,
+    path: str,
+    shape: Sequence[int],
+    rows: np.ndarray,
+    ids: list[str],
+    labels: list[str],
 ) -> tuple[pa.Table, float]:
-    import time
-
     begun = time.monotonic()
-    x_ND = np.memmap(Path(path), dtype="<f4", mode="r", shape=tuple(shape))[rows]
-    return probe_predictions(Probe.load(Path(model)), x_ND, ids, labels), time.monotonic() - begun
+    x_ND = np.memmap(path, dtype="<f4", mode="r", shape=tuple(shape))[rows]
+    probe = load_probe(Path(model))
+    predictions = predictions_from_proba(ids, labels, predict_proba(probe, x_ND), probe.classes)
+    return predictions, time.monotonic() - begun

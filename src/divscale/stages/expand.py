@@ -78,7 +78,10 @@ def expand(study: Study) -> Stage:
     sets = {seed: list(_generated_sets(study, world)) for seed, world in worlds.items()}
     measured = [item for seed, world in worlds.items() for item in _measured(study, world, sets[seed])]
     arms = {
-        arm.scored.fingerprint: arm for draw in _draws(study) for arm in _arms(study, worlds[draw[0]], sets[draw[0]], draw)}
+        arm.scored.fingerprint: arm
+        for draw in _draws(study)
+        for arm in _arms(study, worlds[draw[0]], sets[draw[0]], draw)
+    }
     return report.stage(study, list(worlds.values()), measured, list(arms.values()), sets[0])
 
 
@@ -91,9 +94,15 @@ def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
         judge = train.judge_stage(mix.prior_stage(source, parts), source, vectors)
     wants_base = any(entry.method == "full" and entry.model == "pretrain" for entry in study.train)
     return World(
-        seed=seed, data=source, test=held_out, split=parts, data_vectors=vectors,
-        test_vectors=embed.stage(held_out, study.measure.embedder), judge=judge,
-        base=pretrain.stage(study, source, parts, "base", seed) if wants_base else None)
+        seed=seed,
+        data=source,
+        test=held_out,
+        split=parts,
+        data_vectors=vectors,
+        test_vectors=embed.stage(held_out, study.measure.embedder),
+        judge=judge,
+        base=pretrain.stage(study, source, parts, "base", seed) if wants_base else None,
+    )
 
 
 def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
@@ -134,13 +143,16 @@ def _measured(study: Study, world: World, sets: list[GeneratedSet]) -> Iterator[
     if world.seed == 0:
         yield Measured(
             {"level": None, "filter": "real", "generation_seed": None},
-            measure.stage(study, world, world.data, world.data_vectors, None, "real"), None)
+            measure.stage(study, world, world.data, world.data_vectors, None, "real"),
+            None,
+        )
     for item in sets:
         if item.level is not None:
             yield Measured(
                 {"level": item.level, "filter": item.filter, "generation_seed": world.seed},
                 measure.stage(study, world, item.samples, item.vectors, item.correctness, item.filter),
-                item.correctness)
+                item.correctness,
+            )
 
 
 def _arms(study: Study, world: World, sets: list[GeneratedSet], draw: tuple[int, int, int]) -> Iterator[Arm]:
@@ -151,41 +163,75 @@ def _arms(study: Study, world: World, sets: list[GeneratedSet], draw: tuple[int,
                 continue
             trained = train.stage(study, entry, world, mixed, chosen, training_seed)
             scored = evaluate.stage(entry, study.data.task, trained, world)
-            yield Arm({
-                **words, "method": entry.method, "model": entry.model, "data_seed": data_seed,
-                "training_seed": training_seed,
-                "generation_seed": generation_seed,
-            }, scored, mixed)
+            yield Arm(
+                {
+                    **words,
+                    "method": entry.method,
+                    "model": entry.model,
+                    "data_seed": data_seed,
+                    "training_seed": training_seed,
+                    "generation_seed": generation_seed,
+                },
+                scored,
+                mixed,
+            )
 
 
 def _mixes(
-    study: Study, world: World, sets: list[GeneratedSet], data_seed: int,
+    study: Study,
+    world: World,
+    sets: list[GeneratedSet],
+    data_seed: int,
 ) -> Iterator[tuple[dict[str, Any], Stage, GeneratedSet | None]]:
     for k in study.data.labelled:
-        yield (_words("real_only", k, 0, None, None, None),
-               mix.stage(study, world, None, "real_only", k, data_seed), None)
+        yield (
+            _words("real_only", k, 0, None, None, None),
+            mix.stage(study, world, None, "real_only", k, data_seed),
+            None,
+        )
     for config in study.mix:
         for chosen in sets:
             if not _applies(config, chosen):
                 continue
             for k, generated, share in _amounts(study, config):
                 words = _words(config.design, k, generated, share, chosen.filter, chosen.level)
-                yield words, mix.stage(
-                    study, world, chosen, config.design, k, data_seed, generated=generated, share=share,
-                    total=config.total, shortfall=config.shortfall), chosen
+                yield (
+                    words,
+                    mix.stage(
+                        study,
+                        world,
+                        chosen,
+                        config.design,
+                        k,
+                        data_seed,
+                        generated=generated,
+                        share=share,
+                        total=config.total,
+                        shortfall=config.shortfall,
+                    ),
+                    chosen,
+                )
 
 
-def _words(design: str, k: int, generated: int | None, share: float | None, filtered: str | None,
-           level: float | None) -> dict[str, Any]:
-    return {"design": design, "labelled": k, "generated": generated, "asked_share": share, "filter": filtered,
-            "level": level}
+def _words(
+    design: str, k: int, generated: int | None, share: float | None, filtered: str | None, level: float | None
+) -> dict[str, Any]:
+    return {
+        "design": design,
+        "labelled": k,
+        "generated": generated,
+        "asked_share": share,
+        "filter": filtered,
+        "level": level,
+    }
 
 
 def _applies(config: MixConfig, chosen: GeneratedSet) -> bool:
     if config.design == "judge_labelled" or chosen.level is None:
         return config.design == "judge_labelled" and chosen.level is None
     return (config.levels is None or chosen.level in config.levels) and (
-        config.filters is None or chosen.filter in config.filters)
+        config.filters is None or chosen.filter in config.filters
+    )
 
 
 def _amounts(study: Study, config: MixConfig) -> Iterator[tuple[int, int | None, float | None]]:
@@ -210,4 +256,5 @@ def _selected(entry: TrainConfig, words: dict[str, Any], data_seed: int) -> bool
         and (arms.levels is None or not generated or words["level"] in arms.levels)
         and (arms.filters is None or not generated or words["filter"] in arms.filters)
         and (arms.generated is None or not words["generated"] or words["generated"] in arms.generated)
-        and (arms.data_seeds is None or data_seed < arms.data_seeds))
+        and (arms.data_seeds is None or data_seed < arms.data_seeds)
+    )

@@ -16,10 +16,11 @@ from divscale.frozen import FrozenConfig
 from divscale.generation.config import EngineConfig, RecipeConfig
 from divscale.generation.prompts import prompts_for
 from divscale.generation.recipes import get, paraphrase
-from divscale.generation.retry import retry_requests
+from divscale.generation.requests import retry_requests
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
+from divscale.rendering.templates import load
 from divscale.schema import COMPLETIONS, Task
 from divscale.stages import split as splits
 from divscale.stages.context import Context
@@ -37,6 +38,7 @@ class GenerateConfig(FrozenConfig):
     prompts: dict[str, str]
     engine: EngineConfig
     model: ModelIdentity | None
+    chat_template: str | None
     sees: Literal["prior", "training"]
     seed: int
 
@@ -70,12 +72,17 @@ def paraphrase_stage(study: Study, base: Stage, model: Stage | None, seed: int) 
 def _config(study: Study, recipe: RecipeConfig, role: Role, model: Stage | None, seed: int) -> GenerateConfig:
     generator, own = study.generator, study.generator.model == "pretrain"
     return GenerateConfig(
-        role=role, task=study.data.task,
+        role=role,
+        task=study.data.task,
         # the words of the prompts are identity, where they lie is not; filters come after generation
         recipe=recipe.model_copy(update={"prompt": None, "paraphrase_prompt": None, "filters": ("none",)}),
-        prompts=prompts_for(study.data.task, "pretrained" if own else "chat", study.recipe), engine=generator.engine,
+        prompts=prompts_for(study.data.task, "pretrained" if own else "chat", study.recipe),
+        engine=generator.engine,
         model=None if model else model_identity(generator.model, generator.revision),
-        sees="prior" if own else "training", seed=seed)
+        chat_template=load(generator.chat_template) if generator.chat_template else None,
+        sees="prior" if own else "training",
+        seed=seed,
+    )
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -151,8 +158,11 @@ def _latest(each: Pass) -> pa.Table:
         done = pa.array([i in each.completions for i in nxt["request_id"].to_pylist()], pa.bool_())
         if not any(done.to_pylist()):
             break
-        keep = np.where(np.asarray(done.to_numpy(zero_copy_only=False)), np.arange(nxt.num_rows) + nxt.num_rows,
-                        np.arange(nxt.num_rows))
+        keep = np.where(
+            np.asarray(done.to_numpy(zero_copy_only=False)),
+            np.arange(nxt.num_rows) + nxt.num_rows,
+            np.arange(nxt.num_rows),
+        )
         latest = pa.concat_tables([latest, nxt]).take(pa.array(keep))
     return latest
 
@@ -176,27 +186,35 @@ def _commit(each: Pass, seconds: float) -> None:
         each.job.fail(
             f"{failed} of {asked} completions could not be used after {config.recipe.attempts} attempts (for example: "
             f"{example}); recipe.max_failed_share allows {config.recipe.max_failed_share:.0%}. Look at the prompt and at "
-            "recipe.max_tokens, or allow more.")
+            "recipe.max_tokens, or allow more."
+        )
         return
     each.job.draft.write_table("samples", samples)
     each.job.draft.write_table("rejected", rejected)
     tokens = sum(row["completion_tokens"] or 0 for row in each.completions.values())
     each.job.commit(
-        rows=Rows(asked=asked, ok=asked - failed, failed=failed, samples_out=samples.num_rows), seconds=seconds,
-        values={"tokens": tokens, "attempts": len(each.completions)})
+        rows=Rows(asked=asked, ok=asked - failed, failed=failed, samples_out=samples.num_rows),
+        seconds=seconds,
+        values={"tokens": tokens, "attempts": len(each.completions)},
+    )
 
 
 def _requests(job: Job) -> pa.Table:
     config: Any = job.stage.config
     if config.role == "paraphrases":
         return paraphrase.build_paraphrase_requests(
-            config.recipe, job.input("base").table("samples"), task=config.task, seed=config.seed,
-            prompts=config.prompts)
+            config.recipe,
+            job.input("base").table("samples"),
+            task=config.task,
+            seed=config.seed,
+            prompts=config.prompts,
+        )
     parts = ("prior",) if config.sees == "prior" else ("prior", "pool")
     rows = np.sort(np.concatenate([splits.rows(job.input("split"), part) for part in parts]))
     real = job.input("data").table("samples").take(rows)
     requests = get(config.recipe.kind).build_requests(
-        config.recipe, real, task=config.task, seed=config.seed, prompts=config.prompts)
+        config.recipe, real, task=config.task, seed=config.seed, prompts=config.prompts
+    )
     if requests.num_rows == 0:
         raise StageFailedError(f"generate {job.stage.title}: the recipe asks for nothing; are there real rows to see?")
     return requests
@@ -204,5 +222,6 @@ def _requests(job: Job) -> pa.Table:
 
 def _model(job: Job, context: Context) -> str:
     config: Any = job.stage.config
-    return str(job.input("model").tree("model")) if config.model is None else model_location(
-        context.study.generator.model)
+    return (
+        str(job.input("model").tree("model")) if config.model is None else model_location(context.study.generator.model)
+    )

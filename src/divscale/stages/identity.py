@@ -37,7 +37,8 @@ def model_identity(model: str, revision: str | None) -> ModelIdentity:
     if model.startswith((".", "/", "~")) or Path(model).exists():
         raise PreflightError(
             f"model {model}: no such model folder. Give a Hugging Face folder (config.json, safetensors, tokenizer) or "
-            "a hub name.")
+            "a hub name."
+        )
     resolved = _cached_revision(model, revision)
     if resolved is None:
         return ModelIdentity(kind="unresolved", value=f"{model}@{revision or 'main'}")
@@ -54,7 +55,8 @@ def _folder_hash(folder: Path) -> str:
     if not (folder / "config.json").exists() or not weights:
         raise PreflightError(
             f"model {folder}: not a model folder: it needs config.json and weights (*.safetensors). Export one with "
-            "save_pretrained, or give another path.")
+            "save_pretrained, or give another path."
+        )
     total = hashlib.sha256()
     for path in [folder / name for name in DESCRIPTION if (folder / name).exists()] + weights:
         total.update(f"{path.name}:{file_sha256(path)}\n".encode())

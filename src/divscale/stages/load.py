@@ -35,9 +35,13 @@ def stages(study: Study) -> tuple[Stage, Stage | None]:
 
     def stage(part: Part, title: str) -> Stage:
         config = LoadConfig(
-            part=part, content=content if part == "test" else {"source": content["source"]}, task=data.task,
-            columns=None if data.source in WORLDS else data.columns, labels=data.labels,
-            max_rejected_share=data.max_rejected_share)
+            part=part,
+            content=content if part == "test" else {"source": content["source"]},
+            task=data.task,
+            columns=None if data.source in WORLDS else data.columns,
+            labels=data.labels,
+            max_rejected_share=data.max_rejected_share,
+        )
         return Stage("load", 1, config, title=title)
 
     return stage("source", data.source), stage("test", data.test) if data.test else None
@@ -53,5 +57,8 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         job.draft.write_table("samples", found.samples)
         job.draft.write_table("rejected", found.rejected)
         context.events.advanced("load", rows=found.rows_in)
-        job.commit(rows=Rows(
-            asked=found.rows_in, ok=found.samples.num_rows, failed=found.rejected.num_rows, filtered=found.filtered))
+        job.commit(
+            rows=Rows(
+                asked=found.rows_in, ok=found.samples.num_rows, failed=found.rejected.num_rows, filtered=found.filtered
+            )
+        )

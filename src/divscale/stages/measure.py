@@ -38,13 +38,25 @@ class MeasureStageConfig(FrozenConfig):
 
 
 def stage(
-    study: Study, world: World, samples: Stage, vectors: Stage, checked: Stage | None, part: str | None,
+    study: Study,
+    world: World,
+    samples: Stage,
+    vectors: Stage,
+    checked: Stage | None,
+    part: str | None,
 ) -> Stage:
     """Measure the first `recipe.samples` rows (per label) of a set against the real test set."""
     wanted: MeasureConfig = study.measure
     config = MeasureStageConfig(
-        part=part or "none", n=wanted.n, samples=study.recipe.samples, per_label=study.data.task == "classification",
-        temperatures=wanted.temperatures, diversity=wanted.diversity, shift=wanted.shift, subsamples=wanted.subsamples)
+        part=part or "none",
+        n=wanted.n,
+        samples=study.recipe.samples,
+        per_label=study.data.task == "classification",
+        temperatures=wanted.temperatures,
+        diversity=wanted.diversity,
+        shift=wanted.shift,
+        subsamples=wanted.subsamples,
+    )
     inputs = {"samples": samples, "vectors": vectors, "split": world.split, "reference": world.test_vectors}
     if part == "label_agreement":
         assert checked is not None
@@ -61,10 +73,14 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         reference = job.input("reference")
         test = splits.rows(job.input("split"), "test")
         vectors = job.input("vectors")
-        calls.append((
-            (str(vectors.path("vectors")), vectors.values["shape"], rows),
-            (str(reference.path("vectors")), reference.values["shape"], test),
-            samples["text"].take(rows).to_pylist(), job.stage.config))
+        calls.append(
+            (
+                (str(vectors.path("vectors")), vectors.values["shape"], rows),
+                (str(reference.path("vectors")), reference.values["shape"], test),
+                samples["text"].take(rows).to_pylist(),
+                job.stage.config,
+            )
+        )
     for i, (values, seconds) in context.workers().map(_measure, calls):
         rows = len(calls[i][2])
         context.events.advanced("measure", rows=rows)
@@ -93,16 +109,24 @@ def _rows(job: Job, samples: Any) -> np.ndarray:
     return kept[first_per_label(labels, config.samples, config.per_label)]
 
 
-def _measure(set_: tuple[str, list[int], np.ndarray], reference: tuple[str, list[int], np.ndarray],
-             texts: list[str], config: MeasureStageConfig) -> tuple[dict[str, Any], float]:
+def _measure(
+    set_: tuple[str, list[int], np.ndarray],
+    reference: tuple[str, list[int], np.ndarray],
+    texts: list[str],
+    config: MeasureStageConfig,
+) -> tuple[dict[str, Any], float]:
     import time
 
     from divscale.metrics.measure import measure_set
 
     begun = time.monotonic()
     wanted = MeasureConfig(
-        n=config.n, temperatures=config.temperatures, diversity=config.diversity, shift=config.shift,
-        subsamples=config.subsamples)
+        n=config.n,
+        temperatures=config.temperatures,
+        diversity=config.diversity,
+        shift=config.shift,
+        subsamples=config.subsamples,
+    )
     n = config.n or len(texts)
     try:
         found = measure_set(_load(*set_), texts, _load(*reference), wanted, n=n, seed=0)

@@ -23,20 +23,35 @@ from divscale.runtime.session import Session
 
 
 def measure_from_terminal(
-    data: str, column: str, *, reference: str | None, reference_column: str, embedder: str, n: int | None, seed: int,
+    data: str,
+    column: str,
+    *,
+    reference: str | None,
+    reference_column: str,
+    embedder: str,
+    n: int | None,
+    seed: int,
     json_file: str | None,
 ) -> int:
     """Measure, print a table, write JSON where asked. Returns the exit code."""
     found = measure_files(
-        data, column, reference=reference, reference_column=reference_column, embedder=EmbedderConfig(model=embedder),
-        n=n, seed=seed)
+        data,
+        column,
+        reference=reference,
+        reference_column=reference_column,
+        embedder=EmbedderConfig(model=embedder),
+        n=n,
+        seed=seed,
+    )
     if json_file == "-":
         print(json.dumps(found, indent=1))
         return 0
     if json_file is not None:
         Path(json_file).write_text(json.dumps(found, indent=1), encoding="utf-8")
-    print(f"{data}: {found['rows']} rows, measured at n = {found['n']}" + (
-        f", against {reference}: {found['reference_rows']} rows" if reference else ""))
+    print(
+        f"{data}: {found['rows']} rows, measured at n = {found['n']}"
+        + (f", against {reference}: {found['reference_rows']} rows" if reference else "")
+    )
     for name, value in found["metrics"].items():
         spread = "" if value["low"] is None else f"  [{value['low']:.4g}, {value['high']:.4g}]"
         print(f"  {name:<18} {value['value']:>10.4g}{spread}")
@@ -44,8 +59,14 @@ def measure_from_terminal(
 
 
 def measure_files(
-    data: str, column: str, *, reference: str | None = None, reference_column: str | None = None,
-    embedder: EmbedderConfig | None = None, n: int | None = None, seed: int = 0,
+    data: str,
+    column: str,
+    *,
+    reference: str | None = None,
+    reference_column: str | None = None,
+    embedder: EmbedderConfig | None = None,
+    n: int | None = None,
+    seed: int = 0,
     resources: Resources | None = None,
 ) -> dict[str, Any]:
     """The measures of `divscale.metrics.measure.measure_set` for files.
@@ -79,12 +100,17 @@ def measure_files(
             vectors = fleet.embed([*texts, *others], lambda _: None)
         finally:
             fleet.close()
-    x_ND, reference_MD = vectors[: len(texts)], np.asarray(vectors[len(texts):])
-    measured = measure_set(
-        x_ND, texts, reference_MD if reference else None, MeasureConfig(), n=n or smaller, seed=seed)
+    x_ND, reference_MD = vectors[: len(texts)], np.asarray(vectors[len(texts) :])
+    measured = measure_set(x_ND, texts, reference_MD if reference else None, MeasureConfig(), n=n or smaller, seed=seed)
     return {
-        "data": data, "rows": len(texts), "reference": reference, "reference_rows": len(others) if reference else None,
-        "n": n or smaller, "embedder": config.model, "metrics": {k: asdict(v) for k, v in measured.items()}}
+        "data": data,
+        "rows": len(texts),
+        "reference": reference,
+        "reference_rows": len(others) if reference else None,
+        "n": n or smaller,
+        "embedder": config.model,
+        "metrics": {k: asdict(v) for k, v in measured.items()},
+    }
 
 
 def _texts(uri: str, column: str) -> list[str]:

@@ -45,20 +45,44 @@ class MixStageConfig(FrozenConfig):
 def prior_stage(data: Stage, split: Stage) -> Stage:
     """All of the prior: what the judge is trained on."""
     config = MixStageConfig(
-        design="prior", labelled=0, generated=None, share=None, total=None, filter=None, shortfall="error",
-        per_label=True, seed=0)
+        design="prior",
+        labelled=0,
+        generated=None,
+        share=None,
+        total=None,
+        filter=None,
+        shortfall="error",
+        per_label=True,
+        seed=0,
+    )
     return Stage("mix", 1, config, {"data": data, "split": split}, "prior")
 
 
 def stage(
-    study: Study, world: World, chosen: GeneratedSet | None, design: Design, labelled: int, seed: int, *,
-    generated: int | None = None, share: float | None = None, total: int | None = None, shortfall: Shortfall = "error",
+    study: Study,
+    world: World,
+    chosen: GeneratedSet | None,
+    design: Design,
+    labelled: int,
+    seed: int,
+    *,
+    generated: int | None = None,
+    share: float | None = None,
+    total: int | None = None,
+    shortfall: Shortfall = "error",
 ) -> Stage:
     """One training set."""
     config = MixStageConfig(
-        design=design, labelled=labelled, generated=generated, share=share, total=total,
-        filter=chosen.filter if chosen else None, shortfall=shortfall,
-        per_label=study.data.task == "classification", seed=seed)
+        design=design,
+        labelled=labelled,
+        generated=generated,
+        share=share,
+        total=total,
+        filter=chosen.filter if chosen else None,
+        shortfall=shortfall,
+        per_label=study.data.task == "classification",
+        seed=seed,
+    )
     inputs = {"data": world.data, "split": world.split}
     title = f"{design}, {labelled} labelled"
     if chosen is not None:
@@ -75,8 +99,12 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     tables: dict[str, pa.Table] = {}
     sources: dict[tuple[str, str | None], MixRows] = {}
     for job in jobs:
-        samples = {a.record.fingerprint: a.table("samples") if a.record.fingerprint not in tables
-                   else tables[a.record.fingerprint] for a in _sources(job)}
+        samples = {
+            a.record.fingerprint: a.table("samples")
+            if a.record.fingerprint not in tables
+            else tables[a.record.fingerprint]
+            for a in _sources(job)
+        }
         tables |= samples
         index = _compose(job, samples, sources)
         job.draft.write_table("mix", index)
@@ -87,9 +115,16 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         if generated is None:
             generated = round(found["generated_rows"] / max(per, 1))
         context.events.advanced("mix", rows=index.num_rows)
-        job.commit(rows=Rows(asked=index.num_rows, ok=index.num_rows), values={
-            "generated": generated, "rows": index.num_rows, "share_of_rows": found["generated_share_rows"],
-            "share_of_words": found["generated_share_words"], **found})
+        job.commit(
+            rows=Rows(asked=index.num_rows, ok=index.num_rows),
+            values={
+                "generated": generated,
+                "rows": index.num_rows,
+                "share_of_rows": found["generated_share_rows"],
+                "share_of_words": found["generated_share_words"],
+                **found,
+            },
+        )
 
 
 def rows_of(job: Job, index: pa.Table) -> pa.Table:
@@ -125,14 +160,27 @@ def _compose(job: Job, samples: dict[str, pa.Table], known: dict[tuple[str, str 
     generated = _generated(job, samples, known)
     if config.design == "generated_only":
         return mixes.generated_only(
-            generated, seed=config.seed, labels=labels, count=config.generated, shortfall=config.shortfall)
+            generated, seed=config.seed, labels=labels, count=config.generated, shortfall=config.shortfall
+        )
     if config.design == "constant_total":
         return mixes.constant_total(
-            real, generated, seed=config.seed, labels=labels, share=config.share, total=config.total,
-            shortfall=config.shortfall)
+            real,
+            generated,
+            seed=config.seed,
+            labels=labels,
+            share=config.share,
+            total=config.total,
+            shortfall=config.shortfall,
+        )
     return mixes.add_on(
-        real, generated, seed=config.seed, labels=labels, count=config.generated, share=config.share,
-        shortfall=config.shortfall)
+        real,
+        generated,
+        seed=config.seed,
+        labels=labels,
+        count=config.generated,
+        share=config.share,
+        shortfall=config.shortfall,
+    )
 
 
 def _generated(job: Job, samples: dict[str, pa.Table], known: dict[tuple[str, str | None], MixRows]) -> MixRows:
@@ -143,4 +191,3 @@ def _generated(job: Job, samples: dict[str, pa.Table], known: dict[tuple[str, st
         kept = correctness.kept_rows(samples[source], checked, config.filter)
         known[source, config.filter] = MixRows.of(source, samples[source], kept.tolist())
     return known[source, config.filter]
-

@@ -36,9 +36,13 @@ def stage(study: Study, data: Stage, split: Stage, role: Literal["generator", "b
     """The generator (which learns the recipe's prompts) or the base model (which sees text without labels)."""
     generator = role == "generator"
     config = PretrainStageConfig(
-        role=role, task=study.data.task, recipe_kind=study.recipe.kind if generator else None,
+        role=role,
+        task=study.data.task,
+        recipe_kind=study.recipe.kind if generator else None,
         prompts=prompts_for(study.data.task, "pretrained", study.recipe) if generator else {},
-        pretrain=study.pretrain.generator if generator else study.pretrain.base, seed=seed)
+        pretrain=study.pretrain.generator if generator else study.pretrain.base,
+        seed=seed,
+    )
     return Stage("pretrain", 1, config, {"data": data, "split": split}, title=f"{role}, seed {seed}")
 
 
@@ -51,15 +55,20 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         config: Any = job.stage.config
         samples = job.input("data").table("samples").take(splits.rows(job.input("split"), "prior"))
         if config.pretrain.labels is not None:
-            samples = samples.filter(
-                pa.compute.is_in(samples["label"], pa.array(config.pretrain.labels)))  # type: ignore[attr-defined]
+            samples = samples.filter(pa.compute.is_in(samples["label"], pa.array(config.pretrain.labels)))  # type: ignore[attr-defined]
         taught = _pairs(config, samples)
         rows = pa.table({"prompt": [p for p, _ in taught], "completion": [c for _, c in taught]})
         arms[job.stage.fingerprint] = Arm(
-            key=job.stage.fingerprint, model=config.pretrain.architecture, head="causal", rows=rows,
-            optim=config.pretrain.optim, output_dir=str(job.draft.new_tree("model")),
-            max_length=config.pretrain.architecture.max_length, prompt_weight=config.pretrain.prompt_weight,
-            seed=config.seed)
+            key=job.stage.fingerprint,
+            model=config.pretrain.architecture,
+            head="causal",
+            rows=rows,
+            optim=config.pretrain.optim,
+            output_dir=str(job.draft.new_tree("model")),
+            max_length=config.pretrain.architecture.max_length,
+            prompt_weight=config.pretrain.prompt_weight,
+            seed=config.seed,
+        )
     run_arms("pretrain", jobs, arms, context)
 
 

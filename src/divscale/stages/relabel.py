@@ -13,7 +13,7 @@ from divscale.graph.stage import Stage
 from divscale.stages import embed
 from divscale.stages import split as splits
 from divscale.stages.context import Context
-from divscale.training.probe import Probe
+from divscale.training.probe import load_probe, predict
 
 
 class RelabelConfig(FrozenConfig):
@@ -32,7 +32,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         ordinals = splits.rows(job.input("split"), "pool")
         samples = job.input("data").table("samples").take(ordinals)
         x_ND = embed.vectors(job.input("vectors"))[ordinals]
-        labels = Probe.load(job.input("judge").tree("model")).predict(x_ND)
+        labels = predict(load_probe(job.input("judge").tree("model")), x_ND)
         right = sum(a == b for a, b in zip(labels, samples["label"].to_pylist(), strict=True))
         samples = samples.set_column(samples.schema.get_field_index("label"), "label", pa.array(labels, pa.string()))
         job.draft.write_table("samples", samples)
@@ -40,4 +40,5 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         context.events.advanced("relabel", rows=len(ordinals))
         job.commit(
             rows=Rows(asked=len(ordinals), ok=len(ordinals)),
-            values={"shape": list(x_ND.shape), "label_correct": right / max(len(ordinals), 1)})
+            values={"shape": list(x_ND.shape), "label_correct": right / max(len(ordinals), 1)},
+        )

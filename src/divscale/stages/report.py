@@ -40,18 +40,29 @@ class ReportConfig(FrozenConfig):
 
 
 def stage(
-    study: Study, worlds: Sequence[World], measured: Sequence[Measured], arms: Sequence[Arm],
+    study: Study,
+    worlds: Sequence[World],
+    measured: Sequence[Measured],
+    arms: Sequence[Arm],
     sets: Sequence[GeneratedSet],
 ) -> Stage:
     """The end of a study."""
     shown = {item.level: item for item in sets if item.level is not None}
     config = ReportConfig(
-        task=study.data.task, dial=study.recipe.dial, metrics=study.evaluate.metrics,
-        arms=tuple(arm.words for arm in arms), sets=tuple(item.words for item in measured), examples=tuple(shown),
-        notes=tuple(_notes(study)))
+        task=study.data.task,
+        dial=study.recipe.dial,
+        metrics=study.evaluate.metrics,
+        arms=tuple(arm.words for arm in arms),
+        sets=tuple(item.words for item in measured),
+        examples=tuple(shown),
+        notes=tuple(_notes(study)),
+    )
     inputs: dict[str, Stage | tuple[Stage, ...]] = {
-        "arms": tuple(arm.scored for arm in arms), "mixes": tuple(arm.mixed for arm in arms),
-        "sets": tuple(item.stage for item in measured), "examples": tuple(item.samples for item in shown.values())}
+        "arms": tuple(arm.scored for arm in arms),
+        "mixes": tuple(arm.mixed for arm in arms),
+        "sets": tuple(item.stage for item in measured),
+        "examples": tuple(item.samples for item in shown.values()),
+    }
     checked = tuple(item.correctness for item in measured if item.correctness is not None)
     if checked:
         inputs["correctness"] = checked
@@ -81,13 +92,23 @@ def _report_input(job: Job, context: Context) -> ReportInput:
     judges = job.inputs("judge") if "judge" in job.stage.inputs else []
     accuracies = [score("accuracy", artifact.table("predictions")) for artifact in judges]
     return ReportInput(
-        name=context.study.name, task=config.task, dial=config.dial, arms=_arms(job), sets=_sets(job),
-        mixes=_mixes(job), metrics=config.metrics,
+        name=context.study.name,
+        task=config.task,
+        dial=config.dial,
+        arms=_arms(job),
+        sets=_sets(job),
+        mixes=_mixes(job),
+        metrics=config.metrics,
         judge_accuracy=sum(accuracies) / len(accuracies) if accuracies else None,
-        judge_kind="oracle" if context.study.data.source == "storyland" else (
-            "probe trained on the prior" if judges else None),
-        examples=_examples(job), costs=_costs(job, context.store), study_yaml=dump(context.study),
-        versions=package_versions(), notes=config.notes)
+        judge_kind="oracle"
+        if context.study.data.source == "storyland"
+        else ("probe trained on the prior" if judges else None),
+        examples=_examples(job),
+        costs=_costs(job, context.store),
+        study_yaml=dump(context.study),
+        versions=package_versions(),
+        notes=config.notes,
+    )
 
 
 def _arms(job: Job) -> pa.Table:
@@ -95,10 +116,17 @@ def _arms(job: Job) -> pa.Table:
     rows = []
     for words, scored, mixed in zip(config.arms, job.inputs("arms"), job.inputs("mixes"), strict=True):
         predictions = scored.table("predictions")
-        rows.append({
-            **{name: words.get(name) for name in ARMS.names}, "arm": scored.record.fingerprint, "test": "test",
-            "generated": mixed.values["generated"], "generated_share": mixed.values["share_of_rows"],
-            "n_train": mixed.values["rows"], **{m: score(m, predictions) for m in config.metrics}})
+        rows.append(
+            {
+                **{name: words.get(name) for name in ARMS.names},
+                "arm": scored.record.fingerprint,
+                "test": "test",
+                "generated": mixed.values["generated"],
+                "generated_share": mixed.values["share_of_rows"],
+                "n_train": mixed.values["rows"],
+                **{m: score(m, predictions) for m in config.metrics},
+            }
+        )
     return pa.Table.from_pylist(rows, schema=pa.schema([*ARMS, *((m, pa.float64()) for m in config.metrics)]))
 
 
@@ -128,9 +156,15 @@ def _mixes(job: Job) -> pa.Table:
         key = (words["design"], words["labelled"], values["generated"], words["level"], words["filter"])
         groups.setdefault(key, {})[mixed.record.fingerprint] = [values["share_of_rows"], values["share_of_words"]]
     rows = [
-        dict(zip(MIXES.names, (*key, *(sum(column) / len(column) for column in zip(*found.values(), strict=True))),
-                 strict=True))
-        for key, found in groups.items()]
+        dict(
+            zip(
+                MIXES.names,
+                (*key, *(sum(column) / len(column) for column in zip(*found.values(), strict=True))),
+                strict=True,
+            )
+        )
+        for key, found in groups.items()
+    ]
     return pa.Table.from_pylist(rows, schema=MIXES)
 
 
@@ -145,7 +179,8 @@ def _examples(job: Job) -> dict[float, tuple[Example, ...]]:
         kept = checked.table("right")["right"].take(rows).to_pylist() if checked is not None else [None] * len(rows)
         shown[level] = tuple(
             Example(row["label"] or "", _example_text(row), verdict)
-            for row, verdict in zip(samples.take(rows).to_pylist(), kept, strict=True))
+            for row, verdict in zip(samples.take(rows).to_pylist(), kept, strict=True)
+        )
     return shown
 
 
@@ -166,20 +201,24 @@ def _costs(job: Job, store: Store) -> tuple[StageCost, ...]:
         total["tokens"] += int(record.values.get("tokens", 0))
     return tuple(
         StageCost(stage=name, runs=t["runs"], cached=0, rows=t["rows"], seconds=t["ms"] / 1000, tokens=t["tokens"])
-        for name, t in totals.items())
+        for name, t in totals.items()
+    )
 
 
 def _notes(study: Study) -> Iterator[str]:
     if study.generator.model == "pretrain":
-        yield ("The generator is a model of under a million parameters, trained on the spot from scratch on the prior "
-               "split of the real data, not a large language model. generator.model replaces it.")
+        yield (
+            "The generator is a model of under a million parameters, trained on the spot from scratch on the prior "
+            "split of the real data, not a large language model. generator.model replaces it."
+        )
     if study.seeds.generation == 1:
         yield "There is one generator: every interval is conditional on it."
     if study.data.task == "classification" and "label_agreement" in study.recipe.filters:
-        yield ("Correctness is held constant by a judge, a probe that has seen only the prior. Its own errors stay in "
-               "the held sets, and training on them is partly distillation of the judge; a causal claim about "
-               "diversity needs an oracle.")
+        yield (
+            "Correctness is held constant by a judge, a probe that has seen only the prior. Its own errors stay in "
+            "the held sets, and training on them is partly distillation of the judge; a causal claim about "
+            "diversity needs an oracle."
+        )
     worse = [m for m in study.evaluate.metrics if not HIGHER_IS_BETTER[m]]
     if worse:
         yield f"Lower is better for {', '.join(worse)}."
-

@@ -37,14 +37,21 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         samples = job.input("data").table("samples")
         test = job.input("test").table("samples") if "test" in job.stage.inputs else None
         parts = split(
-            samples, held_out=test, test_share=config.test_share, prior_share=config.prior_share, seed=config.seed)
+            samples, held_out=test, test_share=config.test_share, prior_share=config.prior_share, seed=config.seed
+        )
         # a separate test file is the test set as a whole; its ordinals are those of that file
         in_test = parts.test if test is None else range(test.num_rows)
         for part, ordinals in (("prior", parts.prior), ("pool", parts.pool), ("test", in_test)):
             job.draft.write_table(part, pa.table({"ordinal": pa.array(ordinals, pa.int64())}))
         context.events.advanced("split", rows=samples.num_rows)
-        job.commit(values={
-            "prior": len(parts.prior), "pool": len(parts.pool), "test": len(in_test), "dropped": len(parts.dropped)})
+        job.commit(
+            values={
+                "prior": len(parts.prior),
+                "pool": len(parts.pool),
+                "test": len(in_test),
+                "dropped": len(parts.dropped),
+            }
+        )
 
 
 def rows(artifact: Artifact, part: str) -> np.ndarray:

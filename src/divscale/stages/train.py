@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,23 +14,26 @@ from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
+from divscale.graph.store import Artifact
 from divscale.rendering.tasks import training_pair
 from divscale.schema import Task
-from divscale.stages import embed, mix
+from divscale.stages import mix
 from divscale.stages.context import Context
 from divscale.stages.identity import ModelIdentity, model_identity, model_location
 from divscale.training.config import OptimConfig, TrainConfig
-from divscale.training.probe import Probe, fit_probe
+from divscale.training.probe import Probe, fit_probe, save_probe
 
 if TYPE_CHECKING:
     from divscale.stages.expand import GeneratedSet, World
 
 
+JUDGE_C = 1.0  # the judge's inverse penalty
+
+
 class ProbeConfig(FrozenConfig):
-    """Identity of a probe beside its mix and its vectors."""
+    """Identity of a probe beside its mix and its vectors. Its optimum is unique, so there is no seed."""
 
     c: float
-    seed: int
 
 
 class TrainStageConfig(FrozenConfig):
@@ -49,11 +52,16 @@ class TrainStageConfig(FrozenConfig):
 
 def judge_stage(prior: Stage, data: Stage, vectors: Stage) -> Stage:
     """The judge: a probe on the prior split, which is what the generator saw."""
-    return Stage("probe", 1, ProbeConfig(c=1.0, seed=0), {"mix": prior, "data": data, "data_vectors": vectors}, "judge")
+    return Stage("probe", 1, ProbeConfig(c=JUDGE_C), {"mix": prior, "data": data, "data_vectors": vectors}, "judge")
 
 
 def stage(
-    study: Study, entry: TrainConfig, world: World, mixed: Stage, chosen: GeneratedSet | None, seed: int,
+    study: Study,
+    entry: TrainConfig,
+    world: World,
+    mixed: Stage,
+    chosen: GeneratedSet | None,
+    seed: int,
 ) -> Stage:
     """One arm's training."""
     inputs: dict[str, Stage | tuple[Stage, ...]] = {"mix": mixed, "data": world.data}
@@ -63,7 +71,7 @@ def stage(
         inputs["data_vectors"] = world.data_vectors
         if chosen is not None:
             inputs["set_vectors"] = chosen.vectors
-        return Stage("probe", 1, ProbeConfig(c=entry.probe_c, seed=seed), inputs, mixed.title)
+        return Stage("probe", 1, ProbeConfig(c=entry.probe_c), inputs, mixed.title)
     model = None
     if entry.model == "pretrain":
         assert world.base is not None
@@ -71,8 +79,16 @@ def stage(
     else:
         model = model_identity(downstream_model(entry), entry.revision)
     config = TrainStageConfig(
-        model=model, revision=entry.revision, head=entry.head, task=study.data.task, optim=entry.optim,
-        zero_stage=entry.zero_stage, dtype=entry.dtype, max_length=entry.max_length, seed=seed)
+        model=model,
+        revision=entry.revision,
+        head=entry.head,
+        task=study.data.task,
+        optim=entry.optim,
+        zero_stage=entry.zero_stage,
+        dtype=entry.dtype,
+        max_length=entry.max_length,
+        seed=seed,
+    )
     return Stage("train", 1, config, inputs, mixed.title)
 
 
@@ -88,12 +104,17 @@ def run_probes(jobs: Sequence[Job], context: Context) -> None:
         config: Any = job.stage.config
         index = job.input("mix").table("mix")
         labels = mix.rows_of(job, index)["label"].to_pylist()
-        calls.append((_vector_slices(job, index), labels, config.c, config.seed))
+        calls.append((_vector_slices(job, index), labels, classes_of(job.input("data")), config.c))
     for i, (probe, seconds) in context.workers().map(_fit, calls):
-        job = jobs[i]
-        probe.save(job.draft.new_tree("model"))
-        context.events.advanced("probe", rows=len(calls[i][1]))
-        job.commit(rows=Rows(asked=len(calls[i][1]), ok=len(calls[i][1])), seconds=seconds)
+        job, rows = jobs[i], len(calls[i][1])
+        save_probe(probe, job.draft.new_tree("model"))
+        context.events.advanced("probe", rows=rows)
+        job.commit(rows=Rows(asked=rows, ok=rows), seconds=seconds)
+
+
+def classes_of(data: Artifact) -> tuple[str, ...]:
+    """Every label of the real data, in class order."""
+    return tuple(sorted(set(data.table("samples")["label"].to_pylist())))
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -106,13 +127,22 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         samples = mix.rows_of(job, job.input("mix").table("mix"))
         labels: tuple[str, ...] = ()
         if config.head == "classifier":
-            labels = tuple(sorted(set(job.input("data").table("samples")["label"].to_pylist())))
+            labels = classes_of(job.input("data"))
         model = str(job.input("model").tree("model")) if config.model is None else _location(context, config)
         arms[job.stage.fingerprint] = Arm(
-            key=job.stage.fingerprint, model=model, head=config.head,
-            rows=training_rows(samples, config.head, config.task), optim=config.optim,
-            output_dir=str(job.draft.new_tree("model")), labels=labels, revision=config.revision,
-            zero_stage=config.zero_stage, dtype=config.dtype, max_length=config.max_length, seed=config.seed)
+            key=job.stage.fingerprint,
+            model=model,
+            head=config.head,
+            rows=training_rows(samples, config.head, config.task),
+            optim=config.optim,
+            output_dir=str(job.draft.new_tree("model")),
+            labels=labels,
+            revision=config.revision,
+            zero_stage=config.zero_stage,
+            dtype=config.dtype,
+            max_length=config.max_length,
+            seed=config.seed,
+        )
     run_arms("train", jobs, arms, context)
 
 
@@ -128,10 +158,19 @@ def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: C
             job.fail(result.reason)
             return
         rows = arms[result.key].rows.num_rows
-        job.commit(rows=Rows(asked=rows, ok=rows), seconds=result.seconds, values={
-            "parameters": result.parameters, "steps": result.steps, "tokens": result.tokens,
-            "target_tokens": result.target_tokens, "final_loss": result.final_loss,
-            "losses": [list(point) for point in result.losses], "rss_mib": result.rss_mib})
+        job.commit(
+            rows=Rows(asked=rows, ok=rows),
+            seconds=result.seconds,
+            values={
+                "parameters": result.parameters,
+                "steps": result.steps,
+                "tokens": result.tokens,
+                "target_tokens": result.target_tokens,
+                "final_loss": result.final_loss,
+                "losses": [list(point) for point in result.losses],
+                "rss_mib": result.rss_mib,
+            },
+        )
 
     seen: dict[str, int] = {}
 
@@ -153,7 +192,11 @@ def training_rows(samples: pa.Table, head: str, task: Task) -> pa.Table:
 def _location(context: Context, config: TrainStageConfig) -> str:
     for entry in context.study.train:
         name = downstream_model(entry)
-        if entry.method == "full" and entry.model != "pretrain" and model_identity(name, entry.revision) == config.model:
+        if (
+            entry.method == "full"
+            and entry.model != "pretrain"
+            and model_identity(name, entry.revision) == config.model
+        ):
             return model_location(name)
     raise AssertionError("a train stage names a model that the study does not")
 
@@ -172,12 +215,9 @@ def _vector_slices(job: Job, index: pa.Table) -> list[tuple[str, tuple[int, int]
 
 
 def _fit(
-    slices: list[tuple[str, tuple[int, int], np.ndarray]], labels: list[str], c: float, seed: int,
+    slices: list[tuple[str, tuple[int, int], np.ndarray]], labels: list[str], classes: tuple[str, ...], c: float,
 ) -> tuple[Probe, float]:
-    import time
-
     begun = time.monotonic()
     x_ND = np.concatenate([
-        np.memmap(Path(path), dtype="<f4", mode="r", shape=shape)[ordinals] for path, shape, ordinals in slices])
-    probe = fit_probe(x_ND, labels, sorted(set(labels)), c, seed)
-    return probe, time.monotonic() - begun
+        np.memmap(path, dtype="<f4", mode="r", shape=shape)[ordinals] for path, shape, ordinals in slices])
+    return fit_probe(x_ND, labels, classes, c), time.monotonic() - begun

@@ -40,8 +40,7 @@ class WorkerFleet:
                 return function(*arguments)
 
         size = min(self._session.total()["cpus"], MAX_WORKERS)
-        self._pool = ActorPool(
-            lambda _: Worker.remote(), size, "workers", self._resources.start_timeout_s)
+        self._pool = ActorPool(lambda _: Worker.remote(), size, "workers", self._resources.start_timeout_s)
         self._pool.start()
 
     def map(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:

@@ -1,0 +1,1 @@
+"""Fine-tuning: arms through one warm DeepSpeed process group, and linear probes."""

@@ -21,8 +21,10 @@ class OptimConfig(FrozenConfig):
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: Rate = 1.0
-    batch_size: Count = Field(16, description="samples per optimiser step, over all ranks")
-    micro_batch_size: Count | None = Field(None, description="per rank and forward pass; null: batch_size / ranks")
+    batch_size: Count = Field(default=16, description="samples per optimiser step, over all ranks")
+    micro_batch_size: Count | None = Field(
+        default=None, description="per rank and forward pass; null: batch_size / ranks"
+    )
     epochs: Annotated[float, Field(gt=0)] | None = None
     steps: Count | None = None
 
@@ -48,8 +50,10 @@ class PretrainConfig(FrozenConfig):
     """A model trained from scratch on the prior split."""
 
     architecture: ArchitectureConfig = ArchitectureConfig()
-    labels: tuple[str, ...] | None = Field(None, description="rows of the prior it sees, by label; null: all")
-    prompt_weight: Annotated[float, Field(ge=0)] = Field(1.0, description="loss weight of a prompt token, completion 1")
+    labels: tuple[str, ...] | None = Field(default=None, description="rows of the prior it sees, by label; null: all")
+    prompt_weight: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="loss weight of a prompt token, completion 1"
+    )
     optim: OptimConfig = OptimConfig(lr=3e-3, batch_size=64, steps=400, weight_decay=0.1)
 
 
@@ -77,7 +81,9 @@ class TrainConfig(FrozenConfig):
     method: Literal["probe", "full"] = "full"
     model: str = "encoder"
     revision: str | None = None
-    head: Literal["classifier", "causal"] = Field("classifier", description="what is trained on top (method full)")
+    head: Literal["classifier", "causal"] = Field(
+        default="classifier", description="what is trained on top (method full)"
+    )
     optim: OptimConfig = OptimConfig(epochs=3)
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -1,0 +1,1 @@
+"""Diversity of one set of vectors."""

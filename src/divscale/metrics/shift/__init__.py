@@ -1,0 +1,1 @@
+"""Distance between a set and a reference, from vectors."""

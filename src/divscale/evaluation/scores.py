@@ -1,0 +1,65 @@
+"""Scores from per-example predictions (`divscale.schema.PREDICTIONS`): a new score needs no GPU."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from divscale.errors import ConfigError, DataError
+
+
+def accuracy(predictions: pa.Table) -> float:
+    """Share of rows whose prediction is right, in [0, 1]."""
+    return float(predictions.column("correct").to_numpy().mean())
+
+
+def exact_match(predictions: pa.Table) -> float:
+    """Share of rows that greedy decoding reproduces to the token, end included, in [0, 1].
+
+    For a causal model `correct` is decided by teacher forcing, which is the same: see
+    `divscale.training.predict.predict`.
+    """
+    return accuracy(predictions)
+
+
+def macro_f1(predictions: pa.Table) -> float:
+    """Unweighted mean over the targets' classes of F1 = 2 TP / (2 TP + FP + FN), in [0, 1].
+
+    Classes that never are a target do not count as one; predicting them still lowers the recall of others.
+    """
+    targets, guesses = predictions.column("target").to_pylist(), predictions.column("prediction").to_pylist()
+    hits = Counter(target for target, guess in zip(targets, guesses, strict=True) if target == guess)
+    target_counts, guess_counts = Counter(targets), Counter(guesses)
+    return sum(2 * hits[name] / (count + guess_counts[name]) for name, count in target_counts.items()) / len(
+        target_counts)
+
+
+def loss(predictions: pa.Table) -> float:
+    """Mean over rows of the negative log-likelihood of the target (causal: per target token), nats, in [0, inf)."""
+    return float(predictions.column("loss").to_numpy().mean())
+
+
+def perplexity(predictions: pa.Table) -> float:
+    """exp(loss), in [1, inf): every row weighs the same, whatever its length."""
+    return math.exp(loss(predictions))
+
+
+SCORES: dict[str, Callable[[pa.Table], float]] = {
+    "accuracy": accuracy, "exact_match": exact_match, "macro_f1": macro_f1, "loss": loss, "perplexity": perplexity}
+
+
+def score(name: str, predictions: pa.Table) -> float:
+    """Returns the score of that name.
+
+    Raises:
+        ConfigError: There is no such score.
+        DataError: There are no predictions.
+    """
+    if name not in SCORES:
+        raise ConfigError(f"there is no score {name!r}; the scores are {', '.join(SCORES)}.")
+    if predictions.num_rows == 0:
+        raise DataError(f"the score {name!r} was asked of an empty set of predictions; the test set has no rows.")
+    return SCORES[name](predictions)

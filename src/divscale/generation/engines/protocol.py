@@ -1,0 +1,65 @@
+"""What every engine does, and what goes in and out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from divscale.rendering.encode import encode_prompt
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    """A request in tokens. `key` is unique among the requests an engine holds. Temperature 0 is greedy."""
+
+    key: str
+    prompt_ids: list[int]
+    seed: int
+    temperature: float
+    top_p: float
+    min_p: float
+    max_tokens: int
+
+
+@dataclass(frozen=True)
+class EngineCompletion:
+    """What was written for a request: token ids, the stop token included, and why it ended ("stop", "length")."""
+
+    key: str
+    token_ids: Sequence[int]
+    finish_reason: str
+
+
+class Engine(Protocol):
+    """A loaded model that works on many requests at a time, at its own pace."""
+
+    context: int
+    tokenizer: Any
+
+    def submit(self, request: EngineRequest) -> None:
+        """Take a request. Returns at once."""
+        ...
+
+    def step(self) -> list[EngineCompletion]:
+        """Work for a moment; return what finished. Call only while `busy`."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request is unfinished."""
+        ...
+
+
+def to_engine_request(row: dict[str, Any], key: str, tokenizer: Any, context: int) -> EngineRequest | str:
+    """A row of `schema.REQUESTS` in tokens, or the reason why the engine cannot take it.
+
+    `max_tokens` is cut to what the context leaves.
+    """
+    ids = encode_prompt(tokenizer, row["prompt"])
+    if not ids:
+        return "the prompt is empty and the model has no BOS token to begin with"
+    if len(ids) >= context:
+        return f"the prompt takes {len(ids)} tokens, and the model's context of {context} leaves no room to write"
+    return EngineRequest(key, ids, row["seed"], row["temperature"], row["top_p"], row["min_p"],
+                         min(row["max_tokens"], context - len(ids)))

@@ -1,0 +1,87 @@
+"""vLLM, stepped by hand: requests join and leave its running batch at any time."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from divscale.generation.config import EngineConfig
+from divscale.generation.engines.model_folder import ModelFacts, model_facts
+from divscale.generation.engines.protocol import EngineCompletion, EngineRequest
+from divscale.runtime.resources import Resources
+
+GIB = 1024**3
+# Tokens a cache block holds: small ones waste little on short texts (vLLM's default on CPU is 128).
+CPU_BLOCK = 32
+# One tensor-parallel rank runs in the actor's own process: no second start-up, no queue between. Nothing is reported.
+ENVIRONMENT = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
+               "VLLM_LOGGING_LEVEL": "ERROR"}
+
+
+class VllmEngine:
+    """An `Engine` on vLLM's V1 core.
+
+    On CPU at float32 the tokens of a request do not depend on what else runs or in which order (tested). On CUDA
+    batches of other sizes may round differently: there a request is reproducible in what is asked, not in every token.
+
+    Args:
+        model_dir: a Hugging Face folder with safetensors.
+        config: dtype and context.
+        resources: `max_num_seqs`, `kv_cache_gib`, `gpus_per_engine`, `gpu_memory_utilization`.
+        gpus: GPUs of this engine; 0 is CPU.
+    """
+
+    def __init__(self, model_dir: str, config: EngineConfig, resources: Resources, gpus: int) -> None:
+        os.environ.update(ENVIRONMENT)
+        from transformers import AutoTokenizer
+        from vllm.engine.arg_utils import EngineArgs
+        from vllm.sampling_params import RequestOutputKind, SamplingParams
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        facts = model_facts(model_dir, config)
+        self.context = facts.context
+        self.tokenizer = AutoTokenizer.from_pretrained(model_dir, trust_remote_code=False)
+        self._stop_ids = list(facts.stop_ids)
+        self._sampling, self._final = SamplingParams, RequestOutputKind.FINAL_ONLY
+        where = _cuda_args(resources, gpus) if gpus else _cpu_args(facts, resources)
+        # Tokens in, tokens out: the renderer tokenises for every engine alike, and vLLM starts without a tokenizer.
+        args = EngineArgs(model=model_dir, dtype=config.dtype, max_model_len=facts.context, skip_tokenizer_init=True,
+                          max_num_seqs=resources.max_num_seqs, load_format="safetensors", generation_config="vllm",
+                          disable_log_stats=True, seed=0, **where)
+        self._engine = LLMEngine.from_engine_args(args)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request is unfinished."""
+        return self._engine.has_unfinished_requests()
+
+    def submit(self, request: EngineRequest) -> None:
+        """Take a request. Returns at once."""
+        params = self._sampling(
+            temperature=request.temperature, top_p=request.top_p, min_p=request.min_p, seed=request.seed,
+            max_tokens=request.max_tokens, stop_token_ids=self._stop_ids, detokenize=False, output_kind=self._final)
+        self._engine.add_request(request.key, {"prompt_token_ids": request.prompt_ids}, params)
+
+    def step(self) -> list[EngineCompletion]:
+        """One forward pass over the running batch; return what finished."""
+        finished: list[Any] = [out for out in self._engine.step() if out.finished]
+        return [EngineCompletion(out.request_id, list(out.outputs[0].token_ids), out.outputs[0].finish_reason or "stop")
+                for out in finished]
+
+
+def _cpu_args(facts: ModelFacts, resources: Resources) -> dict[str, Any]:
+    # The cache is cleared at start (3.8 s a GiB here): a small model gets what its sequences can fill, no more.
+    seats = -(-facts.context // CPU_BLOCK) * CPU_BLOCK * (resources.max_num_seqs + 8)
+    cache = min(resources.kv_cache_gib * GIB, max(16 * 1024**2, seats * facts.kv_bytes))
+    return {
+        "enforce_eager": True, "kv_cache_memory_bytes": cache, "block_size": CPU_BLOCK,
+        # Per-row seeds need whole prompts: a partial prefill rewinds the row's generator, which CPU ones cannot do.
+        "enable_chunked_prefill": False, "max_num_batched_tokens": max(4096, facts.context),
+        # Off, so that a prompt is always computed the same way, whoever came before.
+        "enable_prefix_caching": False,
+    }
+
+
+def _cuda_args(resources: Resources, gpus: int) -> dict[str, Any]:
+    # Not run yet on a GPU. Prefix caching and chunked prefill stay at vLLM's defaults (on).
+    return {"gpu_memory_utilization": resources.gpu_memory_utilization, "tensor_parallel_size": gpus}

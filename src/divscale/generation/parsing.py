@@ -1,0 +1,85 @@
+"""From completions to samples: tolerant of what models put around an answer, exact about what an answer is."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pyarrow as pa
+
+from divscale.schema import COMPLETIONS, REJECTED, REQUESTS, SAMPLES, Task
+
+_PREFIX = re.compile(r"^\s*(?:[-*\u2022]\s+|\d+[.)]\s+)?(?:(?:text|paraphrase|question|answer|ending)\s*:\s*)?", re.I)
+_PAIR = re.compile(r"^(?P<question>.+?)\s*\banswer\s*:\s*(?P<answer>.+)$", re.I | re.S)
+_QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
+
+
+def parse_completions(
+    requests: pa.Table, completions: pa.Table, task: Task, *, rephrase: bool,
+) -> tuple[pa.Table, pa.Table]:
+    """Samples in the order of the requests, and the requests that gave none with their reason.
+
+    Args:
+        requests: REQUESTS.
+        completions: COMPLETIONS, one for each request, in any order.
+        task: what was asked for.
+        rephrase: the completion is new words for the request's text, its label and answers stay.
+
+    Returns:
+        (SAMPLES, REJECTED); rows in = samples + rejected.
+    """
+    by_id = {row["request_id"]: row for row in completions.select(COMPLETIONS.names).to_pylist()}
+    samples, rejected = [], []
+    for row in requests.select(REQUESTS.names).to_pylist():
+        completion = by_id[row["request_id"]]
+        found = completion["error"] or read_completion(
+            completion["completion"], completion["finish_reason"], "text" if rephrase and task == "text" else task,
+            rephrase=rephrase)
+        if isinstance(found, str):
+            rejected.append({"id": row["request_id"], "reason": found, "row": completion["completion"] or ""})
+            continue
+        samples.append({
+            "id": row["request_id"], "label": row["label"], "context": row["context"], "origin": "generated",
+            "source_id": row["source_id"], "request_id": row["request_id"], "answers": row["answers"], **found})
+    return pa.Table.from_pylist(samples, schema=SAMPLES), pa.Table.from_pylist(rejected, schema=REJECTED)
+
+
+def read_completion(text: str, finish_reason: str, task: Task, *, rephrase: bool) -> dict[str, Any] | str:
+    """The sample's own columns, or the reason why there is no sample in this completion."""
+    if task == "text":
+        written = text.strip()
+        return {"text": written} if written else "empty completion"
+    if task == "qa" and not rephrase:
+        return _question_and_answer(text, finish_reason)
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    if not line:
+        return "empty completion"
+    written = _plain(line)  # cut off at max_tokens it is still a text: to drop it would favour short ones
+    return {"text": written} if written else "empty completion"
+
+
+def _question_and_answer(text: str, finish_reason: str) -> dict[str, Any] | str:
+    if text.lstrip().startswith("{"):
+        try:
+            found = json.loads(text)
+            return {"text": str(found["question"]).strip(), "answers": [str(found["answer"]).strip()]}
+        except (ValueError, KeyError, TypeError):
+            return "not a JSON object with question and answer"
+    match = _PAIR.match(text.strip())
+    if match is None:
+        return "cut off at max_tokens" if finish_reason == "length" else "no 'answer:' after the question"
+    answer_lines = match["answer"].strip().splitlines()
+    question, answer = _plain(" ".join(match["question"].split())), _plain(answer_lines[0])
+    if not question or not answer:
+        return "empty question or answer"
+    if finish_reason == "length" and len(answer_lines) == 1:
+        return "cut off at max_tokens"
+    return {"text": question, "answers": [answer]}
+
+
+def _plain(line: str) -> str:
+    line = _PREFIX.sub("", line, count=1).strip()
+    if len(line) > 1 and _QUOTES.get(line[0]) == line[-1]:
+        line = line[1:-1].strip()
+    return line

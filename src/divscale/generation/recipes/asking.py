@@ -1,0 +1,86 @@
+"""Prompts over labels or contexts, in turn: what the recipes have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from divscale.errors import DataError
+from divscale.generation.config import RecipeConfig
+from divscale.generation.requests import request
+from divscale.order import rank
+from divscale.rendering.templates import render
+from divscale.schema import Task
+
+EXAMPLES = 3
+
+
+def ask(
+    recipe: RecipeConfig, real: pa.Table, task: Task, seed: int, template: str, salt: tuple[str | int | float, ...], *,
+    topics: int | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Rows of REQUESTS for a recipe at one level.
+
+    Args:
+        topics: write about this many distinct topics in turn (per label in classification); null: about none.
+        salt: what tells these requests from those of other recipes and levels.
+    """
+    count = recipe.samples * recipe.candidates
+    rows = real.select(["id", "text", "label", "context"]).to_pylist()
+    if task == "classification":
+        for label in sorted({row["label"] for row in rows}):
+            own = [row for row in rows if row["label"] == label]
+            about = _topics(own, topics, seed)
+            for i in range(count):
+                topic = about[i % len(about)]
+                prompt = render(
+                    template, label=label, topic=topic, context=None, examples=_some(own, seed, *salt, label, i))
+                yield request("sample", (*salt, label, topic, i), prompt, recipe, seed, label=label, ordinal=i)
+        return
+    contexts = _shuffled({row["context"]: row for row in rows if row["context"]}.values(), seed, "contexts")
+    if task == "qa" and not contexts:
+        raise DataError("generation: the qa task asks about contexts, and the real rows the recipe may see have none. "
+                        "Give data.columns.context, or lower data.prior_share.")
+    about = [None] if task == "qa" else _topics(rows, topics, seed)
+    if task == "qa" and topics is not None:
+        contexts = contexts[:topics]
+    for i in range(count):
+        source = contexts[i % len(contexts)] if contexts else None
+        topic = about[i % len(about)]
+        context = source["context"] if source else None
+        prompt = render(template, label=None, topic=topic, context=context, examples=_some(rows, seed, *salt, i))
+        yield request(
+            "sample", (*salt, source["id"] if source else None, topic, i), prompt, recipe, seed, context=context,
+            source_id=source["id"] if source else None, ordinal=i)
+
+
+def topic_of(text: str) -> str:
+    """A text's topic: its longest word of letters, lower-case, the first of several."""
+    words = ["".join(c for c in word if c.isalpha()) for word in text.split()]
+    return max(words, key=len, default="").lower()
+
+
+def _topics(rows: Sequence[dict[str, Any]], wanted: int | None, seed: int) -> Sequence[str | None]:
+    """The first `wanted` distinct topics of the rows in a shuffle that fewer topics share with more."""
+    if wanted is None:
+        return [None]
+    found = list(dict.fromkeys(topic_of(row["text"]) for row in _shuffled(rows, seed, "topics")))
+    if len(found) < wanted:
+        raise DataError(f"recipe.topics: {wanted} topics are asked for and the real rows have {len(found)} distinct "
+                        "ones to offer; ask for fewer, or give more data.")
+    return found[:wanted]
+
+
+def _some(rows: Sequence[dict[str, Any]], *salt: str | int | float | None) -> list[str]:
+    """Up to `EXAMPLES` real texts, drawn anew for every request."""
+    if len(rows) <= EXAMPLES:
+        return [row["text"] for row in rows]
+    start = int.from_bytes(rank("examples", *salt)[:8], "big")
+    return [rows[(start + i * (1 + start % 7)) % len(rows)]["text"] for i in range(EXAMPLES)]
+
+
+def _shuffled(rows: Any, *salt: str | int) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: rank(row["id"], *salt))
+

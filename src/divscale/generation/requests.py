@@ -1,0 +1,38 @@
+"""From rows to requests: ids, seeds and columns that all recipes share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from divscale.generation.config import RecipeConfig
+from divscale.generation.seeds import row_id, row_seed
+from divscale.schema import REQUESTS
+
+
+def request(
+    kind: str, parts: tuple[str | int | float | None, ...], prompt: str, recipe: RecipeConfig, seed: int,
+    **fields: Any,
+) -> dict[str, Any]:
+    """One row of REQUESTS. `parts` say what the row is; id and seed follow from them and from the study's seed."""
+    request_id = row_id(kind, seed, *parts)
+    return {
+        "request_id": request_id, "kind": kind, "prompt": prompt, "seed": row_seed(seed, request_id, 0),
+        "temperature": recipe.temperature[0], "top_p": recipe.top_p[0], "min_p": recipe.min_p[0],
+        "max_tokens": recipe.max_tokens, "attempt": 0, **fields}
+
+
+def request_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
+    """Rows as a REQUESTS table; columns not given are null."""
+    return pa.Table.from_pylist(list(rows), schema=REQUESTS)
+
+
+def retry_requests(requests: pa.Table, seed: int) -> pa.Table:
+    """The next attempt of each request: another id (`...~1`, `...~2`), another seed, everything else as it was."""
+    rows = requests.to_pylist()
+    for row in rows:
+        root, attempt = row["request_id"].split("~")[0], row["attempt"] + 1
+        row |= {"request_id": f"{root}~{attempt}", "attempt": attempt, "seed": row_seed(seed, root, attempt)}
+    return request_table(rows)

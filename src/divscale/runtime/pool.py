@@ -1,0 +1,216 @@
+"""A pool of warm actors that maps items in any order and outlives its actors."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from divscale.errors import DivscaleError, StageFailedError
+
+
+@dataclass(eq=False)
+class _Slot:
+    """One place in the pool: the actor that holds it now, and what it is doing."""
+
+    index: int
+    actor: Any = None
+    loading: Any = None             # reference of its `load` call; None once it is ready
+    deadline: float = 0.0
+    fruitless_deaths: int = 0       # deaths since it last finished an item
+    running: dict[Any, _Item] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Item:
+    key: Hashable
+    payload: Any
+    attempts: int = 0
+
+
+class ActorPool:
+    """`size` actors that stay loaded over any number of maps.
+
+    An actor's class has a method `load()`, which returns when the actor can work. An actor that dies is replaced, and
+    the items it held are done again, at most `max_attempts` times each. An exception that an actor raises is not
+    retried: it would come again.
+
+    Args:
+        make_actor: index of the place (0 to size - 1) -> actor handle. Actors must not be detached.
+        size: number of actors.
+        name: the fleet, as a user knows it.
+        start_timeout_s: seconds that an actor has to be placed and loaded.
+        in_flight: items an actor holds at a time, so that it never waits for the driver.
+        max_attempts: times an item may go down with its actor.
+    """
+
+    def __init__(
+        self, make_actor: Callable[[int], Any], size: int, name: str, start_timeout_s: float, *, in_flight: int = 2,
+        max_attempts: int = 3,
+    ) -> None:
+        self.name = name
+        self.replaced = 0
+        self._make_actor = make_actor
+        self._start_timeout_s = start_timeout_s
+        self._in_flight = in_flight
+        self._max_attempts = max_attempts
+        self._slots = [_Slot(index) for index in range(size)]
+
+    @property
+    def actors(self) -> list[Any]:
+        """Handles of the actors that hold a place now."""
+        return [slot.actor for slot in self._slots if slot.actor is not None]
+
+    def start(self) -> None:
+        """Start every actor and wait until each can work.
+
+        Raises:
+            StageFailedError: one is not ready in time, or keeps dying.
+            DivscaleError: what an actor's `load` raised.
+        """
+        for slot in self._slots:
+            if slot.actor is None:
+                self._spawn(slot)
+        while any(slot.loading is not None for slot in self._slots):
+            self._wait(deque())
+
+    def map(self, items: Iterable[tuple[Hashable, Any]], method: str) -> Iterator[tuple[Hashable, Any]]:
+        """Do every item once, in whatever order they finish. Items are drawn as actors have room for them.
+
+        Args:
+            items: key and payload; keys need not be unique.
+            method: name of the actors' method that takes a payload.
+
+        Yields:
+            Key and result.
+
+        Raises:
+            StageFailedError: an actor died too often, could not be replaced, or raised something unforeseen.
+            DivscaleError: what an actor raised, when it is one.
+        """
+        self.start()
+        source = (_Item(key, payload) for key, payload in items)
+        again: deque[_Item] = deque()
+        try:
+            while True:
+                self._feed(source, again, method)
+                busy = any(slot.running for slot in self._slots)
+                if not busy and not again:
+                    return
+                yield from self._wait(again)
+        finally:
+            for slot in self._slots:
+                slot.running.clear()
+
+    def close(self) -> None:
+        """Kill the actors and wait until their processes are gone."""
+        import ray
+
+        for slot in self._slots:
+            if slot.actor is None:
+                continue
+            actor, slot.actor, slot.loading = slot.actor, None, None
+            ray.kill(actor)
+            _wait_until_dead(actor)
+
+    def _spawn(self, slot: _Slot) -> None:
+        slot.actor = self._make_actor(slot.index)
+        slot.loading = slot.actor.load.remote()
+        slot.deadline = time.monotonic() + self._start_timeout_s
+
+    def _feed(self, source: Iterator[_Item], again: deque[_Item], method: str) -> None:
+        while True:
+            free = [s for s in self._slots if s.loading is None and len(s.running) < self._in_flight]
+            if not free:
+                return
+            item = again.popleft() if again else next(source, None)
+            if item is None:
+                return
+            slot = min(free, key=lambda s: len(s.running))
+            item.attempts += 1
+            slot.running[getattr(slot.actor, method).remote(item.payload)] = item
+
+    def _wait(self, again: deque[_Item]) -> list[tuple[Hashable, Any]]:
+        """Wait for the next news, handle all there is, return the results among it."""
+        import ray
+        from ray import exceptions
+
+        loading = [slot for slot in self._slots if slot.loading is not None]
+        left_s = min((slot.deadline for slot in loading), default=float("inf")) - time.monotonic()
+        if left_s <= 0:
+            raise self._start_timeout(loading)
+        refs = [*(slot.loading for slot in loading), *itertools.chain.from_iterable(s.running for s in self._slots)]
+        ready, _ = ray.wait(refs, num_returns=1, timeout=None if left_s == float("inf") else left_s)
+        results = []
+        for ref in ready:
+            slot = next((s for s in self._slots if ref is s.loading or ref in s.running), None)
+            if slot is None:
+                continue
+            try:
+                value = ray.get(ref)
+            except exceptions.RayActorError as error:
+                self._replace(slot, again, error)
+                continue
+            except exceptions.RayTaskError as error:
+                raise self._raised(error) from error
+            if ref is slot.loading:
+                slot.loading = None
+                continue
+            item = slot.running.pop(ref)
+            slot.fruitless_deaths = 0
+            results.append((item.key, value))
+        return results
+
+    def _replace(self, slot: _Slot, again: deque[_Item], error: Exception) -> None:
+        slot.fruitless_deaths += 1
+        self.replaced += 1
+        lost, slot.running = list(slot.running.values()), {}
+        spent = next((item for item in lost if item.attempts >= self._max_attempts), None)
+        if spent is not None or slot.fruitless_deaths > self._max_attempts:
+            what = f"item {spent.key!r} went down with it {spent.attempts} times" if spent is not None else (
+                f"it died {slot.fruitless_deaths} times without finishing anything")
+            raise StageFailedError(
+                f"an actor of the {self.name} fleet died and {what}: {_first_line(error)} Usually it ran out of "
+                "memory: use fewer actors or smaller batches (resources). What was finished is kept; run again to go "
+                "on.") from error
+        again.extend(lost)
+        self._spawn(slot)
+
+    def _raised(self, error: Any) -> DivscaleError:
+        cause = error.cause
+        if isinstance(cause, DivscaleError):
+            return cause
+        return StageFailedError(f"an actor of the {self.name} fleet failed: {type(cause).__name__}: "
+                                f"{_first_line(cause)} The traceback is in the log. What was finished is kept.")
+
+    def _start_timeout(self, loading: list[_Slot]) -> StageFailedError:
+        import ray
+
+        free = ", ".join(f"{name} {ray.available_resources().get(name, 0):g} of {count:g} free"
+                         for name, count in sorted(ray.cluster_resources().items()) if name in ("CPU", "GPU"))
+        return StageFailedError(
+            f"{len(loading)} of {len(self._slots)} actors of the {self.name} fleet were not ready after "
+            f"{self._start_timeout_s:g} s: waited for them to be placed and to load their model (the cluster has "
+            f"{free}). Raise resources.start_timeout_s, ask for fewer actors, or look at the Ray logs.")
+
+
+def _wait_until_dead(actor: Any, timeout_s: float = 30.0) -> None:
+    import ray
+    from ray import exceptions
+
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        try:
+            ray.get(actor.__ray_ready__.remote(), timeout=1.0)
+        except exceptions.RayActorError:
+            return
+        except exceptions.GetTimeoutError:
+            continue
+
+
+def _first_line(error: BaseException) -> str:
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line if line.endswith(".") else line + "."

@@ -1,0 +1,183 @@
+"""The Ray session of a run: started when first needed, gone without trace at the end."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from divscale.errors import PreflightError
+from divscale.runtime.resources import Resources
+from divscale.runtime.watchdog import MARKER
+
+GIB = 1024**3
+WATCHDOG = Path(__file__).with_name("watchdog.py")
+
+
+class Session:
+    """A Ray cluster, local or connected to, that the fleets of a run share.
+
+    Nothing starts before `ensure()`. A local one listens on the loopback interface only, asks for a token, has no
+    dashboard, keeps its logs in files, and dies with this process, also by SIGKILL (`runtime.watchdog`). The kernel
+    kills Ray's daemons with the thread that started them; that thread therefore lives as long as the session does,
+    whichever thread calls `ensure()`.
+
+    Fleets' actors claim no CPUs (they size their threads by `Resources`), so that Ray Data and Ray Train always find
+    every CPU unclaimed and nothing waits for ever.
+
+    Args:
+        resources: `address` connects (so does RAY_ADDRESS); `cpus`, `gpus` and `object_store_gib` size a local one.
+        log: takes one line now and then.
+    """
+
+    def __init__(self, resources: Resources, log: Callable[[str], None] = lambda _: None) -> None:
+        self.resources = resources
+        self.address = resources.address or os.environ.get("RAY_ADDRESS") or None
+        self._log = log
+        self._started = False
+        self._watchdog: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the cluster is (or would be) this session's own."""
+        return self.address in (None, "local")
+
+    @property
+    def started(self) -> bool:
+        """Whether Ray runs. A study whose results are all cached never starts it."""
+        return self._started
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def ensure(self) -> Session:
+        """Start Ray, or connect to it, unless that is done.
+
+        Cost: about 3 s for a local one.
+
+        Raises:
+            PreflightError: it cannot be started or reached.
+        """
+        with self._lock:
+            if self._started:
+                return self
+            failures: list[BaseException] = []
+            ready = threading.Event()
+            self._stop.clear()
+            threading.Thread(target=self._keep, args=(ready, failures), name="divscale-ray", daemon=True).start()
+            ready.wait()
+            if failures:
+                where = "a local Ray did not start" if self.is_local else f"Ray at {self.address} cannot be reached"
+                raise PreflightError(f"{where}: {failures[0]}. Check RAY_ADDRESS and resources.address, free memory "
+                                     "and /dev/shm, and `divscale doctor`.") from failures[0]
+            self._started = True
+            total = self.total()
+            self._log(f"Ray {'started' if self.is_local else 'connected'}: {total['cpus']} CPUs, {total['gpus']} GPUs")
+            return self
+
+    def total(self) -> dict[str, int]:
+        """CPUs and GPUs of the cluster that this run may use: `cpus`, `gpus`."""
+        import ray
+
+        found = ray.cluster_resources()
+        cpus, gpus = int(found.get("CPU", 1)), int(found.get("GPU", 0))
+        wanted = self.resources
+        return {"cpus": max(1, min(cpus, wanted.cpus or cpus)),
+                "gpus": min(gpus, gpus if wanted.gpus is None else wanted.gpus)}
+
+    def close(self) -> None:
+        """End it. Of a local Ray, no process is left when this returns."""
+        with self._lock:
+            if not self._started:
+                return
+            import ray
+
+            ray.shutdown()
+            if self._watchdog is not None:
+                self._watchdog.communicate()    # closes its pipe; it sweeps and ends
+                self._watchdog = None
+            self._started = False
+            self._stop.set()
+
+    def _keep(self, ready: threading.Event, failures: list[BaseException]) -> None:
+        try:
+            if self.is_local:
+                self._watchdog = _start_local(self.resources)
+            else:
+                _connect(str(self.address))
+        except BaseException as error:  # handed to the caller's thread
+            failures.append(error)
+        ready.set()
+        if not failures:
+            self._stop.wait()
+
+
+def worker_env(threads: int | None = None) -> dict[str, str]:
+    """Environment variables for actors and training workers (`runtime_env={"env_vars": ...}`).
+
+    Args:
+        threads: OpenMP and BLAS threads of the process; null: not set.
+
+    Returns:
+        The path this package was imported from, no telemetry, and the thread counts.
+    """
+    paths = [str(Path(__file__).resolve().parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    absolute = [str(Path(path).resolve()) for path in paths if path]
+    env = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(absolute)), "DO_NOT_TRACK": "1", "VLLM_NO_USAGE_STATS": "1",
+           "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+    if threads is not None:
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        env.update(dict.fromkeys(names, str(threads)))
+        # Waiting OpenMP threads spin by default. Where anything else wants the cores, a small model then crawls: with
+        # a load of 11 on 2 cores vLLM wrote 34 requests/s spinning, with one of 5 59; sleeping, 393.
+        env["OMP_WAIT_POLICY"] = "PASSIVE"
+    return env
+
+
+def _connect(address: str) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    ray.init(address=address, **_quiet())
+
+
+def _start_local(resources: Resources) -> subprocess.Popen[bytes]:
+    token = secrets.token_hex(16)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray's switch for machines without clusters: every daemon and worker listens on 127.0.0.1 alone.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    # Ray turns token authentication on for local clusters and keeps a token in the home folder. One for this process
+    # alone leaves nothing behind and works where the home folder is read-only.
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    import ray
+
+    # A group of its own, so that Ctrl-C on the terminal does not end it before the driver.
+    watchdog = subprocess.Popen([sys.executable, "-I", "-S", str(WATCHDOG), token], stdin=subprocess.PIPE,
+                                start_new_session=True)
+    os.environ[MARKER] = token
+    try:
+        ray.init(address="local", num_cpus=resources.cpus, num_gpus=resources.gpus, include_dashboard=False,
+                 object_store_memory=int(resources.object_store_gib * GIB), **_quiet())
+    except BaseException:
+        ray.shutdown()
+        watchdog.communicate()
+        raise
+    finally:
+        del os.environ[MARKER]      # what the driver starts otherwise is none of the watchdog's business
+    return watchdog
+
+
+def _quiet() -> dict[str, Any]:
+    return {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": {"env_vars": worker_env()}}

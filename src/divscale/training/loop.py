@@ -1,0 +1,110 @@
+"""One arm, from its rows to its trained model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from divscale.errors import StageFailedError
+from divscale.training.batches import Row, collate, micro_batches, step_rows, steps_of
+from divscale.training.deepspeed_config import deepspeed_config
+from divscale.training.encode import encode_rows
+from divscale.training.export import export
+from divscale.training.loss import weighted_nll
+from divscale.training.machine import Machine
+from divscale.training.models import build
+from divscale.training.schedule import lr_scale
+from divscale.training.work import Arm, Progress, Trained
+
+CHECK_EVERY_STEPS = 10  # a NaN never heals, so looking now and then loses a few steps at most
+
+
+def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Trained:
+    """Trains and exports an arm. Every rank calls it with the same arm; the result is the same on all.
+
+    Gradients are those of the loss per unit of target weight over the *global* batch, whatever the ranks and the
+    accumulation. Dropout is off, so that ranks and restarts change nothing.
+
+    Raises:
+        StageFailedError: The loss is no longer finite (all ranks raise together).
+        DivscaleError: The model or the rows are unusable (likewise).
+    """
+    started = time.monotonic()
+    model, tokenizer = build(arm)
+    rows = encode_rows(tokenizer, arm.rows, arm.head, arm.labels, arm.max_length, arm.prompt_weight)
+    steps = steps_of(arm.optim.epochs, arm.optim.steps, len(rows), arm.optim.batch_size)
+    engine, accumulation, micro_size = initialize(arm, model, steps, machine)
+    try:
+        losses, order = [], list(step_rows([len(row.ids_T) for row in rows], arm.optim.batch_size, steps, arm.seed))
+        since = machine.zeros(2)
+        tokens = 0
+        for step, batch in enumerate(order, 1):
+            since += optimiser_step(engine, rows, batch, accumulation, micro_size, tokenizer.pad_token_id, machine)
+            tokens += sum(len(rows[i].ids_T) for i in batch)
+            if step % CHECK_EVERY_STEPS == 0 or step == steps:
+                loss = mean_loss(arm, since, step, machine)
+                losses.append((step, loss))
+                since = machine.zeros(2)
+                report(Progress(arm.key, step, steps, loss, tokens))
+        files = export(engine, tokenizer, Path(arm.output_dir), arm.zero_stage, machine)
+    finally:
+        engine.destroy()
+    seen = [rows[i] for batch in order for i in batch]
+    return Trained(
+        key=arm.key, files=files, parameters=sum(getattr(p, "ds_numel", p.numel()) for p in model.parameters()),
+        steps=steps, samples=len(seen), tokens=tokens,
+        target_tokens=sum(int((row.weights_T > 0).sum()) for row in seen), final_loss=losses[-1][1],
+        losses=tuple(losses), seconds=time.monotonic() - started, rss_mib=machine.rss_mib())
+
+
+def initialize(arm: Arm, model: Any, steps: int, machine: Machine) -> tuple[Any, int, int]:
+    """Returns the DeepSpeed engine, forward passes per step and rank, and rows per forward pass and rank."""
+    import deepspeed
+    import torch
+
+    optim = arm.optim
+    share = -(-optim.batch_size // machine.ranks)
+    accumulation = -(-share // (optim.micro_batch_size or share))
+    micro_size = -(-share // accumulation)
+    # Decay shrinks matrices; gains and biases have no scale to regularise.
+    groups = [{"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": optim.weight_decay},
+              {"params": [p for p in model.parameters() if p.dim() <= 1], "weight_decay": 0.0}]
+    adamw = torch.optim.AdamW(groups, lr=optim.lr, betas=optim.betas, fused=True)
+    engine, *_ = deepspeed.initialize(
+        model=model.to(machine.device), optimizer=adamw,
+        lr_scheduler=torch.optim.lr_scheduler.LambdaLR(adamw, lr_scale(optim, steps)),  # pyright: ignore
+        config=deepspeed_config(
+            zero_stage=arm.zero_stage, dtype=arm.dtype, micro_batch_size=micro_size, accumulation=accumulation,
+            world_size=machine.ranks, max_grad_norm=optim.max_grad_norm))
+    engine.eval()
+    return engine, accumulation, micro_size
+
+
+def optimiser_step(engine: Any, rows: list[Row], batch: list[int], accumulation: int, micro_size: int, pad_id: int,
+                   machine: Machine) -> Any:
+    """Takes one step; returns this rank's [sum of weighted losses, sum of weights]."""
+    weight = float(sum(rows[i].weights_T.sum() for i in batch))
+    totals = machine.zeros(2)
+    for share in micro_batches(batch, machine.rank, machine.ranks, micro_size, accumulation):
+        inputs = collate([rows[batch[0] if i is None else i] for i in share], pad_id, machine.device)
+        if share == [None]:
+            inputs["weights"].zero_()
+        loss = weighted_nll(engine, inputs)
+        # DeepSpeed averages gradients over ranks; what is wanted is their sum over the global weight.
+        engine.backward(loss * (machine.ranks / weight), scale_wrt_gas=False)
+        engine.step()
+        totals[0] += loss.detach()
+        totals[1] += inputs["weights"].sum()
+    return totals
+
+
+def mean_loss(arm: Arm, totals: Any, step: int, machine: Machine) -> float:
+    """Returns the mean loss over all ranks since the last look; raises on every rank if it is not finite."""
+    loss_sum, weight = machine.sum_over_ranks(totals).tolist()
+    if not math.isfinite(loss_sum):
+        raise StageFailedError(f"training arm {arm.key}: the loss was not finite by step {step}. "
+                               f"Lower its learning rate ({arm.optim.lr:g}), or look for damaged rows.")
+    return loss_sum / weight

@@ -1,0 +1,60 @@
+"""A worker's place in the process group, and the few collectives that training needs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Rank, number of ranks and device of this process; torch.distributed is initialised."""
+
+    rank: int
+    ranks: int
+    device: str
+
+    def zeros(self, n: int) -> torch.Tensor:
+        """Returns n float64 zeros on the device."""
+        import torch
+
+        return torch.zeros(n, dtype=torch.float64, device=self.device)
+
+    def sum_over_ranks(self, values: torch.Tensor) -> torch.Tensor:
+        """Returns the sum over all ranks; every rank must call."""
+        import torch.distributed as dist
+
+        if self.ranks > 1:
+            dist.all_reduce(values)
+        return values
+
+    def barrier(self) -> None:
+        """Waits for all ranks."""
+        self.sum_over_ranks(self.zeros(1)).sum().item()
+
+    def rss_mib(self) -> float:
+        """Resident memory of this process."""
+        import psutil
+
+        return psutil.Process().memory_info().rss / 2**20
+
+
+def prepare_process(threads: int, on_gpu: bool) -> None:
+    """Prepares a worker's process for DeepSpeed: its accelerator, quiet logs, `threads` CPU threads."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not on_gpu:
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    import deepspeed.ops
+    import torch
+    import transformers
+
+    # Without this DeepSpeed compiles an all-reduce through shared memory at its first use, which takes a compiler and
+    # a minute or two; gloo, which it falls back to, is as good for the sizes a CPU trains.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    torch.set_num_threads(threads)
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()

@@ -1,0 +1,83 @@
+"""A trained model's predictions on held-out rows. Shapes: B rows, T tokens, V vocabulary or classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from divscale.schema import PREDICTIONS
+from divscale.training.batches import collate
+from divscale.training.encode import encode_rows
+from divscale.training.machine import Machine
+from divscale.training.models import load
+from divscale.training.work import Evaluation
+
+
+def predict(item: Evaluation, machine: Machine) -> pa.Table:
+    """Scores an evaluation's rows; every rank takes its share and gets the whole table.
+
+    Classifier: `prediction` is the most likely label, `loss` the negative log-likelihood of the right one.
+
+    Causal, teacher-forced: `correct` says that at every target position, EOS included, the right token has the highest
+    logit. That holds exactly if greedy decoding of the prompt writes the reference and stops: as long as the argmax
+    has been right, greedy decoding has seen the same prefix. `prediction` decodes these argmaxes (up to EOS); where
+    `correct` is false it is what greedy decoding writes only up to the first wrong token. `loss` is the mean over
+    target tokens.
+
+    Returns:
+        `divscale.schema.PREDICTIONS`, in the order of `item.rows`.
+    """
+    import torch
+    import torch.distributed as dist
+
+    model, tokenizer = load(item.model_dir, item.head, item.labels)
+    model = model.to(machine.device, getattr(torch, item.dtype)).eval()
+    rows = encode_rows(tokenizer, item.rows, item.head, item.labels, item.max_length, prompt_weight=0.0)
+    # By length, so that a batch has little padding.
+    mine = sorted(range(len(rows)), key=lambda i: len(rows[i].ids_T))[machine.rank::machine.ranks]
+    outputs: dict[int, tuple[str, bool, float]] = {}
+    with torch.inference_mode():
+        for start in range(0, len(mine), item.batch_size):
+            batch = mine[start:start + item.batch_size]
+            inputs = collate([rows[i] for i in batch], tokenizer.pad_token_id, machine.device)
+            logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits.float()
+            read = _read_causal if item.head == "causal" else _read_classifier
+            outputs |= zip(batch, read(logits, inputs, tokenizer, item.labels), strict=True)
+    shares: list[Any] = [outputs]
+    if machine.ranks > 1:
+        shares = [None] * machine.ranks
+        dist.all_gather_object(shares, outputs)
+    merged = {i: output for share in shares for i, output in share.items()}
+    target = item.rows.column("completion" if item.head == "causal" else "label")
+    predictions, correct, losses = zip(*(merged[i] for i in range(len(rows))), strict=True)
+    return pa.Table.from_arrays(
+        [item.rows.column("id").cast(pa.string()), target.cast(pa.string()), pa.array(predictions, pa.string()),
+         pa.array(correct), pa.array(losses, pa.float64())], schema=PREDICTIONS)
+
+
+def _read_classifier(logits_BV: Any, inputs: dict[str, Any], _: Any, labels: tuple[str, ...]
+                     ) -> list[tuple[str, bool, float]]:
+    from torch.nn.functional import cross_entropy
+
+    best_B, nll_B = logits_BV.argmax(-1), cross_entropy(logits_BV, inputs["labels"], reduction="none")
+    right_B = best_B == inputs["labels"]
+    return [(labels[best], right, nll)
+            for best, right, nll in zip(best_B.tolist(), right_B.tolist(), nll_B.tolist(), strict=True)]
+
+
+def _read_causal(logits_BTV: Any, inputs: dict[str, Any], tokenizer: Any, _: Any) -> list[tuple[str, bool, float]]:
+    from torch.nn.functional import cross_entropy
+
+    targets_BT, is_target_BT = inputs["input_ids"][:, 1:], inputs["weights"][:, 1:] > 0
+    logits_BTV = logits_BTV[:, :-1]
+    best_BT = logits_BTV.argmax(-1)
+    nll_BT = cross_entropy(logits_BTV.transpose(1, 2), targets_BT, reduction="none")
+    right_B = ((best_BT == targets_BT) | ~is_target_BT).all(-1)
+    loss_B = (nll_BT * is_target_BT).sum(-1) / is_target_BT.sum(-1)
+    texts = []
+    for best_T, is_target_T in zip(best_BT, is_target_BT, strict=True):
+        ids = best_T[is_target_T].tolist()
+        stop = ids.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in ids else len(ids)
+        texts.append(tokenizer.decode(ids[:stop]))
+    return list(zip(texts, right_B.tolist(), loss_B.tolist(), strict=True))

@@ -1,0 +1,121 @@
+"""The actor between the driver and the process group: what is to be done, and what has been."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from divscale.training.work import Failed, Progress, Result
+
+
+class ItemQueue:
+    """Items in the order given, taken by every rank and reported by rank 0. An asynchronous Ray actor.
+
+    A *run* is one life of the process group. Calls of an older run find nothing and change nothing, so that a worker
+    which outlives its group does no harm.
+
+    Args:
+        max_attempts: Lives of the group that one item may cost before it counts as failed.
+    """
+
+    def __init__(self, max_attempts: int) -> None:
+        self._max_attempts = max_attempts
+        self._items: list[tuple[str, Any]] = []  # key, and a list holding the object's reference
+        self._results: list[Result] = []
+        self._progress: Progress | None = None
+        self._run = 0
+        self._taken = False
+        self._crashes = 0  # of the item that is next
+        self._workers: dict[int, Any] = {}
+        self._closed = False
+        self._news = asyncio.Condition()
+
+    async def put(self, items: list[tuple[str, Any]]) -> int:
+        """Appends items; returns the number of results before theirs."""
+        start = len(self._items)
+        self._items += items
+        await self._tell()
+        return start
+
+    async def begin(self) -> tuple[int, int] | None:
+        """Starts a run: waits for work unless it is the first, and returns its number and the next item's position.
+
+        Returns None once the queue is closed.
+        """
+        async with self._news:
+            await self._news.wait_for(
+                lambda: self._closed or self._run == 0 or len(self._results) < len(self._items))
+        if self._closed:
+            return None
+        self._run += 1
+        self._taken, self._workers = False, {}
+        return self._run, len(self._results)
+
+    async def join(self, run: int, rank: int, worker: Any) -> None:
+        """A worker of a run is ready; `worker` is its actor's handle, for `workers`."""
+        if run == self._run:
+            self._workers[rank] = worker
+            await self._tell()
+
+    async def take(self, run: int, position: int) -> Any | None:
+        """Waits for the item at a position; None when the queue is closed or the run is over."""
+        async with self._news:
+            await self._news.wait_for(
+                lambda: self._closed or run != self._run or position < len(self._items))
+        if self._closed or run != self._run:
+            return None
+        self._taken = True
+        return self._items[position][1]
+
+    async def report(self, run: int, position: int, result: Result) -> None:
+        """Rank 0 has finished the item at a position."""
+        if run == self._run and position == len(self._results):
+            await self._finish(result)
+
+    async def note(self, run: int, progress: Progress) -> None:
+        """Rank 0 is under way."""
+        if run == self._run:
+            self._progress = progress
+            await self._tell()
+
+    async def crashed(self, reason: str) -> bool:
+        """The group died. Returns whether it was at work on an item, which fails if it has cost too many lives."""
+        was_working = self._taken and len(self._results) < len(self._items)
+        if was_working:
+            self._crashes += 1
+            if self._crashes >= self._max_attempts:
+                key = self._items[len(self._results)][0]
+                await self._finish(Failed(key, f"{key}: the training workers died {self._crashes} times on it, the "
+                                               f"last time with: {reason}"))
+        return was_working
+
+    async def news(self, seen: int, progress: Progress | None, timeout_s: float
+                   ) -> tuple[list[Result], Progress | None, int]:
+        """Waits until there is something new, or for `timeout_s`.
+
+        Returns:
+            Results from number `seen` on, the latest progress, and how many workers of this run are ready.
+        """
+        async with self._news:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait_for(
+                    lambda: len(self._results) > seen or self._progress != progress), timeout_s)
+        return self._results[seen:], self._progress, len(self._workers)
+
+    async def close(self) -> list[Any]:
+        """No more items. Returns the workers that are at work, which will not notice."""
+        busy = self._taken and len(self._results) < len(self._items)
+        self._closed = True
+        await self._tell()
+        return list(self._workers.values()) if busy else []
+
+    async def _finish(self, result: Result) -> None:
+        self._items[len(self._results)] = (result.key, None)  # its rows are no longer needed
+        self._results.append(result)
+        self._crashes, self._progress = 0, None
+        await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()

@@ -1,0 +1,148 @@
+"""What the training fleet is given and what it gives back: plain frozen values that pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from divscale.errors import DataError
+from divscale.training.config import ArchitectureConfig, OptimConfig
+
+Head = Literal["classifier", "causal"]
+COLUMNS: dict[Head, tuple[str, str]] = {"causal": ("prompt", "completion"), "classifier": ("text", "label")}
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One training run.
+
+    Attributes:
+        key: Names the arm in results and messages.
+        model: A local folder or Hugging Face name, or the architecture of a model to train from scratch together with
+            a BPE tokenizer fitted to `rows`.
+        head: `causal` learns completions, `classifier` learns labels.
+        rows: `prompt` and `completion` (causal) or `text` and `label` (classifier), strings without nulls.
+        optim: The optimiser, its schedule and the amount of training.
+        output_dir: Existing or new local folder for the trained model.
+        labels: Every label, in class order (classifier).
+        prompt_weight: Loss weight of a prompt token; a completion token weighs 1 (causal).
+        max_length: Tokens a row is cut to.
+        seed: Decides initial weights that are not loaded, and the order of rows.
+
+    Raises:
+        DataError: No rows, a missing column, a null, or a label that `labels` lacks.
+    """
+
+    key: str
+    model: str | ArchitectureConfig
+    head: Head
+    rows: pa.Table
+    optim: OptimConfig
+    output_dir: str
+    labels: tuple[str, ...] = ()
+    revision: str | None = None
+    zero_stage: int = 0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    max_length: int = 128
+    prompt_weight: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_rows(f"training arm {self.key}", self.rows, COLUMNS[self.head], self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A trained model scored on held-out rows.
+
+    Attributes:
+        rows: `id` and the columns of `Arm.rows`.
+        batch_size: Rows per forward pass and rank; it changes speed only.
+    """
+
+    key: str
+    model_dir: str
+    head: Head
+    rows: pa.Table
+    labels: tuple[str, ...] = ()
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    max_length: int = 128
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        _check_rows(f"evaluation {self.key}", self.rows, ("id", *COLUMNS[self.head]), self.labels)
+
+
+Item = Arm | Evaluation
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished arm. Counts are of real tokens, once, without padding.
+
+    Attributes:
+        files: Names of the files in the arm's `output_dir`.
+        samples: Rows seen, with repeats.
+        tokens: Tokens seen, with repeats.
+        target_tokens: Of these the ones with a loss (causal), or rows (classifier).
+        losses: (step, mean loss per unit of target weight since the last entry, nats), about ten per second at most.
+        seconds: Wall time of model building, training and export on rank 0.
+        rss_mib: Resident memory of rank 0 afterwards.
+    """
+
+    key: str
+    files: tuple[str, ...]
+    parameters: int
+    steps: int
+    samples: int
+    tokens: int
+    target_tokens: int
+    final_loss: float
+    losses: tuple[tuple[int, float], ...]
+    seconds: float
+    rss_mib: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """A finished evaluation. `predictions` has schema `divscale.schema.PREDICTIONS`, in the order of the rows."""
+
+    key: str
+    predictions: pa.Table
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An item that could not be done, and why, in one paragraph."""
+
+    key: str
+    reason: str
+
+
+Result = Trained | Evaluated | Failed
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the running arm is. `loss` is per unit of target weight, nats."""
+
+    key: str
+    step: int
+    steps: int
+    loss: float
+    tokens: int
+
+
+def _check_rows(what: str, rows: pa.Table, columns: tuple[str, ...], labels: tuple[str, ...]) -> None:
+    if missing := [name for name in columns if name not in rows.column_names]:
+        raise DataError(f"{what} lacks the column {missing[0]!r}; it has {', '.join(rows.column_names) or 'none'}.")
+    if rows.num_rows == 0:
+        raise DataError(f"{what} has no rows; give it at least one.")
+    for name in columns:
+        if nulls := rows.column(name).null_count:
+            raise DataError(f"{what} has {nulls} empty values in the column {name!r}; drop or fill those rows.")
+    if "label" in columns and (unknown := sorted(set(rows.column("label").to_pylist()) - set(labels))):
+        raise DataError(f"{what} has the label {unknown[0]!r}, which is not one of its {len(labels)} labels.")

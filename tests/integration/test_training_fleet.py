@@ -1,0 +1,120 @@
+"""The training fleet on real Ray Train, DeepSpeed and gloo."""
+
+import os
+import signal
+import threading
+import time
+
+import psutil
+import pyarrow as pa
+import pytest
+from safetensors.numpy import load_file
+
+from divscale.runtime.resources import Resources
+from divscale.runtime.session import Session
+from divscale.training.config import ArchitectureConfig, OptimConfig
+from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Trained
+
+pytestmark = pytest.mark.engine
+
+TINY = ArchitectureConfig(hidden_size=32, layers=1, heads=2, vocab_size=300)
+ROWS = pa.table({"prompt": [f"count {i}:" for i in range(40)], "completion": [f" {i + 1} {i + 2}" for i in range(40)]})
+OPTIM = OptimConfig(lr=3e-3, batch_size=16, epochs=4)
+
+
+def arm(tmp_path, key, **kw):
+    settings = {"model": TINY, "head": "causal", "rows": ROWS, "optim": OPTIM, "prompt_weight": 0.5} | kw
+    return Arm(key, output_dir=str(tmp_path / key), **settings)
+
+
+def weights(tmp_path, key):
+    return load_file(tmp_path / key / "model.safetensors")
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all((a[name] == b[name]).all() for name in a)
+
+
+def far(a, b):
+    return max(abs(a[name] - b[name]).max() for name in a)
+
+
+@pytest.fixture(scope="module")
+def session():
+    with Session(Resources(cpus=2)) as session:
+        yield session
+
+
+def workers():
+    # Ray names a worker process after what it runs.
+    return [p for p in psutil.Process().children(recursive=True) if "RayTrainWorker" in " ".join(p.cmdline())]
+
+
+def test_one_group_does_a_whole_queue_and_two_workers_agree_with_one(session, tmp_path):
+    from divscale.training.fleet import TrainingFleet
+
+    results, pids = {}, set()
+
+    def on_done(result):
+        results[result.key] = result
+        pids.update(p.pid for p in workers())
+
+    fleet = TrainingFleet(session, Resources(training_workers=1))
+    try:
+        fleet.run([arm(tmp_path, "a"), arm(tmp_path, "again")], on_done)
+        assert same(weights(tmp_path, "a"), weights(tmp_path, "again"))  # bit for bit
+        held_out = ROWS.append_column("id", pa.array([str(i) for i in range(40)]))
+        fleet.run([
+            arm(tmp_path, "other-seed", seed=1),
+            arm(tmp_path, "accumulated", optim=OPTIM.model_copy(update={"micro_batch_size": 3})),
+            arm(tmp_path, "diverges", optim=OPTIM.model_copy(update={"lr": 1e6, "max_grad_norm": 1e9})),
+            arm(tmp_path, "no-model", model=str(tmp_path / "nowhere")),
+            arm(tmp_path, "zero2", zero_stage=2),
+            Evaluation("scored", str(tmp_path / "a"), "causal", held_out),
+        ], on_done)
+        assert len(pids) == 1  # the same process all along
+        assert not same(weights(tmp_path, "a"), weights(tmp_path, "other-seed"))
+        assert far(weights(tmp_path, "a"), weights(tmp_path, "accumulated")) < 1e-5
+        assert far(weights(tmp_path, "a"), weights(tmp_path, "zero2")) < 1e-5
+        assert isinstance(results["diverges"], Failed) and "not finite" in results["diverges"].reason
+        assert isinstance(results["no-model"], Failed) and "nowhere" in results["no-model"].reason
+        assert results["a"].steps == 12 and results["a"].samples == 160
+        assert isinstance(results["scored"], Evaluated)
+
+        os.kill(workers()[0].pid, signal.SIGKILL)  # idle: the next item finds a new group
+        fleet.run([arm(tmp_path, "after")], on_done)
+        assert isinstance(results["after"], Trained)
+        assert same(weights(tmp_path, "a"), weights(tmp_path, "after"))
+    finally:
+        fleet.close()
+    assert not workers()
+
+    fleet = TrainingFleet(session, Resources(training_workers=2))
+    try:
+        fleet.run([arm(tmp_path, "two"), arm(tmp_path, "two-zero3", zero_stage=3)], on_done)
+    finally:
+        fleet.close()
+    assert far(weights(tmp_path, "a"), weights(tmp_path, "two")) < 1e-5
+    assert far(weights(tmp_path, "a"), weights(tmp_path, "two-zero3")) < 1e-5
+
+
+def test_closing_a_fleet_at_work_ends_its_workers_at_once(session, tmp_path):
+    from divscale.training.fleet import TrainingFleet
+
+    fleet = TrainingFleet(session, Resources(training_workers=1))
+    under_way = threading.Event()
+    long = arm(tmp_path, "long", optim=OptimConfig(steps=10**6, batch_size=2))
+
+    class StopHereError(Exception):
+        pass
+
+    def on_progress(_):
+        under_way.set()
+        raise StopHereError
+
+    with pytest.raises(StopHereError):
+        fleet.run([long], lambda _: None, on_progress)
+    started = time.monotonic()
+    fleet.close()
+    assert under_way.is_set() and time.monotonic() - started < 20
+    assert not workers()
