@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+import psutil
 
 from divscale.errors import DivscaleError, StageFailedError
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(eq=False)
@@ -19,6 +24,7 @@ class _Slot:
     index: int
     actor: Any = None
     loading: Any = None             # reference of its `load` call; None once it is ready
+    process: Any = None             # reference of where its process is
     deadline: float = 0.0
     fruitless_deaths: int = 0       # deaths since it last finished an item
     running: dict[Any, _Item] = field(default_factory=dict)
@@ -77,7 +83,7 @@ class ActorPool:
         while any(slot.loading is not None for slot in self._slots):
             self._wait(deque())
 
-    def map(self, items: Iterable[tuple[Hashable, Any]], method: str) -> Iterator[tuple[Hashable, Any]]:
+    def map(self, items: Iterable[tuple[K, Any]], method: str) -> Iterator[tuple[K, Any]]:
         """Do every item once, in whatever order they finish. Items are drawn as actors have room for them.
 
         Args:
@@ -106,19 +112,21 @@ class ActorPool:
                 slot.running.clear()
 
     def close(self) -> None:
-        """Kill the actors and wait until their processes are gone."""
+        """Kill the actors and wait until their processes are gone (those on other nodes: until Ray has been told)."""
         import ray
 
         for slot in self._slots:
             if slot.actor is None:
                 continue
             actor, slot.actor, slot.loading = slot.actor, None, None
+            process = _process(slot.process)
             ray.kill(actor)
-            _wait_until_dead(actor)
+            _wait_until_gone(process)
 
     def _spawn(self, slot: _Slot) -> None:
         slot.actor = self._make_actor(slot.index)
         slot.loading = slot.actor.load.remote()
+        slot.process = slot.actor.__ray_call__.remote(_whereabouts)     # runs before any item does
         slot.deadline = time.monotonic() + self._start_timeout_s
 
     def _feed(self, source: Iterator[_Item], again: deque[_Item], method: str) -> None:
@@ -133,7 +141,7 @@ class ActorPool:
             item.attempts += 1
             slot.running[getattr(slot.actor, method).remote(item.payload)] = item
 
-    def _wait(self, again: deque[_Item]) -> list[tuple[Hashable, Any]]:
+    def _wait(self, again: deque[_Item]) -> list[tuple[Any, Any]]:
         """Wait for the next news, handle all there is, return the results among it."""
         import ray
         from ray import exceptions
@@ -171,9 +179,9 @@ class ActorPool:
         spent = next((item for item in lost if item.attempts >= self._max_attempts), None)
         if spent is not None or slot.fruitless_deaths > self._max_attempts:
             what = f"item {spent.key!r} went down with it {spent.attempts} times" if spent is not None else (
-                f"it died {slot.fruitless_deaths} times without finishing anything")
+                f"so did its replacements, {slot.fruitless_deaths} times without finishing anything")
             raise StageFailedError(
-                f"an actor of the {self.name} fleet died and {what}: {_first_line(error)} Usually it ran out of "
+                f"an actor of the {self.name} fleet died and {what}: {_gist(error)} Usually it ran out of "
                 "memory: use fewer actors or smaller batches (resources). What was finished is kept; run again to go "
                 "on.") from error
         again.extend(lost)
@@ -184,7 +192,7 @@ class ActorPool:
         if isinstance(cause, DivscaleError):
             return cause
         return StageFailedError(f"an actor of the {self.name} fleet failed: {type(cause).__name__}: "
-                                f"{_first_line(cause)} The traceback is in the log. What was finished is kept.")
+                                f"{_gist(cause)} The traceback is in the log. What was finished is kept.")
 
     def _start_timeout(self, loading: list[_Slot]) -> StageFailedError:
         import ray
@@ -197,20 +205,31 @@ class ActorPool:
             f"{free}). Raise resources.start_timeout_s, ask for fewer actors, or look at the Ray logs.")
 
 
-def _wait_until_dead(actor: Any, timeout_s: float = 30.0) -> None:
+def _whereabouts(_: Any) -> tuple[str, int]:
+    import ray
+
+    return ray.get_runtime_context().get_node_id(), os.getpid()
+
+
+def _process(whereabouts: Any) -> psutil.Process | None:
+    """The actor's process, if it lives on this node."""
     import ray
     from ray import exceptions
 
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        try:
-            ray.get(actor.__ray_ready__.remote(), timeout=1.0)
-        except exceptions.RayActorError:
-            return
-        except exceptions.GetTimeoutError:
-            continue
+    try:
+        node, pid = ray.get(whereabouts, timeout=1.0)
+        return psutil.Process(pid) if node == ray.get_runtime_context().get_node_id() else None
+    except (exceptions.RayError, psutil.NoSuchProcess):
+        return None
 
 
-def _first_line(error: BaseException) -> str:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _wait_until_gone(process: psutil.Process | None) -> None:
+    if process is not None:
+        psutil.wait_procs([process], timeout=10.0)
+
+
+def _gist(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # What the constructor raised stands at the end of its traceback.
+    line = lines[-1] if "creation task" in lines[0] else lines[0]
     return line if line.endswith(".") else line + "."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import threading
@@ -147,6 +148,10 @@ def worker_env(threads: int | None = None) -> dict[str, str]:
 
 def _connect(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if port.isdigit():
+        # Looked at first, because Ray's own client ends the whole process when nobody answers.
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     import ray
 
     ray.init(address=address, **_quiet())

@@ -15,23 +15,25 @@ class FleetSize:
     gpus_each: int
 
 
-def fleet_size(cpus: int, gpus: int, actors: int | None = None, gpus_each: int | None = None) -> FleetSize:
+def fleet_size(
+    cpus: int, gpus: int, actors: int | None = None, gpus_each: int | None = None, cpu_actors: int = 1,
+) -> FleetSize:
     """Size a fleet of engines.
 
-    With GPUs, as many actors as there are sets of `gpus_each` (default 1). Without, one actor with every CPU: on 2
-    CPUs two engines of one thread cost twice the memory.
+    With GPUs, as many actors as there are sets of `gpus_each`. Without, `cpu_actors` that share the CPUs.
 
     Args:
         cpus: CPUs of the cluster.
         gpus: GPUs of the cluster.
         actors: as the user set it; null: from the machine.
         gpus_each: as the user set it; null: 1 if there are GPUs, else 0.
+        cpu_actors: actors on a machine without GPUs, at most one a CPU.
 
     Returns:
         The size; `actors` and `threads` are at least 1.
     """
     each = min(1, gpus) if gpus_each is None else gpus_each
-    count = actors or (max(1, gpus // each) if each else 1)
+    count = actors or (max(1, gpus // each) if each else max(1, min(cpus, cpu_actors)))
     return FleetSize(count, max(1, cpus // count), each)
 
 

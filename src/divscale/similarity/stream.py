@@ -42,8 +42,9 @@ def self_sums(
 ) -> SelfSums:
     """Reduce the kernel matrix of a set with itself in one pass that visits every unordered pair once.
 
-    Values are exact up to float32 rounding of k: relative error about 1e-7 for the plain sums and 2e-7 max|k| / t
-    for the exponential ones. Tile size, device and number of threads change them by no more than that.
+    Values are exact up to float32 rounding of k: relative error about 2e-7 s for the plain sums and 2e-7 s / t for the
+    exponential ones, with s = 1 for cosine, max|k| for polynomial, and for rbf gamma times the squared length of the
+    centred rows. Tile size, device and number of threads change values by no more than that.
 
     Args:
         x_ND: N x D vectors; under cosine they are scaled to unit length here.

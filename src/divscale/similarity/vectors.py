@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from divscale.errors import DataError
 
-_CHECKED_AT_ONCE = 1 << 22  # elements; keeps the masks of the checks small beside the vectors themselves
+_CHECKED_AT_ONCE = 1 << 20  # elements; keeps the masks of the checks small beside the vectors themselves
 
 
 def as_vectors(x_ND: ArrayLike, name: str = "vectors") -> NDArray:
@@ -66,7 +66,7 @@ def unit_rows(x_ND: ArrayLike, name: str = "vectors") -> NDArray:
 
 
 def row_chunks(x_ND: NDArray):
-    """Yield `(start, rows)` views of a few million elements each, so that temporaries stay O(1) in N."""
+    """Yield `(start, rows)` views of about a million elements each, so that temporaries stay O(1) in N."""
     step = max(1, _CHECKED_AT_ONCE // x_ND.shape[1])
     for start in range(0, len(x_ND), step):
         yield start, x_ND[start:start + step]

@@ -48,7 +48,8 @@ def test_one_row_scores_one():
 @pytest.mark.parametrize("temperature", [1.0, 0.1])
 def test_the_score_is_the_trace_of_the_softmax_in_float64(kernel, options, temperature):
     x_ND = gaussian()
-    expected = (1 / exp_row_sums(x_ND, Kernel(kernel, options.get("gamma"), options.get("degree", 3)), temperature)).sum()
+    specified = Kernel(kernel, options.get("gamma"), options.get("degree", 3))
+    expected = (1 / exp_row_sums(x_ND, specified, temperature)).sum()
     assert dcscore(x_ND, kernel=kernel, temperature=temperature, **options) == pytest.approx(expected, rel=1e-5)
 
 

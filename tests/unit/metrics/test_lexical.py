@@ -10,12 +10,12 @@ from divscale.metrics import compression_ratio, distinct_n, ngram_diversity
 
 # the example of the `diversity` package's README, whose published n-gram diversity is 3.315
 DOG = [
-    "I enjoy walking with my cute dog for the rest of the day, but this time it was hard for me to figure out what to do "
-    "with it. When I finally looked at this for a few moments, I immediately thought.",
+    "I enjoy walking with my cute dog for the rest of the day, but this time it was hard for me to figure out what to "
+    "do with it. When I finally looked at this for a few moments, I immediately thought.",
     "I enjoy walking with my cute dog. The only time I felt like walking was when I was working, so it was awesome for "
     "me. I didn't want to walk for days. I am really curious how she can walk with me",
-    "I enjoy walking with my cute dog (Chama-I-I-I-I-I), and I really enjoy running. I play in a little game I play with "
-    "my brother in which I take pictures of our houses.",
+    "I enjoy walking with my cute dog (Chama-I-I-I-I-I), and I really enjoy running. I play in a little game I play "
+    "with my brother in which I take pictures of our houses.",
 ]
 
 

@@ -58,7 +58,7 @@ def test_the_median_heuristic_needs_no_seed_and_is_not_stopped_by_duplicates():
 
 
 def test_sets_without_scale_or_pairs_and_unknown_kernels_are_refused():
-    with pytest.raises(DataError, match="All rows are equal.*pass gamma"):
+    with pytest.raises(DataError, match=r"All rows are equal.*pass gamma"):
         mmd2(np.ones((5, 2)), np.ones((5, 2)))
     with pytest.raises(DataError, match="these have 1 and 5"):
         mmd2(gaussian(1), gaussian(5))

@@ -61,7 +61,7 @@ def test_distances_of_vectors_far_from_the_origin_keep_their_digits():
 
 
 def test_too_few_rows_and_an_unknown_metric_are_refused():
-    with pytest.raises(DataError, match="3 nearest other row.s. were asked of a set of 3"):
+    with pytest.raises(DataError, match=r"3 nearest other row\(s\) were asked of a set of 3"):
         nearest_others(np.eye(3), 3)
     with pytest.raises(ConfigError, match="got 'cosine' and k=1"):
         nearest_others(np.eye(3), metric="cosine")  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ def dcscore(
         temperature: t > 0.
         gamma: scale of rbf and laplacian (None: 1) and polynomial (None: 1 / D).
         degree: of the polynomial.
-        tile_rows: rows of a tile; does not change the value beyond rounding (relative 1e-6).
+        tile_rows: rows of a tile; does not change the value beyond rounding (2e-6 / t, relative).
         device: where torch computes.
 
     Cost: N^2 D multiply-adds and N^2 / 2 exponentials, O(N D) memory. Exact to about 2e-7 / t, relative.

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from divscale.errors import DataError, PreflightError, StageFailedError
+from divscale.runtime.pool import ActorPool
+from divscale.runtime.resources import Resources
+from divscale.runtime.session import Session, worker_env
+from divscale.runtime.watchdog import MARKER, marked
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def session():
+    with Session(Resources(cpus=2)) as session:
+        yield session.ensure()
+
+
+def worker_actor():
+    import ray
+
+    # Inside a function, so that it travels by value: workers cannot import this file.
+    class Worker:
+        def load(self):
+            pass
+
+        def double(self, number):
+            return 2 * number
+
+        def die_once(self, work):
+            flag, number = work
+            if number == 3 and not flag.exists():
+                flag.write_text("died")
+                os._exit(1)
+            return number
+
+        def die(self, _):
+            os._exit(1)
+
+        def refuse(self, _):
+            raise DataError("the row is bad")
+
+        def break_down(self, _):
+            raise KeyError("oops")
+
+    return ray.remote(num_cpus=0)(Worker)
+
+
+def never_ready_actor():
+    import ray
+
+    class NeverReady:
+        def load(self):
+            time.sleep(60)
+
+    return ray.remote(num_cpus=0)(NeverReady)
+
+
+@pytest.fixture
+def pool(session):
+    actor = worker_actor()
+    pool = ActorPool(lambda _: actor.remote(), 2, "test", 60)
+    yield pool
+    pool.close()
+
+
+def test_every_item_is_done_once_by_actors_that_stay_over_several_maps(pool):
+    assert sorted(pool.map(((i, i) for i in range(40)), "double")) == [(i, 2 * i) for i in range(40)]
+    actors = list(pool.actors)
+    assert sorted(pool.map(enumerate("ab"), "double")) == [(0, "aa"), (1, "bb")]
+    assert pool.actors == actors
+    assert list(pool.map([], "double")) == []
+
+
+def test_an_actor_that_dies_is_replaced_and_no_item_is_lost(pool, tmp_path):
+    flag = tmp_path / "flag"
+    assert sorted(pool.map(((i, (flag, i)) for i in range(20)), "die_once")) == [(i, i) for i in range(20)]
+    assert pool.replaced == 1
+
+
+def test_an_item_that_kills_its_actor_every_time_ends_the_map(pool):
+    with pytest.raises(StageFailedError, match=r"test fleet died.*'poison' went down with it 3 times"):
+        list(pool.map([("poison", None)], "die"))
+
+
+def test_what_an_actor_raises_reaches_the_caller(pool):
+    with pytest.raises(DataError, match="the row is bad"):
+        list(pool.map([(0, None)], "refuse"))
+    with pytest.raises(StageFailedError, match="KeyError: 'oops'"):
+        list(pool.map([(0, None)], "break_down"))
+
+
+def test_a_start_that_takes_too_long_says_what_it_waited_for(session):
+    actor = never_ready_actor()
+    pool = ActorPool(lambda _: actor.remote(), 1, "slow", 2)
+    with pytest.raises(StageFailedError, match=r"1 of 1 actors of the slow fleet were not ready after 2 s.*CPU 2 of 2"):
+        pool.start()
+    pool.close()
+
+
+def test_closing_a_pool_waits_until_its_processes_are_gone(session):
+    import ray
+
+    actor = worker_actor()
+    pool = ActorPool(lambda _: actor.remote(), 2, "test", 60)
+    pool.start()
+    pids = ray.get([actor.__ray_call__.remote(lambda _: os.getpid()) for actor in pool.actors])
+    pool.close()
+    assert not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+
+
+def test_workers_see_this_package_and_their_thread_count(session):
+    import ray
+
+    @ray.remote(num_cpus=0, runtime_env={"env_vars": worker_env(threads=1)})
+    def look():
+        import divscale.errors
+
+        return divscale.errors.__name__, os.environ["OMP_NUM_THREADS"]
+
+    assert ray.get(look.remote()) == ("divscale.errors", "1")
+
+
+def test_a_local_ray_listens_on_the_loopback_interface_only(session):
+    mine = psutil.Process().children(recursive=True)
+    listening = {c.laddr.ip for p in mine for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    assert listening
+    assert listening <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+
+
+def test_a_cluster_that_is_not_there_is_a_preflight_error():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        program = ("from divscale.runtime.resources import Resources; from divscale.runtime.session import Session; "
+                   f"Session(Resources(address='127.0.0.1:{taken.getsockname()[1]}')).ensure()")
+        out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=90)
+    assert PreflightError.__name__ in out.stderr
+    assert "cannot be reached" in out.stderr
+
+
+DRIVER = f"""
+import os, sys, time
+from divscale.runtime.resources import Resources
+from divscale.runtime.session import Session
+session = Session(Resources(cpus=1))
+assert not session.started and "ray" not in sys.modules
+session.ensure()
+import ray
+class Spinner:
+    def token(self): return os.environ["{MARKER}"]
+    def spin(self):
+        while True: pass
+spinner = ray.remote(num_cpus=0)(Spinner).remote()
+print(ray.get(spinner.token.remote()), flush=True)
+spinner.spin.remote()
+if sys.argv[1] == "close":
+    session.close()
+    print("closed", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("end", ["close", "SIGKILL"])
+def test_no_process_is_left_behind(end):
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, end], stdout=subprocess.PIPE, text=True)
+    assert driver.stdout is not None
+    token = driver.stdout.readline().strip()
+    if end == "close":
+        assert driver.stdout.readline().strip() == "closed"
+        assert marked(token) == []
+        driver.kill()
+    else:
+        assert len(marked(token)) > 3
+        time.sleep(0.5)
+        driver.send_signal(signal.SIGKILL)
+        end_s = time.monotonic() + 10
+        while marked(token) and time.monotonic() < end_s:
+            time.sleep(0.1)
+        assert marked(token) == []
+    driver.wait()
