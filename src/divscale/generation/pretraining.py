@@ -13,18 +13,19 @@ from divscale.schema import Task
 
 
 def pairs(samples: pa.Table, task: Task, recipe: Kind, prompts: dict[str, str]) -> list[tuple[str, str]]:
-    """(prompt, completion) for the generator: one for each row, and for the paraphrase recipe one for each ordered
-    pair of rows that ask the same (one context, the same answers, other words).
+    """(prompt, completion) for the generator: one for each row; for the topics recipe another with its topic named
+    (`topics: null` asks without); for the paraphrase recipe one for each ordered pair of rows that ask the same (one
+    context, the same answers, other words).
 
     Completions begin with a space, as `rendering.tasks` has them.
     """
     taught = []
     for row in samples.to_pylist():
-        prompt = render(
-            prompts["sample"], label=row["label"], topic=topic_of(row["text"]) if recipe == "topics" else None,
-            context=row["context"], examples=[])
         answer = f" answer: {row['answers'][0]}" if task == "qa" else ""
-        taught.append((prompt, f" {row['text']}{answer}"))
+        for topic in (None, topic_of(row["text"])) if recipe == "topics" else (None,):
+            prompt = render(
+                prompts["sample"], label=row["label"], topic=topic, context=row["context"], examples=[])
+            taught.append((prompt, f" {row['text']}{answer}"))
     if recipe == "paraphrase":
         taught += _rephrasings(samples, prompts["paraphrase"])
     return taught

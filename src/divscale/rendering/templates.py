@@ -11,14 +11,16 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from divscale.errors import ConfigError
 
-_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+# Tags on lines of their own leave no empty lines behind, as in chat templates.
+_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, trim_blocks=True,
+                                             lstrip_blocks=True)
 
 
 def render(template: str, **fields: object) -> str:
     """Fill a template.
 
     Args:
-        template: Jinja2 source. One newline at its very end is not part of the prompt (Jinja2's own rule).
+        template: Jinja2 source. One newline at its very end, and one after a tag, is not part of the text.
         **fields: the variables it may use.
 
     Returns:

@@ -10,6 +10,11 @@ def test_a_template_is_filled():
     assert render("{{ label }}:", label="asyncio") == "asyncio:"
 
 
+def test_tags_on_lines_of_their_own_leave_no_empty_lines():
+    template = "a\n{% for x in xs %}\n  {% if x %}\n- {{ x }}\n  {% endif %}\n{% endfor %}\nb\n"
+    assert render(template, xs="pq") == "a\n- p\n- q\nb"
+
+
 @pytest.mark.parametrize("template", [
     "{{ ''.__class__.__mro__ }}", "{{ cycler.__init__.__globals__.os }}", "{{ items.append(1) }}", "{{ missing }}",
     "{% for %}", "{{ label }", "{{ 1 / 0 }}", "{{ label + 1 }}", "{% include 'x' %}",

@@ -1,4 +1,4 @@
-"""The decoding recipe: the same prompts at every level, the dial is temperature, top-p or min-p (science: section 5)."""
+"""The decoding recipe: the same prompts at every level, the dial is temperature, top-p or min-p (science, 5)."""
 
 from __future__ import annotations
 

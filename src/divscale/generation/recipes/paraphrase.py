@@ -27,8 +27,9 @@ SPARE = 0.15  # more sources than the highest level needs: some paraphrases will
 def build_requests(
     recipe: RecipeConfig, real: pa.Table, *, task: Task, seed: int, prompts: dict[str, str],
 ) -> pa.Table:
-    """The base set's requests, the same for every level. Arguments and result as in `decoding.build_requests`."""
-    return request_table(ask(recipe, real, task, seed, prompts["sample"], salt=("paraphrase",)))
+    """The base set's requests, the same for every `replaced_share`. Arguments and result: `decoding`'s."""
+    salt = ("paraphrase", recipe.temperature[0], recipe.top_p[0], recipe.min_p[0])
+    return request_table(ask(recipe, real, task, seed, prompts["sample"], salt=salt))
 
 
 def parse(requests: pa.Table, completions: pa.Table, *, task: Task, recipe: RecipeConfig) -> tuple[pa.Table, pa.Table]:
@@ -72,7 +73,8 @@ def parse_paraphrases(
 
 
 def compose(
-    base: pa.Table, pool: pa.Table, *, replaced_share: float, paraphrases_per_source: int, keep_sources: bool, seed: int,
+    base: pa.Table, pool: pa.Table, *, replaced_share: float, paraphrases_per_source: int, keep_sources: bool,
+    seed: int,
 ) -> pa.Table:
     """One level: `base` with `replaced_share` of its rows (of each label) replaced by paraphrases; same size, SAMPLES.
 

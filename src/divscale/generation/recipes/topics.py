@@ -26,8 +26,9 @@ def build_requests(
         DataError: the real rows offer fewer distinct topics.
     """
     topics = recipe.topics[0] if recipe.topics else None
-    return request_table(
-        ask(recipe, real, task, seed, prompts["sample"], salt=("topics", topics or 0), topics=topics))
+    # the decoding settings too: they may be the dial, and no two levels share a random stream
+    salt = ("topics", topics or 0, recipe.temperature[0], recipe.top_p[0], recipe.min_p[0])
+    return request_table(ask(recipe, real, task, seed, prompts["sample"], salt=salt, topics=topics))
 
 
 def parse(requests: pa.Table, completions: pa.Table, *, task: Task, recipe: RecipeConfig) -> tuple[pa.Table, pa.Table]:

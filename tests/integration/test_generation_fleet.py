@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from divscale.errors import PreflightError
+from divscale.generation.config import EngineConfig
+from divscale.generation.engines.protocol import EngineRequest, to_engine_request
+from divscale.generation.engines.transformers_engine import TransformersEngine
+from divscale.generation.fleet import GenerationFleet
+from divscale.runtime.resources import Resources
+from divscale.runtime.session import Session
+from divscale.schema import COMPLETIONS, REQUESTS
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "generation"))
+from tiny_model import make_tiny_model
+
+pytestmark = pytest.mark.engine
+
+RESOURCES = Resources(cpus=2, max_num_seqs=32, requests_per_batch=16)
+PROMPTS = ("Return the path", "label:", "story: Ann sat. ask:", "Raised when an operation times out; see")
+
+
+def requests(n):
+    rows = [{"request_id": f"r{i}", "kind": "sample", "prompt": PROMPTS[i % 4], "seed": i, "max_tokens": 4 + i % 30,
+             "temperature": (0.0, 0.8, 1.0, 1.5)[i // 4 % 4], "top_p": 0.9 if i % 5 == 0 else 1.0,
+             "min_p": 0.05 if i % 7 == 0 else 0.0, "ordinal": i, "attempt": 0} for i in range(n)]
+    return pa.Table.from_pylist(rows, schema=REQUESTS)
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory):
+    return make_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def fleet(tiny_model):
+    with Session(RESOURCES) as session:
+        fleet = GenerationFleet(session, tiny_model, EngineConfig(), RESOURCES)
+        fleet.start()
+        yield fleet
+        fleet.close()
+
+
+def complete(fleet, table):
+    batches = []
+    counts = fleet.generate(table, batches.append)
+    rows = pa.concat_tables(batches).cast(COMPLETIONS).to_pylist()
+    assert counts["in"] == table.num_rows == len(rows)
+    return {row["request_id"]: row for row in rows}
+
+
+def test_tokens_do_not_depend_on_order_or_company_and_every_row_has_its_own_stream(fleet):
+    table = requests(240)
+    done = complete(fleet, table)
+    shuffled = table.take(pa.array(random.Random(0).sample(range(240), 240)))
+    assert complete(fleet, shuffled) == done
+    assert complete(fleet, table.slice(40, 3)) == {f"r{i}": done[f"r{i}"] for i in (40, 41, 42)}
+    assert len({row["completion"] for row in done.values()}) > 150
+    assert all(row["error"] is None and 0 < row["completion_tokens"] <= 33 for row in done.values())
+
+
+def test_the_two_engines_agree_where_there_is_no_chance(fleet, tiny_model):
+    table = requests(64)
+    other = TransformersEngine(tiny_model, EngineConfig(engine="transformers"), RESOURCES, 0)
+    greedy = [row for row in table.to_pylist() if row["temperature"] == 0]
+    for row in greedy:
+        request = to_engine_request(row, row["request_id"], other.tokenizer, other.context)
+        assert isinstance(request, EngineRequest)
+        other.submit(request)
+    expected = {}
+    while other.busy:
+        expected |= {out.key: out for out in other.step()}
+    done = complete(fleet, table)
+    for row in greedy:
+        mine, theirs = done[row["request_id"]], expected[row["request_id"]]
+        assert mine["completion"] == other.tokenizer.decode(theirs.token_ids, skip_special_tokens=True)
+        assert (mine["finish_reason"], mine["completion_tokens"]) == (theirs.finish_reason, len(theirs.token_ids))
+
+
+def test_a_prompt_that_does_not_fit_is_a_failed_row_and_harms_no_other(fleet):
+    rows = requests(8).to_pylist()
+    rows[3]["prompt"] = "x" * 1_000_000
+    done = complete(fleet, pa.Table.from_pylist(rows, schema=REQUESTS))
+    assert "leaves no room to write" in done["r3"]["error"]
+    assert done["r3"]["completion"] is None
+    assert [row["error"] for key, row in done.items() if key != "r3"] == [None] * 7
+
+
+def test_nothing_asked_is_nothing_done(fleet):
+    assert fleet.generate(requests(0), pytest.fail) == {"in": 0, "ok": 0, "failed": 0, "filtered": 0}
+
+
+def test_a_killed_engine_is_replaced_and_the_rows_are_those_of_an_undisturbed_run(fleet):
+    import ray
+
+    table = requests(400)
+    expected = complete(fleet, table)
+    victim = ray.get(fleet._pool.actors[0].__ray_call__.remote(lambda _: os.getpid()))
+    batches = []
+
+    def keep(completions):
+        if not batches:
+            os.kill(victim, signal.SIGKILL)
+        batches.append(completions)
+
+    fleet.generate(table, keep)
+    assert fleet._pool.replaced == 1
+    assert {row["request_id"]: row for row in pa.concat_tables(batches).to_pylist()} == expected
+
+
+def test_a_model_that_is_not_there_is_refused_before_ray_starts(tmp_path):
+    session = Session(RESOURCES)
+    with pytest.raises(PreflightError, match="neither a folder nor in the local Hugging Face cache"):
+        GenerationFleet(session, "no/such-model", EngineConfig(), RESOURCES).start()
+    assert not session.started
