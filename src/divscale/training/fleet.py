@@ -130,14 +130,13 @@ class TrainingFleet:
         logging.getLogger("ray.train").setLevel(logging.ERROR)
         total, workers = self._session.total(), self._workers
         threads = max(1, total["cpus"] // workers)
-        # Waiting OpenMP threads that spin made a step 5 to 10 times slower beside one other busy process.
-        env = worker_env(threads) | {"OMP_WAIT_POLICY": "passive"}
         return TorchTrainer(
             work,
             train_loop_config={"queue": self._queue, "run": run, "position": position, "threads": threads},
             scaling_config=ray.train.ScalingConfig(num_workers=workers, use_gpu=total["gpus"] > 0),
             run_config=ray.train.RunConfig(
-                name=f"fleet-{run}", storage_path=str(Path(storage)), worker_runtime_env={"env_vars": env},
+                name=f"fleet-{run}", storage_path=str(Path(storage)),
+                worker_runtime_env={"env_vars": worker_env(threads)},
                 failure_config=ray.train.FailureConfig(max_failures=0),
                 logging_config=ray.train.LoggingConfig(log_level="ERROR")))
 

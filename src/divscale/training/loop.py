@@ -34,6 +34,7 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
     """
     started = time.monotonic()
     model, tokenizer = build(arm)
+    machine.use_threads_for(sum(p.numel() for p in model.parameters()))
     rows = encode_rows(tokenizer, arm.rows, arm.head, arm.labels, arm.max_length, arm.prompt_weight)
     steps = steps_of(arm.optim.epochs, arm.optim.steps, len(rows), arm.optim.batch_size)
     engine, accumulation, micro_size = initialize(arm, model, steps, machine)

@@ -10,13 +10,28 @@ if TYPE_CHECKING:
     import torch
 
 
+SMALL_MODEL = 5_000_000  # parameters
+
+
 @dataclass(frozen=True)
 class Machine:
-    """Rank, number of ranks and device of this process; torch.distributed is initialised."""
+    """Rank, number of ranks, device and CPU threads of this process; torch.distributed is initialised."""
 
     rank: int
     ranks: int
     device: str
+    threads: int = 1
+
+    def use_threads_for(self, parameters: int) -> None:
+        """Gives a model all threads, or one where it is too small to share out.
+
+        Measured on 2 cores for 0.7M parameters, 100 steps of 16 short rows: 3.4 s on one thread, 6.0 s on two that
+        sleep between operators, 3.1 s on two that spin and stop whatever else runs. The rule looks at the model
+        alone, so a small model's bits do not depend on the machine's cores.
+        """
+        import torch
+
+        torch.set_num_threads(1 if parameters < SMALL_MODEL else self.threads)
 
     def zeros(self, n: int) -> torch.Tensor:
         """Returns n float64 zeros on the device."""

@@ -27,7 +27,7 @@ def work(config: dict[str, Any]) -> None:
     queue, run, position = config["queue"], config["run"], config["position"]
     context = ray.train.get_context()
     device = str(get_device())
-    machine = Machine(context.get_world_rank(), context.get_world_size(), device)
+    machine = Machine(context.get_world_rank(), context.get_world_size(), device, config["threads"])
     prepare_process(config["threads"], on_gpu=device != "cpu")
     ray.get(queue.join.remote(run, machine.rank, ray.get_runtime_context().current_actor))
     while (holder := ray.get(queue.take.remote(run, position))) is not None:
