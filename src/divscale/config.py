@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from divscale.data.config import DataConfig, MixConfig
-from divscale.frozen import Count, FrozenConfig
+from divscale.frozen import Count, Distinct, FrozenConfig
 from divscale.generation.config import GeneratorConfig, RecipeConfig
 from divscale.metrics.config import MeasureConfig
 from divscale.runtime.resources import Resources
@@ -48,7 +48,7 @@ class SeedsConfig(FrozenConfig):
 class EvaluateConfig(FrozenConfig):
     """Scores on real held-out data; the first is the one the report argues with."""
 
-    metrics: tuple[Score, ...] = Field(default=("accuracy", "macro_f1", "loss"), min_length=1)
+    metrics: Annotated[tuple[Score, ...], Distinct] = Field(default=("accuracy", "macro_f1", "loss"), min_length=1)
 
 
 class PretrainedModels(FrozenConfig):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class FrozenConfig(BaseModel):
@@ -17,9 +17,17 @@ def _as_sequence(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value} appears twice; keep one")
+    return values
+
+
 T = TypeVar("T")
+Distinct = AfterValidator(_distinct)  # for a tuple whose values name different things
 
 # A field that takes one value or a list of them: `temperature: 0.7` or `temperature: [0.2, 0.8]`.
-OneOrMany = Annotated[tuple[T, ...], BeforeValidator(_as_sequence), Field(min_length=1)]
+OneOrMany = Annotated[tuple[T, ...], BeforeValidator(_as_sequence), Field(min_length=1), Distinct]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]

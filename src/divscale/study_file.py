@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from divscale.config import Study
 from divscale.errors import ConfigError
+from divscale.study_messages import explain
+
+
+class _RepeatedKeyError(Exception):
+    """A mapping holds one key twice."""
 
 
 class _Loader(yaml.SafeLoader):
     """YAML whose `1e-5` is a number (YAML 1.1 reads it as text) and whose repeated keys are errors."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise ConfigError(f"line {node.start_mark.line + 1}: key {key!r} appears twice; keep one.")
+        seen: list[Any] = []
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise _RepeatedKeyError(f"line {key_node.start_mark.line + 1}: key {key!r} appears twice; keep one.")
+            seen.append(key)
         return super().construct_mapping(node, deep)
 
 
@@ -45,7 +50,8 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, cluster: str | Path
     """
     raw = _mapping(Path(path), "study")
     if cluster is not None:
-        raw["resources"] = {**raw.get("resources", {}), **_mapping(Path(cluster), "cluster")}
+        given = raw.get("resources") or {}
+        raw["resources"] = {**given, **_mapping(Path(cluster), "cluster")} if isinstance(given, dict) else given
     for override in overrides:
         _apply(raw, override)
     return validate(raw, str(path))
@@ -56,9 +62,7 @@ def validate(raw: dict[str, Any], where: str) -> Study:
     try:
         return Study.model_validate(_tuples(raw))
     except ValidationError as error:
-        lines = [_explain(detail) for detail in error.errors()]
-        more = f" (and {len(lines) - 4} more)" if len(lines) > 4 else ""
-        raise ConfigError(f"{where}: " + "; ".join(dict.fromkeys(lines[:4])) + more + ".") from error
+        raise ConfigError(f"{where}: {explain(error.errors(), raw)}.") from error
 
 
 def _mapping(path: Path, what: str) -> dict[str, Any]:
@@ -66,11 +70,16 @@ def _mapping(path: Path, what: str) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such {what} file. configs/ holds some to start from.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a UTF-8 text file ({error}).") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Name a {what} file (YAML).") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}). Name a {what} file (YAML), or save this one "
+                          "as UTF-8.") from error
     raw = _parse(text, str(path))
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: a {what} file is a mapping of keys, this file holds none.")
+        holds = {type(None): "nothing", list: "a list"}.get(type(raw), "one value")
+        raise ConfigError(f"{path}: a {what} file is a mapping of keys (`name: value`), and this one holds {holds}. "
+                          "configs/ holds some to start from.")
     return cast(dict[str, Any], raw)
 
 
@@ -88,67 +97,45 @@ def dump(study: Study) -> str:
 def _parse(text: str, where: str) -> Any:
     try:
         return yaml.load(text, _Loader)
+    except _RepeatedKeyError as error:
+        raise ConfigError(f"{where}, {error}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: not valid YAML: {' '.join(str(error).split())}.") from error
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{where}{place}: not valid YAML: {' '.join(problem.split())}. Correct it there; quote text "
+                          "that holds : # { } [ ] or begins with one of @ ` % & * !") from error
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
-    if not equals or not key:
+    names = key.split(".")
+    if not equals or not all(names):
         raise ConfigError(f"override {override!r}: write it as key.sub=value, for example seeds.data=3.")
-    *parents, last = key.split(".")
     node: Any = raw
-    for name in parents:
-        node = _child(node, name, override)
+    for depth, name in enumerate(names[:-1], start=1):
+        node = _child(node, name, names[:depth], override)
     parsed = _parse(value, f"override {override!r}")
     if isinstance(node, list):
-        node[_index(node, last, override)] = parsed
+        node[_index(cast(list[Any], node), names[-1], names[:-1], override)] = parsed
     else:
-        node[last] = parsed
+        node[names[-1]] = parsed
 
 
-def _child(node: Any, name: str, override: str) -> Any:
+def _child(node: Any, name: str, path: Sequence[str], override: str) -> Any:
     if isinstance(node, list):
-        return node[_index(node, name, override)]
-    child = node.setdefault(name, {})
+        child = node[_index(cast(list[Any], node), name, path[:-1], override)]
+    else:
+        child = node.setdefault(name, {})
     if not isinstance(child, (dict, list)):
-        raise ConfigError(f"override {override!r}: {name} holds a value, not a section.")
-    return child
+        raise ConfigError(f"override {override!r}: {'.'.join(path)} holds a value, not a section.")
+    return cast(Any, child)
 
 
-def _index(node: list[Any], name: str, override: str) -> int:
-    if not name.isdigit() or int(name) >= len(node):
-        raise ConfigError(f"override {override!r}: {name!r} is not one of the list's positions 0 to {len(node) - 1}.")
+def _index(node: list[Any], name: str, path: Sequence[str], override: str) -> int:
+    where = ".".join(path)
+    if not node:
+        raise ConfigError(f"override {override!r}: {where} is an empty list; give it whole, as {where}=[...].")
+    if not name.isdecimal() or int(name) >= len(node):
+        raise ConfigError(f"override {override!r}: {where} is a list, and {name!r} is not one of its positions, 0 to "
+                          f"{len(node) - 1}. Write {where}.0 for its first entry.")
     return int(name)
-
-
-def _explain(detail: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in detail["loc"] if not str(part).startswith(("function-", "tuple[")))
-    if detail["type"] == "extra_forbidden":
-        valid = _fields_at(detail["loc"][:-1])
-        key = str(detail["loc"][-1])
-        nearest = difflib.get_close_matches(key, valid, n=1, cutoff=0.0)
-        return f"unknown key {where}; the nearest valid one is {nearest[0]}" if nearest else f"unknown key {where}"
-    if detail["type"] == "missing":
-        return f"{where} is missing"
-    message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "value_error":
-        return f"{where}: {message}" if where else message
-    given = json.dumps(detail["input"], default=str)
-    return f"{where} = {given[:80]}: {message[0].lower()}{message[1:]}"
-
-
-def _fields_at(loc: Iterable[int | str]) -> list[str]:
-    model: type[BaseModel] | None = Study
-    for part in loc:
-        if isinstance(part, int) or model is None or part not in model.model_fields:
-            continue
-        model = next(_models_in(model.model_fields[part].annotation), None)
-    return list(model.model_fields) if model else []
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models_in(inner)
