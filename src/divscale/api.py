@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from divscale.config import Study
 from divscale.graph.plan import Step, make_plan
-from divscale.run import publish, report_path, run_study, store_of
+from divscale.run import report_path, run_study, store_of
 from divscale.study_file import load
 from divscale.view import Tally
 
@@ -57,7 +57,6 @@ class StudyRun:
         """
         place = store_of(store)
         report = run_study(self.study, place, Tally())
-        publish(report, self.study, place)
         return Results(
             arms=report.table("arms"), sets=report.table("sets"), mixes=report.table("mixes"),
             sentences=tuple(report.values["sentences"]), report=report_path(self.study, place))

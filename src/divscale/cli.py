@@ -12,7 +12,7 @@ from divscale.errors import DivscaleError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the process's exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parse(argv)
     try:
         return arguments.run(arguments)
     except DivscaleError as error:
@@ -21,6 +21,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("divscale: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
         return 130
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments. Overrides may stand after options too, which argparse alone refuses."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    wrong = [word for word in rest if word.startswith("-") or "=" not in word]
+    if rest and (wrong or not hasattr(arguments, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(wrong or rest)}")
+    if rest:
+        arguments.overrides = [*arguments.overrides, *rest]
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,7 +120,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return print_findings(as_json=arguments.json)
 
 
-def _study(arguments: argparse.Namespace):  # noqa: ANN202
+def _study(arguments: argparse.Namespace):
     from divscale.study_file import load
 
     return load(arguments.study, arguments.overrides, cluster=arguments.cluster)

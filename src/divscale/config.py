@@ -83,8 +83,17 @@ class Study(FrozenConfig):
             _check_mix(mix, f"mix.{i}", self)
         for i, train in enumerate(self.train):
             _check_selection(train, f"train.{i}", self)
-        if "label_agreement" in self.recipe.filters and self.data.task != "classification":
-            raise ValueError("recipe.filters: label_agreement needs data.task classification")
+        if "label_agreement" in self.recipe.filters and (
+                self.data.task != "classification" and self.data.source != "storyland"):
+            raise ValueError("recipe.filters: label_agreement needs data.task classification, or storyland's oracle")
+        ways = [(entry.method, entry.model, entry.head) for entry in self.train]
+        for way in ways:
+            if ways.count(way) > 1:
+                raise ValueError(
+                    f"train: two entries have method {way[0]}, model {way[1]} and head {way[2]}, and the report could "
+                    "not tell them apart; run them as two studies on one store (shared work is done once)")
+        if self.data.prior_share == 0:
+            _check_without_prior(self)
         architecture = self.pretrain.generator.architecture
         head_size = architecture.hidden_size / architecture.heads
         if self.generator.model == "pretrain" and self.generator.engine.engine == "vllm" and (
@@ -97,6 +106,16 @@ class Study(FrozenConfig):
             if score in wrong:
                 raise ValueError(f"evaluate.metrics: {score} does not apply to data.task {self.data.task}")
         return self
+
+
+def _check_without_prior(study: Study) -> None:
+    """Everything that learns from the prior, and so needs one."""
+    needing = [f"train.{i}.model: pretrain" for i, entry in enumerate(study.train) if entry.model == "pretrain"]
+    needing += ["generator.model: pretrain"] if study.generator.model == "pretrain" else []
+    needing += ["the filter label_agreement"] if "label_agreement" in study.recipe.filters else []
+    needing += [f"mix.{i}.design: judge_labelled" for i, mix in enumerate(study.mix) if mix.design == "judge_labelled"]
+    if needing:
+        raise ValueError(f"data.prior_share: 0 leaves no prior to learn from, for {' and '.join(needing)}; raise it")
 
 
 def _check_mix(mix: MixConfig, where: str, study: Study) -> None:

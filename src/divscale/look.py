@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from divscale.config import Study
-from divscale.errors import StageFailedError
+from divscale.errors import ConfigError, StageFailedError
 from divscale.graph.plan import Step, changed_versions, make_plan
 from divscale.graph.stage import in_order
 from divscale.run import publish, report_path, store_of
@@ -66,7 +66,11 @@ def write_report(study: Study, root: str | None, html: str | None) -> int:
             f"{study.name}: no report in {store.root}: the study has not finished. Run it: divscale run.")
     publish(artifact, study, store)
     if html:
-        shutil.copyfile(artifact.path("html"), Path(html))
+        try:
+            shutil.copyfile(artifact.path("html"), Path(html))
+        except OSError as error:
+            raise ConfigError(f"--html: {html} cannot be written ({error.strerror}). Name a file in a folder that "
+                              "exists.") from error
     for sentence in artifact.values["sentences"]:
         print(sentence)
     print(html or report_path(study, store))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,34 +39,44 @@ def run_study(study: Study, store: Store, events: Events) -> Artifact:
     target = expand(study)
     pending = [stage for stage in in_order([target]) if store.find(stage) is None]
     if pending:
-        preflight(study, pending, store)
+        preflight(pending, store)
+        keep_log(store)
     context = Context(study, store, events)
     try:
         execute([target], store, handlers(context), events)
+    except Exception:
+        logging.getLogger(__name__).exception("the run ended early")
+        raise
     finally:
         context.close()
     report = store.open(target)
-    if pending:
-        publish(report, study, store)
+    publish(report, study, store)
     return report
 
 
-def preflight(study: Study, pending: list[Stage], store: Store) -> None:
+def preflight(pending: list[Stage], store: Store) -> None:
     """Prove what can be proven before anything is spent."""
-    needed = sum(_bytes_of(stage) for stage in pending)
-    store.prove_writable(needed)
     for stage in pending:
         model = stage.plain_config.get("model")
         if isinstance(model, dict) and model.get("kind") == "unresolved":
             raise PreflightError(
                 f"{stage.name} {stage.title}: model {model['value']} is neither a folder nor in the local Hugging Face "
-                "cache. Download it (hf download NAME), point HF_HOME at a cache that has it, or give a folder.")
-    if any(stage.name in ("pretrain", "train") for stage in pending):
-        for tool, package in (("g++", "g++"), ("ninja", "ninja-build")):
-            if shutil.which(tool) is None and not (tool == "ninja" and (Path(sys.executable).parent / "ninja").exists()):
-                raise PreflightError(
-                    f"{tool} is missing: DeepSpeed compiles a small op at its first use. Install it (Debian: apt-get "
-                    f"install {package}).")
+                f"cache. Download it (hf download {model['value'].partition('@')[0]}), point HF_HOME at a cache that "
+                "has it, or give a folder.")
+    store.prove_writable(sum(_bytes_of(stage) for stage in pending))
+
+
+def keep_log(store: Store) -> None:
+    """Write this process's log, tracebacks too, to `<store>/logs/`."""
+    folder = store.root / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("divscale")
+    for old in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
+        logger.removeHandler(old)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
 
 
 def publish(report: Artifact, study: Study, store: Store) -> None:
@@ -96,8 +106,6 @@ def run_from_terminal(study: Study, root: str | None) -> int:
         print(f"{study.name}: {ran} of {total} stages ran in {time.monotonic() - tally.begun:.0f} s.")
     for sentence in report.values["sentences"]:
         print(f"  {sentence}")
-    if not report_path(study, store).exists():
-        publish(report, study, store)
     print(f"Report: {report_path(study, store)}")
     return 0
 

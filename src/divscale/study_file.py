@@ -102,8 +102,8 @@ def _parse(text: str, where: str) -> Any:
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{where}{place}: not valid YAML: {' '.join(problem.split())}. Correct it there; quote text "
-                          "that holds : # { } [ ] or begins with one of @ ` % & * !") from error
+        raise ConfigError(f"{where}{place}: not valid YAML: {' '.join(problem.split())}. Correct it there "
+                          "(text that holds one of : # { } [ ] needs quotes).") from error
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

@@ -23,7 +23,7 @@ _WORDS = {
                                "underscores",
     "string_type": "must be text; quote it where YAML reads it as something else",
     "too_short": "needs at least {min_length} value",
-    "tuple_type": "must be a list, in brackets",
+    "tuple_type": "must be a list (in brackets)",
     "greater_than": "must be more than {gt:g}",
     "greater_than_equal": "must be {ge:g} or more",
     "less_than": "must be less than {lt:g}",
@@ -64,7 +64,7 @@ def _words(detail: ErrorDetails) -> str:
     if kind == "literal_error":
         choices = context["expected"].replace("'", "")
         near = difflib.get_close_matches(str(detail["input"]), choices.replace(" or ", ", ").split(", "), n=1)
-        return f"must be {choices}" + (f"; did you mean {near[0]}?" if near else "")
+        return f"must be {choices}" + (f" (did you mean {near[0]}?)" if near else "")
     if kind in ("model_type", "dict_type"):
         return f"must be a section of keys ({', '.join(_fields_at(detail['loc']))})"
     message = detail["msg"]

@@ -1,4 +1,4 @@
-"""The live view of a run: stages, rows, tokens a second, time left. One line now and then where there is no terminal."""
+"""The live view of a run: stages, rows, tokens/s, time left; a line now and then where there is no terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class Line:
     rows: int = 0
     of: int | None = None
     tokens: int = 0
+    rows_before: int = 0            # of hand-outs before this one
     begun: float | None = None
+    working: float | None = None    # when the first row came: engines have started by then
     ended: float | None = None
 
     def seconds(self) -> float:
@@ -36,7 +38,7 @@ class Line:
         elapsed = self.seconds()
         if self.begun is None or self.ended is not None or elapsed < 1:
             return None
-        share = self.rows / self.of if self.of else (self.done / max(self.total - self.cached, 1))
+        share = (self.rows - self.rows_before) / self.of if self.of else self.done / max(self.total - self.cached, 1)
         return elapsed * (1 - share) / share if 0 < share < 1 else None
 
 
@@ -55,23 +57,28 @@ class Tally(Events):
             line.total += 1
             line.cached += stage.fingerprint not in waiting
 
-    def started(self, name: str, stages: int) -> None:  # noqa: D102
+    def started(self, name: str, stages: int) -> None:  # noqa: ARG002, D102
         line = self.lines[name]
         line.begun = line.begun or time.monotonic()
-        line.ended, self.message = None, ""
+        line.ended, line.of, line.rows_before, self.message = None, None, line.rows, ""
 
     def advanced(self, name: str, *, rows: int = 0, of: int | None = None, tokens: int = 0) -> None:  # noqa: D102
         line = self.lines[name]
+        line.working = line.working or time.monotonic()
         line.rows, line.tokens, line.of = line.rows + rows, line.tokens + tokens, of or line.of
 
-    def committed(self, stage: Stage, artifact: Artifact) -> None:  # noqa: D102
+    def committed(self, stage: Stage, artifact: Artifact) -> None:  # noqa: ARG002, D102
         line = self.lines[stage.name]
         line.done += 1
         if line.done + line.cached + line.failed == line.total:
             line.ended = time.monotonic()
 
     def failed(self, stage: Stage, reason: str) -> None:  # noqa: D102
-        self.lines[stage.name].failed += 1
+        line = self.lines[stage.name]
+        line.failed += 1
+        self.message = f"{stage.name} {stage.title} failed: {reason}"
+        if line.done + line.cached + line.failed == line.total:
+            line.ended = time.monotonic()
 
     def waiting(self, reason: str) -> None:  # noqa: D102
         self.message = reason
@@ -83,7 +90,8 @@ def words(name: str, line: Line) -> tuple[str, str, str, str, str]:
     if line.failed:
         stages += f" {line.failed} FAILED"
     rows = (f"{line.rows:,}" + (f" of {line.of:,}" if line.of and line.ended is None else "")) if line.rows else ""
-    rate = f"{line.tokens / max(line.seconds(), 1e-9):,.0f}" if line.tokens else ""
+    at_work_s = (line.ended or time.monotonic()) - (line.working or time.monotonic())
+    rate = f"{line.tokens / at_work_s:,.0f} tokens/s" if line.tokens and at_work_s > 1 else ""
     left = line.left_s()
     took = f"{line.seconds():.0f} s" if line.begun else ""
     return name, stages, rows, rate, took + (f", {left:.0f} s left" if left is not None else "")
@@ -127,9 +135,9 @@ class Terminal:
 
         elapsed = time.monotonic() - self._tally.begun
         table = Table(
-            "stage", "stages", "rows", "tokens/s", "time", box=None, pad_edge=False,
+            "stage", "stages", "rows", "rate", "time", box=None, pad_edge=False,
             title=f"{self._title} · {elapsed:.0f} s", title_justify="left", caption=self._tally.message or None)
-        for name, line in self._tally.lines.items():
+        for name, line in list(self._tally.lines.items()):
             style = "dim" if line.begun is None or line.ended is not None else "bold"
             table.add_row(*words(name, line), style=style)
         return table
@@ -137,7 +145,7 @@ class Terminal:
     def _print_now_and_then(self) -> None:
         shown = ""
         while not self._stop.wait(self._every_s):
-            running = [(n, x) for n, x in self._tally.lines.items() if x.begun is not None and x.ended is None]
+            running = [(n, x) for n, x in list(self._tally.lines.items()) if x.begun is not None and x.ended is None]
             text = " | ".join(" ".join(part for part in words(n, x) if part) for n, x in running) or self._tally.message
             if text and text != shown:
                 print(f"[{time.monotonic() - self._tally.begun:6.0f} s] {text}", file=sys.stderr, flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ class DataConfig(FrozenConfig):
     labels: tuple[str, ...] | Count | None = Field(
         default=None, description="labels kept: a list, or the first n by name"
     )
-    labelled: OneOrMany[Annotated[int, Field(ge=0)]] = Field(
+    labelled: OneOrMany[Count] = Field(
         default=(10,), description="real training rows: per label (classification) or in total"
     )
     prior_share: Share = Field(

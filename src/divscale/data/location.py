@@ -9,7 +9,7 @@ import fsspec.core
 import pyarrow as pa
 from pyarrow import fs
 
-from divscale.errors import ConfigError
+from divscale.errors import ConfigError, PreflightError
 
 
 def locate(uri: str) -> tuple[fs.FileSystem, str]:
@@ -24,6 +24,8 @@ def locate(uri: str) -> tuple[fs.FileSystem, str]:
         return fs.FileSystem.from_uri(uri)
     except pa.ArrowInvalid:
         pass  # a scheme pyarrow does not have
+    except OSError as error:  # pyarrow asks S3 for a bucket's region
+        raise unreachable(uri, error) from error
     try:
         filesystem, path = fsspec.core.url_to_fs(uri)
     except (ValueError, ImportError) as error:
@@ -38,13 +40,24 @@ def open_file(uri: str, field: str) -> pa.NativeFile:
 
     Raises:
         ConfigError: It is not there, or is not a file.
+        PreflightError: It may be there and cannot be read.
     """
-    filesystem, path = locate(uri)
-    info = filesystem.get_file_info(path)
-    if info.type == fs.FileType.File:
-        return filesystem.open_input_file(path)
-    raise ConfigError(f"{field}: {uri} {_problem(filesystem, path, info.type)} Relative paths start at the folder that "
-                      f"divscale is started in ({Path.cwd()}).")
+    try:
+        filesystem, path = locate(uri)
+        info = filesystem.get_file_info(path)
+        if info.type == fs.FileType.File:
+            return filesystem.open_input_file(path)
+        problem = _problem(filesystem, path, info.type)
+    except OSError as error:
+        raise unreachable(f"{field}: {uri}", error) from error
+    here = "" if "://" in uri else f" Relative paths start at the folder that divscale is started in ({Path.cwd()})."
+    raise ConfigError(f"{field}: {uri} {problem}{here}")
+
+
+def unreachable(where: str, error: OSError) -> PreflightError:
+    """The error for a file or store that is there, or may be, and cannot be read."""
+    return PreflightError(f"{where} cannot be read ({error.strerror or error}). Check its permissions, or the network "
+                          "and the credentials that its address needs.")
 
 
 def _problem(filesystem: fs.FileSystem, path: str, kind: fs.FileType) -> str:

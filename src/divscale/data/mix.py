@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from divscale.data.apportion import apportion
 from divscale.data.config import Shortfall
-from divscale.order import shuffled
 from divscale.errors import ConfigError, DataError
+from divscale.order import shuffled
 from divscale.schema import MIX
 
 _ALL = ""  # the one stratum of a task that counts in total

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from divscale.order import shuffled
 from divscale.data.samples import same_text_keys
 from divscale.errors import ConfigError, DataError
+from divscale.order import shuffled
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,21 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
     if not in_test and held_out is None:
         raise DataError(f"data.test_share: {test_share} of {samples.num_rows} rows in {len(set(groups))} groups leaves "
                         "no test row. Raise data.test_share, give data.test a file, or use more data.")
+    if not rest:
+        raise DataError(f"data.test_share: {test_share} of {samples.num_rows} rows leaves none to train on. Lower "
+                        "data.test_share.")
     if not pool:
         raise DataError(f"data.prior_share: {prior_share} of {len(rest)} rows leaves no labelled row ({len(dropped)} "
                         "were dropped because their text is also in the test set). Lower data.prior_share.")
     return Split(*(np.array(sorted(rows), dtype=np.int64) for rows in (prior, pool, in_test, dropped)))
 
 
-def draw_labelled(samples: pa.Table, pool: np.ndarray, count: int, seed: int, *, per_label: bool) -> np.ndarray:
+def draw_labelled(samples: pa.Table, pool: np.ndarray, count: int, seed: int, *, per_label: bool,
+                  field: str = "data.labelled") -> np.ndarray:
     """The labelled training rows: `count` of each label, or in total. Int64 row numbers, in the order drawn.
 
-    Nested: of one seed, the draw of 2 a label is the beginning of the draw of 5 of each label.
+    Nested: of one seed, the draw of 2 a label is the beginning of the draw of 5 of each label. `field` is the study's
+    field that asks for them, for messages.
 
     Raises:
         DataError: A label (or the pool) has fewer rows; the message names it and its number.
@@ -89,13 +94,13 @@ def draw_labelled(samples: pa.Table, pool: np.ndarray, count: int, seed: int, *,
         by_label[labels[row] if per_label else ""][ids[row]] = row
     short = {label: len(rows) for label, rows in by_label.items() if len(rows) < count}
     if short and not per_label:
-        raise DataError(f"data.labelled: {count} labelled rows are asked for and the pool has {short['']}. Lower "
-                        "data.labelled, lower data.prior_share or data.test_share, or give more data.")
+        raise DataError(f"{field}: {count} labelled rows are asked for and the pool has {short['']}. Lower "
+                        f"{field}, lower data.prior_share or data.test_share, or give more data.")
     if short:
         listed = ", ".join(f"{label}: {n}" for label, n in sorted(short.items(), key=lambda item: item[1])[:8])
-        raise DataError(f"data.labelled: {count} rows a label are asked for, and the labelled pool has fewer of "
+        raise DataError(f"{field}: {count} rows a label are asked for, and the labelled pool has fewer of "
                         f"{len(short)} of {len(by_label)} labels ({listed}{', ...' if len(short) > 8 else ''}). Lower "
-                        "data.labelled, lower data.prior_share or data.test_share, or leave these labels out.")
+                        f"{field}, lower data.prior_share or data.test_share, or leave these labels out.")
     drawn = [rows[key] for rows in by_label.values() for key in shuffled(rows, "labelled", seed)[:count]]
     return np.array(drawn, dtype=np.int64)
 

@@ -56,6 +56,8 @@ class RecipeConfig(FrozenConfig):
         dials = [name for name in DIALS if len(getattr(self, name) or ()) > 1]
         if len(dials) > 1:
             raise ValueError(f"one dial at a time: {' and '.join(dials)} are all lists; leave one a list")
+        if self.kind == "paraphrase" and dials not in ([], ["replaced_share"]):
+            raise ValueError(f"the paraphrase recipe's dial is replaced_share; {dials[0]} takes one value")
         if self.kind != "paraphrase" and self.replaced_share != (0.0,):
             raise ValueError("replaced_share belongs to the paraphrase recipe")
         if self.kind != "topics" and self.topics is not None:
@@ -78,8 +80,9 @@ class RecipeConfig(FrozenConfig):
 
     def at(self, level: float) -> RecipeConfig:
         """The recipe with its dial fixed to `level`."""
-        kind_of = int if self.dial == "topics" else float
-        return self.model_copy(update={self.dial: (kind_of(level),)})
+        if self.dial == "topics":
+            return self.model_copy(update={"topics": (int(level),) if level else None})
+        return self.model_copy(update={self.dial: (float(level),)})
 
     @property
     def levels(self) -> tuple[float, ...]:

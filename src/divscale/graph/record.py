@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import model_validator
+
 from divscale.frozen import FrozenConfig
 
 WATCHED_PACKAGES = (
@@ -46,6 +48,14 @@ class Rows(FrozenConfig):
     failed: int = 0
     filtered: int = 0
     samples_out: int | None = None
+
+    @model_validator(mode="after")
+    def _law(self) -> Rows:
+        if self.asked != self.ok + self.failed + self.filtered:
+            raise ValueError(
+                f"rows were lost or doubled: {self.asked} in, {self.ok} ok + {self.failed} failed + {self.filtered} "
+                "filtered out")
+        return self
 
 
 class Record(FrozenConfig):

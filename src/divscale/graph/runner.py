@@ -11,7 +11,7 @@ from divscale.errors import StageFailedError
 from divscale.graph.lease import Leases
 from divscale.graph.record import Rows
 from divscale.graph.stage import Stage, in_order
-from divscale.graph.store import Artifact, Draft, Store
+from divscale.graph.store import Artifact, Draft, Store, explained
 
 
 class Events(Protocol):
@@ -37,13 +37,25 @@ class Events(Protocol):
 
 
 @dataclass
+class Clock:
+    """Shared by the jobs of one hand-out: each takes the time since the one before, so that their sum is wall time."""
+
+    last: float = field(default_factory=time.monotonic)
+
+    def lap_s(self) -> float:
+        """Seconds since the last lap."""
+        before, self.last = self.last, time.monotonic()
+        return self.last - before
+
+
+@dataclass
 class Job:
     """One stage handed to its handler, which must call `commit` or `fail`."""
 
     stage: Stage
     store: Store
     events: Events
-    begun: float = field(default_factory=time.monotonic)
+    clock: Clock = field(default_factory=Clock)
     outcome: str | None = None
     reason: str = ""
     _draft: Draft | None = None
@@ -66,16 +78,9 @@ class Job:
         stages = self.stage.inputs[role]
         return [self.store.open(s) for s in (stages if isinstance(stages, tuple) else (stages,))]
 
-    def commit(
-        self,
-        *,
-        rows: Rows | None = None,
-        values: dict[str, Any] | None = None,
-        seconds: float | None = None,
-    ) -> Artifact:
-        """Commit the draft. `seconds` defaults to the time since the job was handed out."""
-        took = time.monotonic() - self.begun if seconds is None else seconds
-        artifact = self.draft.commit(rows=rows, values=values, seconds=took)
+    def commit(self, *, rows: Rows | None = None, values: dict[str, Any] | None = None) -> Artifact:
+        """Commit the draft. Its seconds are those since the commit before it in the same hand-out."""
+        artifact = self.draft.commit(rows=rows, values=values, seconds=self.clock.lap_s())
         self.outcome = "committed"
         self.events.committed(self.stage, artifact)
         return artifact
@@ -165,9 +170,11 @@ def _run(
     events: Events,
     pending: dict[str, Stage],
 ) -> list[str]:
-    jobs = [Job(stage, store, events) for stage in stages]
+    clock = Clock()
+    jobs = [Job(stage, store, events, clock) for stage in stages]
     events.started(stages[0].name, len(jobs))
-    handler(jobs)
+    with explained(store.root):
+        handler(jobs)
     failures: list[str] = []
     for job in jobs:
         assert job.outcome is not None, f"{job.stage.name}: the handler neither committed nor failed a job"

@@ -30,6 +30,7 @@ from divscale.graph.record import FileEntry, Record, Rows, git_state, package_ve
 from divscale.graph.stage import Stage
 
 RECORD = "record.json"
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Artifact:
@@ -81,13 +82,13 @@ class Draft:
 
     def write_table(self, role: str, table: pa.Table) -> None:
         """`table` as the Parquet file of `role` (zstd)."""
-        with _explained(self.folder):
+        with explained(self.folder):
             pq.write_table(table, self.new_file(role, ".parquet"), compression="zstd")
 
     def add_shard(self, role: str, table: pa.Table) -> None:
         """A finished part of unfinished work: whole as soon as it is visible, found again by `shards`."""
         path = self._unique(f"shard-{role}", ".parquet")
-        with _explained(self.folder):
+        with explained(self.folder):
             hidden = path.with_name(f".{path.name}")
             pq.write_table(table, hidden, compression="zstd")
             hidden.rename(path)
@@ -127,7 +128,7 @@ class Draft:
         )
         target = self.folder / RECORD
         hidden = self._unique(".record", ".json")
-        with _explained(self.folder):
+        with explained(self.folder):
             with hidden.open("w", encoding="utf-8") as out:
                 out.write(record.model_dump_json(indent=1))
                 out.flush()
@@ -215,7 +216,7 @@ class Store:
     def draft(self, stage: Stage) -> Draft:
         """A place to write the artifact of `stage`."""
         folder = self._folder(stage)
-        with _explained(folder):
+        with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return Draft(folder, stage)
 
@@ -256,13 +257,14 @@ def file_sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _explained(folder: Path) -> Generator[None]:
+def explained(folder: Path) -> Generator[None]:
+    """Turn a failure to write into a StageFailedError that names `folder`."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+        if error.errno in UNWRITABLE:
             raise StageFailedError(
-                f"{folder}: cannot be written ({error.strerror}). What was committed before is safe; mend the disk and "
-                "run again to go on from there."
+                f"{folder}: cannot be written ({os.strerror(error.errno)}). What was committed before is safe; mend "
+                "the disk and run again to go on from there."
             ) from error
         raise

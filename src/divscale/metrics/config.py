@@ -17,7 +17,9 @@ class MeasureConfig(FrozenConfig):
     """Diversity and shift, always at one n, so that numbers compare."""
 
     embedder: EmbedderConfig = EmbedderConfig()
-    n: Count | None = Field(default=None, description="rows every set is subsampled to; null: the smallest set's size")
+    n: Annotated[int, Field(ge=4)] = Field(
+        default=200, description="rows every set is subsampled to; a set with fewer is not measured"
+    )
     temperatures: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 0.05)
     diversity: tuple[Diversity, ...] = ("dcscore", "vendi", "neighbours", "distinct", "compression")
     shift: tuple[Shift, ...] = ("frechet", "mmd", "c2st")

@@ -33,8 +33,8 @@ def render(template: str, **fields: object) -> str:
     try:
         return _compile(template).render(**fields)
     except TemplateSyntaxError as error:
-        raise ConfigError(f"line {error.lineno} of the template {_excerpt(template)} does not parse: {error.message}. "
-                          "Correct the Jinja2 syntax there.") from error
+        raise ConfigError(f"line {error.lineno} of the template {_excerpt(template)} does not parse: "
+                          f"{_sentence(error)} Correct the Jinja2 syntax there.") from error
     except TemplateError as error:
         raise ConfigError(f"the template {_excerpt(template)} cannot be rendered: {error.message}. It may use only "
                           f"these variables: {', '.join(sorted(fields)) or 'none'}.") from error
@@ -62,19 +62,24 @@ def load(name_or_path: str, packaged: Path | None = None) -> str:
     try:
         template = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the template {name_or_path!r} cannot be read as UTF-8 text ({error}). "
+        problem = error.strerror if isinstance(error, OSError) else f"byte {error.start} is not UTF-8"
+        raise ConfigError(f"the template {name_or_path!r} cannot be read as UTF-8 text ({problem}). "
                           "Give the path of a Jinja2 file.") from error
-    check(template)
+    check(template, str(path))
     return template
 
 
-def check(template: str) -> None:
-    """Raise a ConfigError if the text is not a Jinja2 template. Runs none of it."""
+def check(template: str, where: str | None = None) -> None:
+    """Raise a ConfigError if the text (of the file `where`) is not a Jinja2 template. Runs none of it."""
     try:
         _compile(template)
     except TemplateSyntaxError as error:
-        raise ConfigError(f"line {error.lineno} of the template {_excerpt(template)} does not parse: {error.message}. "
-                          "Correct the Jinja2 syntax there.") from error
+        raise ConfigError(f"line {error.lineno} of the template {where or _excerpt(template)} does not parse: "
+                          f"{_sentence(error)} Correct the Jinja2 syntax there.") from error
+
+
+def _sentence(error: TemplateSyntaxError) -> str:
+    return f"{(error.message or '').rstrip('.')}."
 
 
 def template_hash(template: str) -> str:

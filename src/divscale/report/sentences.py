@@ -39,8 +39,9 @@ def three_sentences(
     plain = [c for c in main if c.key.filter == "none"] or list(main)
     held = [c for c in main if c.key.filter == "label_agreement" and c not in plain]
     if not plain:
-        return (_asked(report, plain, levels), "No level has a score yet, so nothing can be said.",
-                "Run the study to its end, then look again.")
+        missing = "no mix with generated rows was trained on" if report.arms.num_rows else "nothing was trained"
+        return (_asked(report, plain, levels), f"No level has a score, because {missing}.",
+                "Diversity and shift of every level are below; which level is best for training they do not say.")
     scarce = plain[0]
     found = f"With {rows_name(report, scarce.key.labelled)}, {_best(report, scarce)}: {_shape(scarce)}."
     return _asked(report, plain, levels), found, _rest(report, plain, held, references)

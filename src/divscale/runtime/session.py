@@ -141,8 +141,8 @@ def worker_env(threads: int | None = None) -> dict[str, str]:
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         env.update(dict.fromkeys(names, str(threads)))
         # Waiting OpenMP threads spin for long by default. Where anything else wants the cores, a small model then
-        # crawls: with a load of 11 on 2 cores vLLM wrote 34 requests/s spinning, with one of 5 59; sleeping, 393. On idle
-        # cores sleeping is slow instead: a MiniLM step took 183 ms, spinning 139, spinning for a moment 135.
+        # crawls: with a load of 11 on 2 cores vLLM wrote 34 requests/s spinning, with one of 5 59; sleeping, 393. On
+        # idle cores sleeping is slow instead: a MiniLM step took 183 ms, spinning 139, spinning for a moment 135.
         env["GOMP_SPINCOUNT"] = "20000"
     return env
 

@@ -84,10 +84,12 @@ class Context:
 
     def close(self) -> None:
         """Release the fleets and Ray. Safe to call at any moment, and twice."""
-        self._release(lambda _: True)
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        try:
+            self._release(lambda _: True)
+        finally:
+            if self._session is not None:
+                self._session.close()
+                self._session = None
 
     def _turn(self, key: object, make: Callable[[], F]) -> F:
         if key not in self._warm:

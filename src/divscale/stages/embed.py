@@ -25,7 +25,8 @@ class EmbedConfig(FrozenConfig):
 
 def stage(samples: Stage, embedder: EmbedderConfig) -> Stage:
     """The vectors of a stage's samples."""
-    config = EmbedConfig(model=model_identity(embedder.model, embedder.revision), embedder=embedder)
+    model = model_identity(embedder.model, embedder.revision, "measure.embedder.model")
+    config = EmbedConfig(model=model, embedder=embedder)
     return Stage("embed", 1, config, {"samples": samples}, title=f"{samples.name} {samples.title}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,8 +71,8 @@ def run_probes(jobs: Sequence[Job], context: Context) -> None:
                 samples["label"].to_pylist(),
             )
         )
-    for i, (predictions, seconds) in context.workers().map(_predict, calls):
-        _commit(jobs[i], predictions, seconds, context)
+    for i, predictions in context.workers().map(_predict, calls):
+        _commit(jobs[i], predictions, context)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -106,15 +105,15 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         if isinstance(result, Failed):
             job.fail(result.reason)
         else:
-            _commit(job, result.predictions, result.seconds, context)
+            _commit(job, result.predictions, context)
 
     context.training().run(items, done, lambda _: None)
 
 
-def _commit(job: Job, predictions: pa.Table, seconds: float, context: Context) -> None:
+def _commit(job: Job, predictions: pa.Table, context: Context) -> None:
     job.draft.write_table("predictions", predictions)
     context.events.advanced(job.stage.name, rows=predictions.num_rows)
-    job.commit(rows=Rows(asked=predictions.num_rows, ok=predictions.num_rows), seconds=seconds)
+    job.commit(rows=Rows(asked=predictions.num_rows, ok=predictions.num_rows))
 
 
 def _predict(
@@ -124,9 +123,7 @@ def _predict(
     rows: np.ndarray,
     ids: list[str],
     labels: list[str],
-) -> tuple[pa.Table, float]:
-    begun = time.monotonic()
+) -> pa.Table:
     x_ND = np.memmap(path, dtype="<f4", mode="r", shape=tuple(shape))[rows]
     probe = load_probe(Path(model))
-    predictions = predictions_from_proba(ids, labels, predict_proba(probe, x_ND), probe.classes)
-    return predictions, time.monotonic() - begun
+    return predictions_from_proba(ids, labels, predict_proba(probe, x_ND), probe.classes)

@@ -216,6 +216,8 @@ def _mixes(
 def _words(
     design: str, k: int, generated: int | None, share: float | None, filtered: str | None, level: float | None
 ) -> dict[str, Any]:
+    if share is not None:
+        generated = round(k * share) if design == "constant_total" else round(k * share / (1 - share))
     return {
         "design": design,
         "labelled": k,

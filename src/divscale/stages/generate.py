@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from divscale.config import Study
 from divscale.errors import StageFailedError
 from divscale.frozen import FrozenConfig
 from divscale.generation.config import EngineConfig, RecipeConfig
-from divscale.generation.prompts import prompts_for
+from divscale.generation.prompts import Style, prompts_for
 from divscale.generation.recipes import get, paraphrase
 from divscale.generation.requests import retry_requests
 from divscale.graph.record import Rows
@@ -24,7 +23,7 @@ from divscale.rendering.templates import load
 from divscale.schema import COMPLETIONS, Task
 from divscale.stages import split as splits
 from divscale.stages.context import Context
-from divscale.stages.identity import ModelIdentity, model_identity, model_location
+from divscale.stages.identity import ModelIdentity, has_chat_template, model_identity, model_location
 
 Role = Literal["samples", "paraphrases"]
 
@@ -70,19 +69,28 @@ def paraphrase_stage(study: Study, base: Stage, model: Stage | None, seed: int) 
 
 
 def _config(study: Study, recipe: RecipeConfig, role: Role, model: Stage | None, seed: int) -> GenerateConfig:
-    generator, own = study.generator, study.generator.model == "pretrain"
+    generator = study.generator
+    identity = None if model else model_identity(generator.model, generator.revision, "generator.model")
     return GenerateConfig(
         role=role,
         task=study.data.task,
         # the words of the prompts are identity, where they lie is not; filters come after generation
         recipe=recipe.model_copy(update={"prompt": None, "paraphrase_prompt": None, "filters": ("none",)}),
-        prompts=prompts_for(study.data.task, "pretrained" if own else "chat", study.recipe),
+        prompts=prompts_for(study.data.task, _style(study), study.recipe),
         engine=generator.engine,
-        model=None if model else model_identity(generator.model, generator.revision),
+        model=identity,
         chat_template=load(generator.chat_template) if generator.chat_template else None,
-        sees="prior" if own else "training",
+        sees="prior" if study.data.prior_share > 0 else "training",
         seed=seed,
     )
+
+
+def _style(study: Study) -> Style:
+    generator = study.generator
+    if generator.model == "pretrain":
+        return "pretrained"
+    taught_turns = generator.chat_template or has_chat_template(generator.model, generator.revision)
+    return "chat" if taught_turns else "base"
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -95,7 +103,6 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
 
 def _run_model(model: str, jobs: list[Job], context: Context) -> None:
-    begun = time.monotonic()
     generator = context.study.generator
     fleet = context.generation(model, generator.engine, generator.revision)
     passes = [Pass(job, _requests(job)) for job in jobs]
@@ -107,7 +114,7 @@ def _run_model(model: str, jobs: list[Job], context: Context) -> None:
         _ask(fleet, passes, asked, context)
         asked = {p.job.stage.fingerprint: _retries(p) for p in passes}
     for each in passes:
-        _commit(each, (time.monotonic() - begun) / len(passes))
+        _commit(each)
 
 
 def _ask(fleet: Any, passes: list[Pass], asked: dict[str, pa.Table], context: Context) -> None:
@@ -176,7 +183,7 @@ def _parse(each: Pass, latest: pa.Table) -> tuple[pa.Table, pa.Table]:
     return parse(latest, completions, task=config.task, recipe=config.recipe)
 
 
-def _commit(each: Pass, seconds: float) -> None:
+def _commit(each: Pass) -> None:
     config: Any = each.job.stage.config
     latest = _latest(each)
     samples, rejected = _parse(each, latest)
@@ -185,8 +192,8 @@ def _commit(each: Pass, seconds: float) -> None:
         example = rejected["reason"][0].as_py()
         each.job.fail(
             f"{failed} of {asked} completions could not be used after {config.recipe.attempts} attempts (for example: "
-            f"{example}); recipe.max_failed_share allows {config.recipe.max_failed_share:.0%}. Look at the prompt and at "
-            "recipe.max_tokens, or allow more."
+            f"{example}); recipe.max_failed_share allows {config.recipe.max_failed_share:.0%}. Look at the prompt "
+            "and at recipe.max_tokens, or allow more."
         )
         return
     each.job.draft.write_table("samples", samples)
@@ -194,7 +201,6 @@ def _commit(each: Pass, seconds: float) -> None:
     tokens = sum(row["completion_tokens"] or 0 for row in each.completions.values())
     each.job.commit(
         rows=Rows(asked=asked, ok=asked - failed, failed=failed, samples_out=samples.num_rows),
-        seconds=seconds,
         values={"tokens": tokens, "attempts": len(each.completions)},
     )
 
@@ -223,5 +229,6 @@ def _requests(job: Job) -> pa.Table:
 def _model(job: Job, context: Context) -> str:
     config: Any = job.stage.config
     return (
-        str(job.input("model").tree("model")) if config.model is None else model_location(context.study.generator.model)
+        str(job.input("model").tree("model")) if config.model is None else model_location(
+            context.study.generator.model, context.study.generator.revision)
     )

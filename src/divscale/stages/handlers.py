@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from divscale.graph.runner import Handler, Job
 from divscale.stages import (
@@ -23,15 +22,16 @@ from divscale.stages import (
 )
 from divscale.stages.context import Context
 
-# The order groups what shares a fleet: training, generation, embedding, then the workers' stages, then training again.
+# Mixes need no fleet and come first, so that too few labelled rows are found before a model is trained. For the rest
+# the order groups what shares a fleet: training, generation, embedding, then the workers' stages, then training again.
 RUN: dict[str, Callable[[Sequence[Job], Context], None]] = {
     "load": load.run,
     "split": split.run,
+    "mix": mix.run,
     "pretrain": pretrain.run,
     "generate": generate.run,
     "compose": compose.run,
     "embed": embed.run,
-    "mix": mix.run,
     "relabel": relabel.run,
     "correctness": correctness.run,
     "probe": train.run_probes,
@@ -45,4 +45,7 @@ RUN: dict[str, Callable[[Sequence[Job], Context], None]] = {
 
 def handlers(context: Context) -> dict[str, Handler]:
     """The handlers bound to a run."""
-    return {name: partial(run, context=context) for name, run in RUN.items()}
+    def bound(run: Callable[[Sequence[Job], Context], None]) -> Handler:
+        return lambda jobs: run(jobs, context)
+
+    return {name: bound(run) for name, run in RUN.items()}

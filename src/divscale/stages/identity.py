@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from divscale.frozen import FrozenConfig
 from divscale.graph.store import file_sha256
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.gguf")
-DESCRIPTION = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.model")
+DESCRIPTION = ("*.json", "*.jinja", "*.txt", "*.model")  # tokenizer, templates, stop tokens, pooling
 
 
 class ModelIdentity(FrozenConfig):
@@ -24,8 +25,8 @@ class ModelIdentity(FrozenConfig):
 
 
 @cache
-def model_identity(model: str, revision: str | None) -> ModelIdentity:
-    """Identity of a model name or folder.
+def model_identity(model: str, revision: str | None, field: str = "model") -> ModelIdentity:
+    """Identity of a model name or folder. `field` is the study's field that names it, for messages.
 
     Raises:
         PreflightError: the folder holds no model.
@@ -33,43 +34,62 @@ def model_identity(model: str, revision: str | None) -> ModelIdentity:
     if model == "minilm":
         return ModelIdentity(kind="packaged", value=minilm_sha256())
     if Path(model).is_dir():
-        return ModelIdentity(kind="folder", value=_folder_hash(Path(model)))
+        return ModelIdentity(kind="folder", value=_folder_hash(Path(model), field))
     if model.startswith((".", "/", "~")) or Path(model).exists():
         raise PreflightError(
-            f"model {model}: no such model folder. Give a Hugging Face folder (config.json, safetensors, tokenizer) or "
-            "a hub name."
+            f"{field}: {model}: no such model folder. Give a Hugging Face folder (config.json, safetensors, tokenizer) "
+            "or a hub name."
         )
-    resolved = _cached_revision(model, revision)
+    try:
+        snapshot = _snapshot(model, revision)
+    except ValueError as error:
+        raise PreflightError(
+            f"{field}: {model!r} is neither a folder nor a hub name (NAME or OWNER/NAME). Give one of the two."
+        ) from error
+    resolved = snapshot.name if snapshot else None
     if resolved is None:
         return ModelIdentity(kind="unresolved", value=f"{model}@{revision or 'main'}")
     return ModelIdentity(kind="hub", value=f"{model}@{resolved}")
 
 
-def model_location(model: str) -> str:
-    """What to hand to a loader: a folder for the packaged encoder, the name as it is otherwise."""
-    return str(minilm_folder()) if model == "minilm" else model
+def model_location(model: str, revision: str | None) -> str:
+    """The folder a loader is given: absolute, and for a hub name the snapshot that was identified."""
+    if model == "minilm":
+        return str(minilm_folder())
+    if Path(model).is_dir():
+        return str(Path(model).resolve())
+    return str(_snapshot(model, revision) or model)
 
 
-def _folder_hash(folder: Path) -> str:
+def has_chat_template(model: str, revision: str | None) -> bool:
+    """Whether the model was taught turns. True for one that is not here yet."""
+    folder = Path(model_location(model, revision))
+    if not folder.is_dir():
+        return True
+    settings = folder / "tokenizer_config.json"
+    return (folder / "chat_template.jinja").exists() or (
+        settings.exists() and "chat_template" in json.loads(settings.read_text(encoding="utf-8")))
+
+
+def _folder_hash(folder: Path, field: str) -> str:
     weights = sorted(path for pattern in WEIGHTS for path in folder.glob(pattern))
     if not (folder / "config.json").exists() or not weights:
         raise PreflightError(
-            f"model {folder}: not a model folder: it needs config.json and weights (*.safetensors). Export one with "
-            "save_pretrained, or give another path."
+            f"{field}: {folder} is not a model folder: it needs config.json and weights (*.safetensors). Export one "
+            "with save_pretrained, or give another path."
         )
     total = hashlib.sha256()
-    for path in [folder / name for name in DESCRIPTION if (folder / name).exists()] + weights:
-        total.update(f"{path.name}:{file_sha256(path)}\n".encode())
+    for path in sorted({path for pattern in (*DESCRIPTION, *WEIGHTS) for path in folder.rglob(pattern)}):
+        total.update(f"{path.relative_to(folder).as_posix()}:{file_sha256(path)}\n".encode())
     return total.hexdigest()
 
 
-def _cached_revision(model: str, revision: str | None) -> str | None:
+def _snapshot(model: str, revision: str | None) -> Path | None:
+    """Where the local Hugging Face cache has a hub model; raises ValueError for what is no hub name."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(model, revision=revision, local_files_only=True)).name
+        return Path(snapshot_download(model, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
         return None
-    except HFValidationError as error:
-        raise PreflightError(f"model {model}: neither a folder nor a hub name ({error}).") from error

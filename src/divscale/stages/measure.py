@@ -28,7 +28,7 @@ class MeasureStageConfig(FrozenConfig):
     """Identity of a measurement. `part` is the rows measured: a filter of a generated set, or the real pool."""
 
     part: str
-    n: int | None
+    n: int
     samples: int
     per_label: bool
     temperatures: tuple[float, ...]
@@ -81,10 +81,10 @@ def run(jobs: Sequence[Job], context: Context) -> None:
                 job.stage.config,
             )
         )
-    for i, (values, seconds) in context.workers().map(_measure, calls):
+    for i, values in context.workers().map(_measure, calls):
         rows = len(calls[i][2])
         context.events.advanced("measure", rows=rows)
-        jobs[i].commit(rows=Rows(asked=rows, ok=rows), values=values, seconds=seconds)
+        jobs[i].commit(rows=Rows(asked=rows, ok=rows), values=values)
 
 
 def first_per_label(labels: Sequence[str | None], count: int, per_label: bool) -> np.ndarray:
@@ -114,12 +114,10 @@ def _measure(
     reference: tuple[str, list[int], np.ndarray],
     texts: list[str],
     config: MeasureStageConfig,
-) -> tuple[dict[str, Any], float]:
-    import time
+) -> dict[str, Any]:
 
     from divscale.metrics.measure import measure_set
 
-    begun = time.monotonic()
     wanted = MeasureConfig(
         n=config.n,
         temperatures=config.temperatures,
@@ -127,13 +125,13 @@ def _measure(
         shift=config.shift,
         subsamples=config.subsamples,
     )
-    n = config.n or len(texts)
+    n = config.n
     try:
         found = measure_set(_load(*set_), texts, _load(*reference), wanted, n=n, seed=0)
     except DataError as error:
-        return {"metrics": {}, "n": n, "rows": len(texts), "reason": str(error)}, time.monotonic() - begun
+        return {"metrics": {}, "n": n, "rows": len(texts), "reason": str(error)}
     metrics = {name: asdict(measurement) for name, measurement in found.items()}
-    return {"metrics": metrics, "n": n, "rows": len(texts)}, time.monotonic() - begun
+    return {"metrics": metrics, "n": n, "rows": len(texts)}
 
 
 def _load(path: str, shape: Sequence[int], rows: np.ndarray) -> np.ndarray:

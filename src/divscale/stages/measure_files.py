@@ -20,6 +20,7 @@ from divscale.metrics.config import MeasureConfig
 from divscale.metrics.measure import measure_set
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
+from divscale.stages.identity import model_identity
 
 
 def measure_from_terminal(
@@ -34,6 +35,8 @@ def measure_from_terminal(
     json_file: str | None,
 ) -> int:
     """Measure, print a table, write JSON where asked. Returns the exit code."""
+    if json_file not in (None, "-") and not Path(json_file).resolve().parent.is_dir():
+        raise ConfigError(f"--json: {json_file} cannot be written, because its folder does not exist. Make it first.")
     found = measure_files(
         data,
         column,
@@ -88,6 +91,9 @@ def measure_files(
         DataError: unreadable data or empty texts.
     """
     config, resources = embedder or EmbedderConfig(), resources or Resources()
+    if n is not None and n < 4:
+        raise ConfigError(f"n: {n} rows are too few to measure; give -n 4 or more.")
+    model_identity(config.model, config.revision, "embedder")  # says at once that a folder is none
     texts = _texts(data, column)
     others = _texts(reference, reference_column or column) if reference else []
     smaller = min(len(texts), len(others)) if reference else len(texts)

@@ -14,6 +14,7 @@ from divscale.data.config import Shortfall
 from divscale.data.mix import Rows as MixRows
 from divscale.data.realised import realised, resolve
 from divscale.data.split import draw_labelled
+from divscale.errors import DivscaleError
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
@@ -106,20 +107,17 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             for a in _sources(job)
         }
         tables |= samples
-        index = _compose(job, samples, sources)
+        try:
+            index = _compose(job, samples, sources)
+            found = realised(index, samples)
+        except DivscaleError as error:
+            job.fail(str(error))
+            continue
         job.draft.write_table("mix", index)
-        found = realised(index, samples)
-        config: Any = job.stage.config
-        per = len(found["labels"]) if config.per_label else 1
-        generated = config.generated
-        if generated is None:
-            generated = round(found["generated_rows"] / max(per, 1))
         context.events.advanced("mix", rows=index.num_rows)
         job.commit(
             rows=Rows(asked=index.num_rows, ok=index.num_rows),
             values={
-                "generated": generated,
-                "rows": index.num_rows,
                 "share_of_rows": found["generated_share_rows"],
                 "share_of_words": found["generated_share_words"],
                 **found,
@@ -153,7 +151,10 @@ def _compose(job: Job, samples: dict[str, pa.Table], known: dict[tuple[str, str 
         return mixes.real_only(MixRows.of(data, samples[data], splits.rows(job.input("split"), "prior").tolist()))
     labels = sorted(set(samples[data]["label"].to_pylist())) if config.per_label else None
     pool = splits.rows(job.input("split"), "pool")
-    drawn = draw_labelled(samples[data], pool, config.labelled, config.seed, per_label=config.per_label).tolist()
+    drawn = draw_labelled(
+        samples[data], pool, config.labelled, config.seed, per_label=config.per_label,
+        field="mix.total" if config.total is not None else "data.labelled",
+    ).tolist()
     real = MixRows.of(data, samples[data], drawn)
     if config.design == "real_only":
         return mixes.real_only(real)

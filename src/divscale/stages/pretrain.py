@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from divscale.config import Study
 from divscale.frozen import FrozenConfig
+from divscale.generation.config import Kind
 from divscale.generation.pretraining import pairs, unlabelled_pairs
 from divscale.generation.prompts import prompts_for
 from divscale.graph.runner import Job
@@ -26,7 +27,7 @@ class PretrainStageConfig(FrozenConfig):
 
     role: Literal["generator", "base"]
     task: Task
-    recipe_kind: str | None
+    recipe_kind: Kind | None
     prompts: dict[str, str]
     pretrain: PretrainConfig
     seed: int
@@ -73,7 +74,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
 
 def _pairs(config: PretrainStageConfig, samples: pa.Table) -> list[tuple[str, str]]:
-    if config.role == "generator":
+    if config.recipe_kind is not None:
         return pairs(samples, config.task, config.recipe_kind, config.prompts)
     if config.task == "qa":
         return [training_pair(row, "qa") for row in samples.to_pylist()]

@@ -15,7 +15,7 @@ from divscale.graph.record import package_versions
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
-from divscale.report.model import ARMS, MIXES, SETS, Example, ReportInput, StageCost
+from divscale.report.model import ARMS, MIXES, SETS, Example, Failure, ReportInput, StageCost
 from divscale.schema import Task
 from divscale.stages import evaluate
 from divscale.stages.context import Context
@@ -48,6 +48,7 @@ def stage(
 ) -> Stage:
     """The end of a study."""
     shown = {item.level: item for item in sets if item.level is not None}
+    held = "label_agreement" in study.recipe.filters
     config = ReportConfig(
         task=study.data.task,
         dial=study.recipe.dial,
@@ -66,7 +67,8 @@ def stage(
     checked = tuple(item.correctness for item in measured if item.correctness is not None)
     if checked:
         inputs["correctness"] = checked
-        inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
+        if held:
+            inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
     if worlds[0].judge is not None:
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
     return Stage("report", 1, config, inputs, title=study.name)
@@ -108,6 +110,7 @@ def _report_input(job: Job, context: Context) -> ReportInput:
         study_yaml=dump(context.study),
         versions=package_versions(),
         notes=config.notes,
+        failures=tuple(_failures(job)),
     )
 
 
@@ -121,7 +124,6 @@ def _arms(job: Job) -> pa.Table:
                 **{name: words.get(name) for name in ARMS.names},
                 "arm": scored.record.fingerprint,
                 "test": "test",
-                "generated": mixed.values["generated"],
                 "generated_share": mixed.values["share_of_rows"],
                 "n_train": mixed.values["rows"],
                 **{m: score(m, predictions) for m in config.metrics},
@@ -148,12 +150,21 @@ def _sets(job: Job) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SETS)
 
 
+def _failures(job: Job) -> Iterator[Failure]:
+    """Sets that could not be measured, with the reason."""
+    config: Any = job.stage.config
+    for words, artifact in zip(config.sets, job.inputs("sets"), strict=True):
+        if "reason" in artifact.values:
+            which = "real rows" if words["filter"] == "real" else f"level {words['level']:g}, filter {words['filter']}"
+            yield Failure(f"diversity and shift of {which}", artifact.values["reason"])
+
+
 def _mixes(job: Job) -> pa.Table:
     config: Any = job.stage.config
     groups: dict[tuple[Any, ...], dict[str, list[Any]]] = {}
     for words, mixed in zip(config.arms, job.inputs("mixes"), strict=True):
         values = mixed.values
-        key = (words["design"], words["labelled"], values["generated"], words["level"], words["filter"])
+        key = (words["design"], words["labelled"], words["generated"], words["level"], words["filter"])
         groups.setdefault(key, {})[mixed.record.fingerprint] = [values["share_of_rows"], values["share_of_words"]]
     rows = [
         dict(

@@ -14,6 +14,7 @@ from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact
 from divscale.stages.context import Context
+from divscale.stages.enough import check_enough
 
 
 class SplitConfig(FrozenConfig):
@@ -41,6 +42,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         )
         # a separate test file is the test set as a whole; its ordinals are those of that file
         in_test = parts.test if test is None else range(test.num_rows)
+        check_enough(context.study, samples, parts.pool, len(in_test))
         for part, ordinals in (("prior", parts.prior), ("pool", parts.pool), ("test", in_test)):
             job.draft.write_table(part, pa.table({"ordinal": pa.array(ordinals, pa.int64())}))
         context.events.advanced("split", rows=samples.num_rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +76,7 @@ def stage(
         assert world.base is not None
         inputs["model"] = world.base
     else:
-        model = model_identity(downstream_model(entry), entry.revision)
+        model = model_identity(downstream_model(entry), entry.revision, "train.model")
     config = TrainStageConfig(
         model=model,
         revision=entry.revision,
@@ -105,11 +104,11 @@ def run_probes(jobs: Sequence[Job], context: Context) -> None:
         index = job.input("mix").table("mix")
         labels = mix.rows_of(job, index)["label"].to_pylist()
         calls.append((_vector_slices(job, index), labels, classes_of(job.input("data")), config.c))
-    for i, (probe, seconds) in context.workers().map(_fit, calls):
+    for i, probe in context.workers().map(_fit, calls):
         job, rows = jobs[i], len(calls[i][1])
         save_probe(probe, job.draft.new_tree("model"))
         context.events.advanced("probe", rows=rows)
-        job.commit(rows=Rows(asked=rows, ok=rows), seconds=seconds)
+        job.commit(rows=Rows(asked=rows, ok=rows))
 
 
 def classes_of(data: Artifact) -> tuple[str, ...]:
@@ -160,7 +159,6 @@ def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: C
         rows = arms[result.key].rows.num_rows
         job.commit(
             rows=Rows(asked=rows, ok=rows),
-            seconds=result.seconds,
             values={
                 "parameters": result.parameters,
                 "steps": result.steps,
@@ -197,7 +195,7 @@ def _location(context: Context, config: TrainStageConfig) -> str:
             and entry.model != "pretrain"
             and model_identity(name, entry.revision) == config.model
         ):
-            return model_location(name)
+            return model_location(name, entry.revision)
     raise AssertionError("a train stage names a model that the study does not")
 
 
@@ -216,8 +214,7 @@ def _vector_slices(job: Job, index: pa.Table) -> list[tuple[str, tuple[int, int]
 
 def _fit(
     slices: list[tuple[str, tuple[int, int], np.ndarray]], labels: list[str], classes: tuple[str, ...], c: float,
-) -> tuple[Probe, float]:
-    begun = time.monotonic()
+) -> Probe:
     x_ND = np.concatenate([
         np.memmap(path, dtype="<f4", mode="r", shape=shape)[ordinals] for path, shape, ordinals in slices])
-    return fit_probe(x_ND, labels, classes, c), time.monotonic() - begun
+    return fit_probe(x_ND, labels, classes, c)

@@ -90,4 +90,3 @@ class TrainConfig(FrozenConfig):
     max_length: Count = 128
     probe_c: Rate = 1.0
     arms: ArmSelection = ArmSelection()
-    chat_template: str | None = None

@@ -83,7 +83,7 @@ def test_a_shard_that_was_being_written_is_not_seen(store):
 
 def test_a_store_that_cannot_be_written_is_said_before_anything_starts(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(PreflightError, match="cannot be written.*--store"):
+    with pytest.raises(PreflightError, match=r"cannot be written.*--store"):
         Store(tmp_path / "file" / "store").prove_writable(1)
 
 

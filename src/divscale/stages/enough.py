@@ -1,0 +1,49 @@
+"""What a study asks of its real data, checked as soon as the data is split: before a model is trained or asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from divscale.config import Study
+from divscale.data.split import draw_labelled
+from divscale.errors import ConfigError, DataError
+
+
+def check_enough(study: Study, samples: pa.Table, pool: np.ndarray, test_rows: int) -> None:
+    """Raise where a later stage is bound to find too little.
+
+    Args:
+        study: What is asked.
+        samples: SAMPLES, all real rows.
+        pool: Row numbers of the labelled pool.
+        test_rows: Rows of the test set.
+
+    Raises:
+        DataError: One label only, or too few labelled rows for `data.labelled` or a mix's `total`.
+        ConfigError: `pretrain` names a label that is not there, or `measure.n` is more rows than a set can have.
+    """
+    per_label = study.data.task == "classification"
+    labels = sorted({label for label in samples["label"].to_pylist() if label}) if per_label else []
+    if per_label and len(labels) < 2:
+        raise DataError(f"data.source: every row has the one label '{labels[0]}', and a classifier needs two or more. "
+                        "Keep more labels (data.labels), or give data that has them.")
+    draw_labelled(samples, pool, max(study.data.labelled), 0, per_label=per_label)
+    for place, mix in enumerate(study.mix):
+        if mix.total is not None:
+            draw_labelled(samples, pool, mix.total, 0, per_label=per_label, field=f"mix.{place}.total")
+    for role in ("generator", "base"):
+        for label in getattr(study.pretrain, role).labels or ():
+            if label not in labels:
+                raise ConfigError(f"pretrain.{role}.labels: '{label}' is no label of the data. Its labels are "
+                                  f"{', '.join(labels[:20]) or 'none'}.")
+    _check_measured(study, max(len(labels), 1), test_rows)
+
+
+def _check_measured(study: Study, labels: int, test_rows: int) -> None:
+    n = study.measure.n
+    sizes = {"a generated set has at most": study.recipe.samples * labels, "the test set has": test_rows}
+    which, rows = min(sizes.items(), key=lambda item: item[1])
+    if n > rows and (study.measure.diversity or study.measure.shift):
+        raise ConfigError(f"measure.n: every set is measured at {n} rows, and {which} {rows}. Set measure.n to {rows} "
+                          "or less, or bring more rows (recipe.samples, data.test_share).")

@@ -1,0 +1,65 @@
+"""A study that goes through every stage, killed at moments of its run, ends as if it had been left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.chaos import Study, chaos, records, run_alone
+
+SMOKE = str(Path(__file__).parents[1] / "studies" / "smoke.yaml")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The store of an uninterrupted run, and its wall seconds."""
+    store = tmp_path_factory.mktemp("alone")
+    return store, run_alone([SMOKE], store)
+
+
+@pytest.mark.engine
+def test_a_second_run_does_nothing_and_starts_no_ray(alone):
+    store, _ = alone
+    before = records(store)
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "divscale", "run", SMOKE, "--store", str(store)],
+        capture_output=True, text=True, check=True)
+    assert "everything is cached" in done.stdout
+    assert "| ray" not in done.stderr
+    assert records(store) == before
+    assert time.monotonic() - begun < 60
+
+
+@pytest.mark.engine
+def test_killed_at_moments_over_its_run_it_ends_with_the_ids_of_an_uninterrupted_run(alone, tmp_path):
+    reference, wall_s = alone
+    found = chaos([SMOKE], kills=5, seed=1, reference=reference, wall_s=wall_s, store=tmp_path / "chaos")
+    assert sum(kill["victim"] is not None for kill in found["kills"]) >= 4
+
+
+@pytest.mark.engine
+def test_ctrl_c_exits_130_leaves_nothing_running_and_the_next_run_goes_on(alone, tmp_path):
+    reference, wall_s = alone
+    study = Study([SMOKE], tmp_path / "store")
+    study.start()
+    time.sleep(0.4 * wall_s)
+    family = study.family()
+    os.kill(study.process.pid, signal.SIGINT)
+    assert study.process.wait(timeout=60) == 130
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
+    assert "interrupted" in study.output()
+    kept = records(tmp_path / "store")
+    assert kept
+    run_alone([SMOKE], tmp_path / "store")
+    after = records(tmp_path / "store")
+    assert kept.items() <= after.items()
+    assert set(after) == set(records(reference))

@@ -1,0 +1,186 @@
+"""The command line's verbs, and that every study and command the repository shows is one that works."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from divscale.cli import main
+
+ROOT = Path(__file__).parents[2]
+SMOKE = str(ROOT / "tests" / "studies" / "smoke.yaml")
+STUDIES = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "configs").rglob("*.yaml") if p.parent.name != "clusters")
+CLUSTERS = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "configs" / "clusters").glob("*.yaml"))
+STAGES = ["load", "split", "pretrain", "generate", "embed", "mix", "probe", "score", "measure", "report"]
+SENTENCES = [f"Sentence {i} is about {subject}." for i in range(6) for subject in ("a cat", "the sea", "old trains")]
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, exit_code: int = 0) -> str:
+    assert main(list(words)) == exit_code
+    return capsys.readouterr().out
+
+
+def test_a_plan_says_of_every_kind_of_stage_how_much_is_cached_and_why_the_rest_would_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = said(capsys, "plan", SMOKE, "--store", str(tmp_path / "store")).splitlines()
+    assert lines[0].split() == ["load", "1", "stage(s),", "0", "cached,", "1", "to", "run", "pydocs:", "never", "run"]
+    assert [line.split()[0] for line in lines if "never run" in line and line.split()[0] in STAGES] == [
+        line.split()[0] for line in lines if line.split()[0] in STAGES]
+    assert set(STAGES) <= {line.split()[0] for line in lines}
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_plan_names_what_is_cached_and_the_field_that_differs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, store = tiny_study(tmp_path, labelled=[2]), str(tmp_path / "store")
+    assert main(["run", study, "data.labelled=[40]", "--store", store]) == 4  # stops after load is committed
+    capsys.readouterr()
+
+    again = plan(capsys, study, "--store", store)
+    assert [(step["cached"], step["reason"]) for step in again if step["stage"] == "load"] == [(True, "")]
+    changed = plan(capsys, study, "data.max_rejected_share=0.5", "--store", store)
+    assert [step["reason"] for step in changed if step["stage"] == "load"] == ["config.max_rejected_share: 0.0 -> 0.5"]
+
+
+def test_a_plan_as_json_has_every_stage_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(said(capsys, "plan", SMOKE, "--json", "--store", str(tmp_path)))
+    assert set(found) == {"stages", "changed_versions", "unresolved_models"}
+    assert found["unresolved_models"] == [] and found["changed_versions"] == {}
+    prints = [step["fingerprint"] for step in found["stages"]]
+    assert len(set(prints)) == len(prints) and all(re.fullmatch("[0-9a-f]{64}", fingerprint) for fingerprint in prints)
+
+
+def test_status_is_1_and_report_is_an_error_before_a_study_has_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = str(tmp_path / "store")
+    assert "incomplete: divscale run goes on from here" in said(
+        capsys, "status", SMOKE, "--store", store, exit_code=1).splitlines()
+    found = json.loads(said(capsys, "status", SMOKE, "--json", "--store", store, exit_code=1))
+    assert not found["complete"] and found["stages"]["load"] == {"total": 1, "done": 0}
+    assert main(["report", SMOKE, "--store", store]) == 1
+    assert capsys.readouterr().err == (
+        f"divscale: smoke: no report in {store}: the study has not finished. Run it: divscale run.\n")
+
+
+def test_overrides_may_stand_before_and_after_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = plan(capsys, SMOKE, "seeds.data=1", "data.labelled=[3]", "--store", str(tmp_path))
+    assert plan(capsys, SMOKE, "seeds.data=1", "--store", str(tmp_path), "data.labelled=[3]") == before
+
+
+@pytest.mark.parametrize("words", [
+    (), ("fly",), ("run",), ("plan", SMOKE, "--nope"), ("plan", SMOKE, "--store", "s", "--nope=1"),
+    ("measure", "a.csv"), ("doctor", "a=1")], ids=" ".join)
+def test_a_wrong_command_line_ends_with_2_and_the_usage(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: divscale")
+
+
+def test_doctor_lists_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(said(capsys, "doctor", "--json"))
+    assert {"platform", "python", "g++", "torch", "ray", "all-MiniLM-L6-v2", "memory free", "cores"} <= {
+        finding["what"] for finding in found}
+    lines = said(capsys, "doctor").splitlines()
+    assert [line.split()[0] for line in lines] == ["ok"] * len(found)
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (("few.csv", "--text-column", "text"), "few.csv: 2 texts are too few to measure; give at least 4."),
+    (("few.csv", "--text-column", "texd"), "data: few.csv has no column 'texd' (data.columns.text; task text needs it). "
+     "Did you mean 'text'? Its columns are text. Set data.columns.text to the one that holds the text."),
+    (("rows.csv", "--text-column", "text", "-n", "2"), "n: 2 rows are too few to measure; give -n 4 or more."),
+    (("rows.csv", "--text-column", "text", "-n", "90"),
+     "n: 90 rows are asked for and the smaller side has 18; give a smaller -n."),
+    (("rows.csv", "--text-column", "text", "--json", "no/x.json"),
+     "--json: no/x.json cannot be written, because its folder does not exist. Make it first."),
+    (("rows.csv", "--text-column", "text", "--embedder", "./none"), "embedder: ./none: no such model folder. Give a "
+     "Hugging Face folder (config.json, safetensors, tokenizer) or a hub name."),
+], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
+def test_what_cannot_be_measured_is_told_before_ray_starts(
+    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("few.csv").write_text("text\none\ntwo\n", encoding="utf-8")
+    Path("rows.csv").write_text("text\n" + "\n".join(SENTENCES) + "\n", encoding="utf-8")
+    assert main(["measure", *words]) in (2, 3, 4)
+    assert capsys.readouterr().err == f"divscale: {message}\n"
+
+
+@pytest.mark.engine
+def test_measure_measures_any_file_against_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    csv, jsonl, parquet = (str(tmp_path / f"rows.{kind}") for kind in ("csv", "jsonl", "parquet"))
+    Path(csv).write_text("text\n" + "\n".join(SENTENCES) + "\n", encoding="utf-8")
+    Path(jsonl).write_text("".join(json.dumps({"said": s}) + "\n" for s in SENTENCES[:12]), encoding="utf-8")
+    pq.write_table(pa.table({"text": ["The very same sentence."] * 12}), parquet)
+
+    out = tmp_path / "numbers.json"
+    shown = said(capsys, "measure", csv, "--text-column", "text", "--reference", jsonl, "--reference-text-column", "said",
+                 "--json", str(out))
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert shown.splitlines()[0] == f"{csv}: 18 rows, measured at n = 12, against {jsonl}: 12 rows"
+    assert (found["rows"], found["reference_rows"], found["n"], found["embedder"]) == (18, 12, 12, "minilm")
+    assert {"dcscore@1", "vendi", "frechet", "mmd2", "c2st_auc"} <= set(found["metrics"])
+    assert {line.split()[0] for line in shown.splitlines()[1:]} == set(found["metrics"])
+
+    alike = json.loads(said(capsys, "measure", parquet, "--text-column", "text", "--json", "-"))
+    assert alike["reference"] is None and "frechet" not in alike["metrics"]
+    assert alike["metrics"]["vendi"]["value"] == pytest.approx(1.0, abs=1e-3) < found["metrics"]["vendi"]["value"]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_of_the_repository_can_be_planned_on_a_machine_without_gpus(
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = own_data(study, tmp_path)
+    for cluster in [[], *(["--cluster", str(ROOT / path)] for path in CLUSTERS)]:
+        steps = plan(capsys, str(ROOT / study), *overrides, *cluster, "--store", str(tmp_path / "store"))
+        assert steps[-1]["stage"] == "report" and not any(step["cached"] for step in steps)
+
+
+@pytest.mark.parametrize("document", sorted(path.name for path in ROOT.glob("*.md")))
+def test_the_commands_that_documents_show_name_verbs_and_files_that_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    verbs = {"run", "plan", "status", "report", "measure", "doctor"}
+    for line in re.findall(r"^\s*(?:\$ )?(?:\.venv/bin/)?divscale .*$", text, flags=re.MULTILINE):
+        verb, *words = shlex.split(line.replace("$ ", ""), comments=True)[1:]
+        assert verb in verbs or verb.startswith("-"), line
+        missing = [w for w in words if w.startswith(("configs/", "tests/")) and not (ROOT / w).exists()]
+        assert not missing, line
+    for path in set(re.findall(r"`((?:configs|tests|src|benchmarks|requirements|cluster)/[\w./-]+)`", text)):
+        assert (ROOT / path).exists(), path
+
+
+def plan(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict]:
+    return json.loads(said(capsys, "plan", *words, "--json"))["stages"]
+
+
+def tiny_study(folder: Path, labelled: list[int]) -> str:
+    rows = [{"text": f"row {i} is about {i * i}", "label": ("cat", "dog")[i % 2]} for i in range(60)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    study = {"name": "tiny", "data": {"source": str(folder / "rows.jsonl"), "labelled": labelled},
+             "recipe": {"kind": "decoding", "temperature": [0.3, 1.2], "samples": 4}, "measure": {"n": 4}}
+    (folder / "tiny.yaml").write_text(json.dumps(study), encoding="utf-8")
+    return str(folder / "tiny.yaml")
+
+
+def own_data(study: str, folder: Path) -> list[str]:
+    """Overrides that point the data paths of a study at files made here."""
+    import yaml
+
+    overrides = []
+    for key, value in yaml.safe_load((ROOT / study).read_text(encoding="utf-8"))["data"].items():
+        if key in ("source", "test") and value.endswith(".parquet"):
+            pq.write_table(pa.table({"text": [key]}), folder / f"{key}.parquet")  # a plan reads no rows
+            overrides.append(f"data.{key}={folder / key}.parquet")
+    return overrides
