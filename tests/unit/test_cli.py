@@ -119,23 +119,18 @@ def test_what_cannot_be_measured_is_told_before_ray_starts(
 
 @pytest.mark.engine
 def test_measure_measures_any_file_against_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    csv, jsonl, parquet = (str(tmp_path / f"rows.{kind}") for kind in ("csv", "jsonl", "parquet"))
-    Path(csv).write_text("text\n" + "\n".join(SENTENCES) + "\n", encoding="utf-8")
-    Path(jsonl).write_text("".join(json.dumps({"said": s}) + "\n" for s in SENTENCES[:12]), encoding="utf-8")
-    pq.write_table(pa.table({"text": ["The very same sentence."] * 12}), parquet)
+    jsonl, parquet, out = (tmp_path / name for name in ("rows.jsonl", "rows.parquet", "numbers.json"))
+    jsonl.write_text("".join(json.dumps({"text": sentence}) + "\n" for sentence in SENTENCES), encoding="utf-8")
+    pq.write_table(pa.table({"said": [f"Trains are late on day {day}." for day in range(12)]}), parquet)
 
-    out = tmp_path / "numbers.json"
-    shown = said(capsys, "measure", csv, "--text-column", "text", "--reference", jsonl, "--reference-text-column", "said",
-                 "--json", str(out))
+    shown = said(capsys, "measure", str(jsonl), "--text-column", "text", "--reference", str(parquet),
+                 "--reference-text-column", "said", "--json", str(out))
     found = json.loads(out.read_text(encoding="utf-8"))
-    assert shown.splitlines()[0] == f"{csv}: 18 rows, measured at n = 12, against {jsonl}: 12 rows"
+    assert shown.splitlines()[0] == f"{jsonl}: 18 rows, measured at n = 12, against {parquet}: 12 rows"
     assert (found["rows"], found["reference_rows"], found["n"], found["embedder"]) == (18, 12, 12, "minilm")
     assert {"dcscore@1", "vendi", "frechet", "mmd2", "c2st_auc"} <= set(found["metrics"])
     assert {line.split()[0] for line in shown.splitlines()[1:]} == set(found["metrics"])
-
-    alike = json.loads(said(capsys, "measure", parquet, "--text-column", "text", "--json", "-"))
-    assert alike["reference"] is None and "frechet" not in alike["metrics"]
-    assert alike["metrics"]["vendi"]["value"] == pytest.approx(1.0, abs=1e-3) < found["metrics"]["vendi"]["value"]
+    assert found["metrics"]["vendi"]["value"] > 2 and found["metrics"]["c2st_auc"]["value"] > 0.9
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -152,8 +147,9 @@ def test_every_study_of_the_repository_can_be_planned_on_a_machine_without_gpus(
 def test_the_commands_that_documents_show_name_verbs_and_files_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     verbs = {"run", "plan", "status", "report", "measure", "doctor"}
-    for line in re.findall(r"^\s*(?:\$ )?(?:\.venv/bin/)?divscale .*$", text, flags=re.MULTILINE):
-        verb, *words = shlex.split(line.replace("$ ", ""), comments=True)[1:]
+    blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+    for line in re.findall(r"^(?:\.venv/bin/)?divscale .*$", blocks, flags=re.MULTILINE):
+        verb, *words = shlex.split(line, comments=True)[1:]
         assert verb in verbs or verb.startswith("-"), line
         missing = [w for w in words if w.startswith(("configs/", "tests/")) and not (ROOT / w).exists()]
         assert not missing, line

@@ -129,9 +129,9 @@ DATA = [
          '0 is about 0"}. Correct these rows, or set data.max_rejected_share to 0.3333 or more to go on without them.',
          files={"ok.jsonl": lines([*ROWS[:2], ROWS[0]])}),
     Case("a text that is a number", 4, "data.source: ok.jsonl: 1 of 1 rows are invalid (100.00%; "
-         'data.max_rejected_share allows 0.00%), rows counted from 0: 1 x text is not a string (int) (row 0). The first is {"id": "7", '
-         '"label": "x", "text": 1}. Correct these rows, or set data.max_rejected_share to 1.0000 or more to go on without '
-         "them.",
+         'data.max_rejected_share allows 0.00%), rows counted from 0: 1 x text is not a string (int) '
+         '(row 0). The first is {"id": "7", "label": "x", "text": 1}. Correct these rows, or set '
+         "data.max_rejected_share to 1.0000 or more to go on without them.",
          files={"ok.jsonl": lines([{"id": 7, "text": 1, "label": "x"}])}),
     Case("another encoding", 4, "data.source: rows.csv, line 2, byte 14 of the file: not UTF-8 (byte 0xe9). Save the "
          "file as UTF-8, for instance with `iconv -f ISO-8859-1 -t UTF-8`.",
@@ -211,8 +211,8 @@ def test_several_mistakes_are_told_together(folder: Path, capsys: pytest.Capture
     assert main(["plan", "study.yaml", "seed=3", "data.labelled=0", "evaluate.metrics=[accurate]"]) == 2
     assert capsys.readouterr().err == (
         "divscale: study.yaml: data.labelled = 0: must be 1 or more; evaluate.metrics.0 = \"accurate\": must be "
-        "accuracy, macro_f1, loss, exact_match or perplexity (did you mean accuracy?); unknown key seed; the nearest valid "
-        "one is seeds.\n")
+        "accuracy, macro_f1, loss, exact_match or perplexity (did you mean accuracy?); unknown key seed; the nearest "
+        "valid one is seeds.\n")
 
 
 def test_a_model_that_is_nowhere_can_be_planned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,7 +90,8 @@ _QUESTIONS = [(name, phrasing, _pattern(question)) for name, slot in SLOTS.items
 def load(size: int, seed: int = 0) -> pa.Table:
     """`size` stories with six question-answer pairs each, as SAMPLES of task qa: 6 * size rows.
 
-    A story's six questions are about six of its eight slots, one in every phrasing, so phrasings are exactly balanced.
+    A story's six questions are about three of its eight slots, two questions a slot and one in every phrasing, so
+    phrasings are exactly balanced and every row has another that asks the same in other words.
     `text` is the question, `context` the story, `answers` the one answer, `label` the phrasing ("p0" to "p5"), `group`
     the story. Story i depends on (seed, i) alone: a smaller world is the beginning of a larger one. 80 us a story.
     """
@@ -102,7 +103,8 @@ def load(size: int, seed: int = 0) -> pa.Table:
         values = {slot: rng.choice(SLOTS[slot].values) for slot in SLOTS}
         story = " ".join(SLOTS[slot].sentence.format(name=name, value=values[slot])
                          for slot in rng.sample(list(SLOTS), len(SLOTS)))
-        asked = rng.sample(list(SLOTS), len(PHRASINGS))
+        asked = rng.sample(list(SLOTS), len(PHRASINGS) // 2) * 2  # each in two phrasings: rows that say the same
+        rng.shuffle(asked)
         rows += [{"id": f"{group}-{phrasing}", "text": SLOTS[slot].questions[i].format(name=name), "context": story,
                   "answers": [values[slot]], "label": phrasing, "group": group}
                  for i, (slot, phrasing) in enumerate(zip(asked, PHRASINGS, strict=True))]

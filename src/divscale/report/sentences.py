@@ -39,17 +39,18 @@ def three_sentences(
     plain = [c for c in main if c.key.filter == "none"] or list(main)
     held = [c for c in main if c.key.filter == "label_agreement" and c not in plain]
     if not plain:
-        missing = "no mix with generated rows was trained on" if report.arms.num_rows else "nothing was trained"
-        return (_asked(report, plain, levels), f"No level has a score, because {missing}.",
-                "Diversity and shift of every level are below; which level is best for training they do not say.")
+        third = "The report has diversity and shift of every level; which level is best for training they do not say."
+        if report.arms.num_rows == 0:
+            return _measured_only(report, levels), "No level has a score, because nothing was trained.", third
+        return (_asked(report, plain, levels), "No level has a score, because no mix with generated rows was trained on.",
+                third)
     scarce = plain[0]
     found = f"With {rows_name(report, scarce.key.labelled)}, {_best(report, scarce)}: {_shape(scarce)}."
     return _asked(report, plain, levels), found, _rest(report, plain, held, references)
 
 
 def _asked(report: ReportInput, plain: Sequence[Curve], levels: Sequence[float]) -> str:
-    dial, seeds = report.dial.replace("_", " "), seed_counts(report)
-    span = f"{len(levels)} levels of {dial} ({levels[0]:g} to {levels[-1]:g})" if len(levels) > 1 else f"one {dial}"
+    seeds, span = seed_counts(report), _span(report, levels)
     amount = "real rows"
     if plain:
         amount = rows_name(report, plain[-1].key.labelled)
@@ -58,6 +59,15 @@ def _asked(report: ReportInput, plain: Sequence[Curve], levels: Sequence[float])
             f"and what was trained on it was scored by {score_name(report.metrics[0])} on held-out real data, over "
             f"{seeds['data']} data seed{'' if seeds['data'] == 1 else 's'} and {seeds['generation']} generator "
             f"seed{'' if seeds['generation'] == 1 else 's'}.")
+
+
+def _measured_only(report: ReportInput, levels: Sequence[float]) -> str:
+    return f"The study asked how diverse generated text is: text from {_span(report, levels)} was measured."
+
+
+def _span(report: ReportInput, levels: Sequence[float]) -> str:
+    dial = report.dial.replace("_", " ")
+    return f"{len(levels)} levels of {dial} ({levels[0]:g} to {levels[-1]:g})" if len(levels) > 1 else f"one {dial}"
 
 
 def _best(report: ReportInput, curve: Curve) -> str:

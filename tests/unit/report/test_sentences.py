@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import pyarrow.compute as pc
 import pytest
 import synthetic_report
 
@@ -52,3 +55,19 @@ def test_there_are_three_sentences_and_each_is_one(shape):
         assert sentence.endswith(".")
         assert ". " not in sentence.replace("p < .", "")
         assert "nan" not in sentence
+
+
+def test_a_study_that_trains_nothing_says_so():
+    report = synthetic_report.build()
+    asked, found, rest = _sentences(replace(report, arms=report.arms.slice(0, 0)))
+    assert asked == (
+        "The study asked how diverse generated text is: text from 6 levels of temperature (0.2 to 1.7) was measured.")
+    assert found == "No level has a score, because nothing was trained."
+    assert "diversity and shift of every level" in rest
+
+
+def test_a_study_without_generated_mixes_says_so():
+    report = synthetic_report.build()
+    real = report.arms.filter(pc.equal(report.arms["design"], "real_only"))
+    assert _sentences(replace(report, arms=real))[1] == (
+        "No level has a score, because no mix with generated rows was trained on.")

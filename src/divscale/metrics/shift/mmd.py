@@ -72,7 +72,8 @@ def median_gamma(x_ND: ArrayLike) -> float:
     distances = (squares_N[:, None] + squares_N[None, :] - 2.0 * (x @ x.T))[np.triu_indices(len(x), 1)]
     distances = distances[distances > 1e-12 * squares_N.max()]
     if not distances.size:
-        raise DataError("All rows are equal, so the median heuristic finds no scale for the rbf kernel; pass gamma.")
+        raise DataError("All rows are equal, so the median heuristic finds no scale for MMD's rbf kernel. Give a "
+                        "reference whose texts differ, leave mmd out of measure.shift, or pass gamma.")
     return float(0.5 / np.median(distances))
 
 
