@@ -24,6 +24,7 @@ class Line:
     rows: int = 0
     of: int | None = None
     tokens: int = 0
+    handed_out: bool = False
     rows_before: int = 0            # of hand-outs before this one
     begun: float | None = None
     working: float | None = None    # when the first row came: engines have started by then
@@ -36,7 +37,7 @@ class Line:
     def left_s(self) -> float | None:
         """Seconds left at the present rate, by rows where their number is known, else by stages."""
         elapsed = self.seconds()
-        if self.begun is None or self.ended is not None or elapsed < 1:
+        if not self.handed_out or elapsed < 1:
             return None
         share = (self.rows - self.rows_before) / self.of if self.of else self.done / max(self.total - self.cached, 1)
         return elapsed * (1 - share) / share if 0 < share < 1 else None
@@ -58,7 +59,10 @@ class Tally(Events):
             line.cached += stage.fingerprint not in waiting
 
     def started(self, name: str, stages: int) -> None:  # noqa: ARG002, D102
+        for other in self.lines.values():
+            other.handed_out = False
         line = self.lines[name]
+        line.handed_out = True
         line.begun = line.begun or time.monotonic()
         line.ended, line.of, line.rows_before, self.message = None, None, line.rows, ""
 
@@ -138,14 +142,14 @@ class Terminal:
             "stage", "stages", "rows", "rate", "time", box=None, pad_edge=False,
             title=f"{self._title} · {elapsed:.0f} s", title_justify="left", caption=self._tally.message or None)
         for name, line in list(self._tally.lines.items()):
-            style = "dim" if line.begun is None or line.ended is not None else "bold"
+            style = "bold" if line.handed_out else "dim"
             table.add_row(*words(name, line), style=style)
         return table
 
     def _print_now_and_then(self) -> None:
         shown = ""
         while not self._stop.wait(self._every_s):
-            running = [(n, x) for n, x in list(self._tally.lines.items()) if x.begun is not None and x.ended is None]
+            running = [(n, x) for n, x in list(self._tally.lines.items()) if x.handed_out]
             text = " | ".join(" ".join(part for part in words(n, x) if part) for n, x in running) or self._tally.message
             if text and text != shown:
                 print(f"[{time.monotonic() - self._tally.begun:6.0f} s] {text}", file=sys.stderr, flush=True)

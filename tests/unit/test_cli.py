@@ -105,6 +105,9 @@ def test_doctor_lists_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
      "--json: no/x.json cannot be written, because its folder does not exist. Make it first."),
     (("rows.csv", "--text-column", "text", "--embedder", "./none"), "embedder: ./none: no such model folder. Give a "
      "Hugging Face folder (config.json, safetensors, tokenizer) or a hub name."),
+    (("rows.csv", "--text-column", "text", "--embedder", "divscale-tests/none"), "embedder: divscale-tests/none is neither "
+     "a folder nor in the local Hugging Face cache. Download it (hf download divscale-tests/none), or give minilm, which "
+     "is packaged."),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
 def test_what_cannot_be_measured_is_told_before_ray_starts(
     words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -42,8 +42,8 @@ def three_sentences(
         third = "The report has diversity and shift of every level; which level is best for training they do not say."
         if report.arms.num_rows == 0:
             return _measured_only(report, levels), "No level has a score, because nothing was trained.", third
-        return (_asked(report, plain, levels), "No level has a score, because no mix with generated rows was trained on.",
-                third)
+        found = "No level has a score, because no mix with generated rows was trained on."
+        return _asked(report, plain, levels), found, third
     scarce = plain[0]
     found = f"With {rows_name(report, scarce.key.labelled)}, {_best(report, scarce)}: {_shape(scarce)}."
     return _asked(report, plain, levels), found, _rest(report, plain, held, references)

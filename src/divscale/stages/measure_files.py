@@ -15,7 +15,7 @@ from divscale.data.read import RawRows, read
 from divscale.data.validate import validate
 from divscale.embedding.config import EmbedderConfig
 from divscale.embedding.fleet import EmbeddingFleet
-from divscale.errors import ConfigError, DataError
+from divscale.errors import ConfigError, DataError, PreflightError
 from divscale.metrics.config import MeasureConfig
 from divscale.metrics.measure import measure_set
 from divscale.runtime.resources import Resources
@@ -93,7 +93,9 @@ def measure_files(
     config, resources = embedder or EmbedderConfig(), resources or Resources()
     if n is not None and n < 4:
         raise ConfigError(f"n: {n} rows are too few to measure; give -n 4 or more.")
-    model_identity(config.model, config.revision, "embedder")  # says at once that a folder is none
+    if model_identity(config.model, config.revision, "embedder").kind == "unresolved":
+        raise PreflightError(f"embedder: {config.model} is neither a folder nor in the local Hugging Face cache. "
+                             f"Download it (hf download {config.model}), or give minilm, which is packaged.")
     texts = _texts(data, column)
     others = _texts(reference, reference_column or column) if reference else []
     smaller = min(len(texts), len(others)) if reference else len(texts)

@@ -52,4 +52,4 @@ def test_a_study_without_curves_measures_costs_or_judge_still_has_a_page():
     report = synthetic_report.build(full=False, labelled=(2,), filters=("none",))
     bare = replace(report, arms=report.arms.slice(0, 0), sets=report.sets.slice(0, 0), mixes=report.mixes.slice(0, 0),
                    costs=(), examples={}, failures=(), judge_kind=None)
-    assert "No level has a score yet" in render(bare)
+    assert "No level has a score, because" in render(bare)
