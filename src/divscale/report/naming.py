@@ -26,7 +26,7 @@ MEASURES = {
     "frechet": ("Fréchet distance", "Shift from real data"),
     "c2st_auc": ("Classifier test, AUC", "Shift from real data"),
     "c2st_accuracy": ("Classifier test, accuracy", "Shift from real data"),
-    "label_correct": ("Labels right", "Label correctness"),
+    "label_correct": ("Labels right, as judged", "Label correctness"),
     "accepted": ("Kept by the filter", "Label correctness"),
 }
 MISSING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"

