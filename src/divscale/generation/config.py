@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from divscale.frozen import Count, FrozenConfig, OneOrMany, Share
 
-Temperature = Annotated[float, Field(ge=0, le=100)]
+Temperature = Annotated[float, Field(ge=0, le=2)]  # vLLM takes no more
 Probability = Annotated[float, Field(gt=0, le=1)]
 Kind = Literal["topics", "decoding", "paraphrase"]
 Filter = Literal["none", "label_agreement"]
