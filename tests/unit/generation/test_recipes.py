@@ -49,7 +49,7 @@ def test_each_label_gets_its_requests_with_ids_and_seeds_of_their_own(kind):
     assert requests == build(RecipeConfig(kind=kind, samples=4, candidates=3), PACKAGES)
 
 
-@pytest.mark.parametrize("kind", ["decoding", "topics", "paraphrase"])
+@pytest.mark.parametrize("kind", ["decoding", "topics"])
 @pytest.mark.parametrize("dial", ["temperature", "top_p", "min_p"])
 def test_levels_of_a_decoding_dial_and_generation_seeds_share_no_request(kind, dial):
     recipe = RecipeConfig.model_validate({"kind": kind, "samples": 3, dial: [0.25, 0.75]})
