@@ -53,8 +53,8 @@ class Study:
                     return name.split(".")[0].split("(")[0]
         family = self.family()
         self.process.kill()
-        _, alive = psutil.wait_procs(family, timeout=20)
-        assert not alive, f"still running 20 s after the driver was killed: {alive}"
+        _, alive = psutil.wait_procs(family, timeout=60)
+        assert not alive, f"still running 60 s after the driver was killed: {alive}"
         return "driver"
 
     def output(self) -> str:

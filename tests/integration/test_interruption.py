@@ -47,14 +47,19 @@ def test_killed_at_moments_over_its_run_it_ends_with_the_ids_of_an_uninterrupted
 
 @pytest.mark.engine
 def test_ctrl_c_exits_130_leaves_nothing_running_and_the_next_run_goes_on(alone, tmp_path):
-    reference, wall_s = alone
+    reference, _ = alone
     study = Study([SMOKE], tmp_path / "store")
     study.start()
-    time.sleep(0.4 * wall_s)
-    family = study.family()
-    os.kill(study.process.pid, signal.SIGINT)
-    assert study.process.wait(timeout=60) == 130
-    _, alive = psutil.wait_procs(family, timeout=20)
+    try:
+        while len(records(tmp_path / "store")) < 10 and study.process.poll() is None:
+            time.sleep(0.2)
+        time.sleep(5)
+        family = study.family()
+        os.kill(study.process.pid, signal.SIGINT)
+        assert study.process.wait(timeout=180) == 130
+    finally:
+        study.process.kill()
+    _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive
     assert "interrupted" in study.output()
     kept = records(tmp_path / "store")

@@ -9,6 +9,7 @@ carries the marker is killed. Standard library only: it is run by path, without 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import time
@@ -47,6 +48,43 @@ def sweep(token: str, timeout_s: float = 10.0) -> list[int]:
     return left
 
 
+def family(root: int) -> set[tuple[int, str]]:
+    """(process id, start time) of every descendant of `root`."""
+    children: dict[int, list[tuple[int, str]]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            children.setdefault(int(fields[1]), []).append((int(folder.name), fields[19]))
+    found: set[tuple[int, str]] = set()
+    look_at = [root]
+    while look_at:
+        for member in children.get(look_at.pop(), []):
+            found.add(member)
+            look_at.append(member[0])
+    return found
+
+
+def kill(members: set[tuple[int, str]]) -> None:
+    """Kill those that still are the processes they were."""
+    for pid, started in members:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if fields[19] == started and pid != os.getpid():
+                os.kill(pid, signal.SIGKILL)
+        except OSError:
+            continue
+
+
 if __name__ == "__main__":
-    sys.stdin.buffer.read()     # ends when the driver does, however it ends
-    sweep(sys.argv[1])
+    # Ray's agents rename themselves, which overwrites the environment that others see: remember them while they live.
+    driver, known = os.getppid(), set[tuple[int, str]]()
+    while not select.select([sys.stdin], [], [], 0.5)[0]:   # readable when the driver ends, however it ends
+        known |= family(driver)
+    for pause_s in (0.0, 0.3, 1.0):     # a process that is being forked at that moment shows itself a little later
+        time.sleep(pause_s)
+        if os.getppid() != driver:      # a driver that lives ended Ray itself, and its other children are its own
+            kill(known)
+        sweep(sys.argv[1])
