@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,10 @@ class Study:
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (lives as long as the study)
 
     def start(self) -> None:
-        self.process = psutil.Popen(self.command, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True)
+        # a shell's background jobs ignore SIGINT, and children inherit that
+        self.process = psutil.Popen(
+            self.command, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def family(self) -> list[psutil.Process]:
         assert self.process is not None

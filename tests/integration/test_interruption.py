@@ -58,7 +58,8 @@ def test_ctrl_c_exits_130_leaves_nothing_running_and_the_next_run_goes_on(alone,
         os.kill(study.process.pid, signal.SIGINT)
         assert study.process.wait(timeout=180) == 130
     finally:
-        study.process.kill()
+        if study.process.is_running():
+            study.process.kill()
     _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive
     assert "interrupted" in study.output()
