@@ -48,7 +48,7 @@ class Session:
 
     @property
     def is_local(self) -> bool:
-        """Whether the cluster is (or would be) this session's own."""
+        """Whether the cluster is (or would be) a local one of its own."""
         return self.address in (None, "local")
 
     @property

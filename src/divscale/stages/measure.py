@@ -115,7 +115,6 @@ def _measure(
     texts: list[str],
     config: MeasureStageConfig,
 ) -> dict[str, Any]:
-
     from divscale.metrics.measure import measure_set
 
     wanted = MeasureConfig(
