@@ -6,6 +6,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 CPU := .venv/.cpu-installed
 DEV := .venv/.dev-installed
+BENCH := .venv/.bench-installed
 
 .PHONY: demo test setup lint bench clean
 
@@ -20,7 +21,7 @@ setup: $(CPU)
 lint: $(DEV)
 	@$(BIN)/ruff check . && $(BIN)/pyright
 
-bench: $(CPU)
+bench: $(BENCH)
 	@$(BIN)/python benchmarks/run.py
 
 clean:
@@ -44,4 +45,8 @@ $(CPU): requirements/cpu.txt pyproject.toml | .venv/bin/python
 
 $(DEV): requirements/dev.txt $(CPU)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/dev.txt
+	@touch $@
+
+$(BENCH): requirements/bench.txt $(CPU)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/bench.txt
 	@touch $@

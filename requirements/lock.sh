@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Regenerates cpu.txt, gpu.txt and dev.txt from the .in files beside it, with uv.
+# Regenerates cpu.txt, gpu.txt, dev.txt and bench.txt from the .in files beside it, with uv. Pins that still fit are
+# kept; UPGRADE=1 takes the newest.
 # FIND_LINKS may name a folder that holds the CPU build of torch; otherwise UV_INDEX / UV_EXTRA_INDEX_URL apply.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -8,6 +9,7 @@ cpu_torch=()
 [ -n "${FIND_LINKS:-}" ] && cpu_torch+=(--find-links "$FIND_LINKS")
 lock() { # name, what it is, further arguments
   local name=$1 what=$2; shift 2
+  [ -n "${UPGRADE:-}" ] || cp "$name.txt" "$name.txt.new" 2>/dev/null || true
   uv pip compile "$name.in" "${common[@]}" "$@" -o "$name.txt.new"
   { echo "# $what"; echo "# Made by requirements/lock.sh from $name.in. Install with --no-deps: the list is complete."; cat "$name.txt.new"; } > "$name.txt"
   rm "$name.txt.new"
@@ -15,3 +17,4 @@ lock() { # name, what it is, further arguments
 lock cpu "Linux x86-64, Python 3.11, no GPU." --override absent-on-cpu.txt "${cpu_torch[@]}"
 lock gpu "Linux x86-64, Python 3.11, CUDA."
 lock dev "Test and lint tools beside cpu.txt." "${cpu_torch[@]}"
+lock bench "The peers that benchmarks/ compares with, beside cpu.txt." --override absent-on-cpu.txt "${cpu_torch[@]}"
