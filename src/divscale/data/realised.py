@@ -1,9 +1,9 @@
-"""What a mix became: its rows, and its true shares by rows and by words."""
+"""What a mix became: its rows, and its true shares by rows and by tokens."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,30 +32,36 @@ def resolve(mix: pa.Table, samples: Mapping[str, pa.Table]) -> pa.Table:
     return rows
 
 
-def realised(mix: pa.Table, samples: Mapping[str, pa.Table]) -> dict[str, Any]:
+def realised(
+    mix: pa.Table, samples: Mapping[str, pa.Table], count_tokens: Callable[[Sequence[str]], list[int]],
+) -> dict[str, Any]:
     """Counts and shares of a mix, as plain numbers for its record.
 
-    Words are white-space words of all a model reads and writes for a row (context, text, first answer). They stand in
-    for tokens, of which there are as many kinds as tokenizers.
+    Tokens are those of all a model reads and writes for a row: context, text, first answer.
+
+    Args:
+        mix: A MIX table.
+        samples: Source -> the SAMPLES it points at.
+        count_tokens: Texts -> tokens of each; one tokenizer for all mixes that are to compare.
 
     Returns:
         `rows`, `real_rows`, `generated_rows`, `distinct_rows` (repeated rows counted once), `generated_share_rows`,
-        `words`, `generated_words`, `generated_share_words` (shares 0 to 1), and `labels`: label -> {"real": rows,
+        `tokens`, `generated_tokens`, `generated_share_tokens` (shares 0 to 1), and `labels`: label -> {"real": rows,
         "generated": rows} ("" for rows without a label).
     """
     labels: dict[str, dict[str, int]] = defaultdict(lambda: {"real": 0, "generated": 0})
     rows = {"real": 0, "generated": 0}
-    words = {"real": 0, "generated": 0}
+    tokens = {"real": 0, "generated": 0}
     for row in resolve(mix, samples).to_pylist():
         labels[row["label"] or ""][row["origin"]] += 1
         rows[row["origin"]] += 1
-        words[row["origin"]] += sum(len((part or "").split())
-                                    for part in (row["context"], row["text"], (row["answers"] or [""])[0]))
+        parts = (row["context"], row["text"], (row["answers"] or [""])[0])
+        tokens[row["origin"]] += sum(count_tokens([part for part in parts if part]))
     return {
         "rows": mix.num_rows, "real_rows": rows["real"], "generated_rows": rows["generated"],
         "distinct_rows": len(set(zip(mix["source"].to_pylist(), mix["ordinal"].to_pylist(), strict=True))),
         "generated_share_rows": rows["generated"] / mix.num_rows,
-        "words": sum(words.values()), "generated_words": words["generated"],
-        "generated_share_words": words["generated"] / sum(words.values()),
+        "tokens": sum(tokens.values()), "generated_tokens": tokens["generated"],
+        "generated_share_tokens": tokens["generated"] / sum(tokens.values()),
         "labels": {label: counts for label, counts in sorted(labels.items())},
     }

@@ -54,7 +54,7 @@ MIXES = pa.schema([
     ("level", pa.float64()),
     ("filter", pa.string()),
     ("share_of_rows", pa.float64()),
-    ("share_of_words", pa.float64()),
+    ("share_of_tokens", pa.float64()),
 ])
 
 

@@ -82,9 +82,10 @@ def mixes(report: ReportInput) -> Table:
     """Asked and realised composition of every mix."""
     rows = tuple((DESIGNS[r["design"]], FILTERS.get(r["filter"] or "", MISSING), f"{r['labelled'] or 0}",
                   f"{r['generated'] or 0}", MISSING if r["level"] is None else f"{r['level']:g}",
-                  number("accepted", r["share_of_rows"]), number("accepted", r["share_of_words"]))
+                  number("accepted", r["share_of_rows"]), number("accepted", r["share_of_tokens"]))
                  for r in report.mixes.to_pylist())
-    return Table(("Mix", "Text", "Labelled", "Generated", "Level", "Generated, % of rows", "% of words"), rows, names=2)
+    heads = ("Mix", "Text", "Labelled", "Generated", "Level", "Generated, % of rows", "% of tokens")
+    return Table(heads, rows, names=2)
 
 
 def costs(report: ReportInput) -> Table:

@@ -44,11 +44,14 @@ class GenerateConfig(FrozenConfig):
 
 @dataclass
 class Pass:
-    """One job on its way: what was asked, what came back."""
+    """One job on its way: what was asked, what came back, and what its last attempts were parsed to."""
 
     job: Job
     requests: pa.Table
     completions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    latest: pa.Table | None = None
+    samples: pa.Table | None = None
+    rejected: pa.Table | None = None
 
 
 def stage(study: Study, data: Stage, split: Stage, model: Stage | None, level: float, seed: int) -> Stage:
@@ -109,19 +112,20 @@ def _run_model(model: str, jobs: list[Job], context: Context) -> None:
     for each in passes:
         for shard in each.job.draft.shards("completions"):
             each.completions |= {row["request_id"]: row for row in shard.to_pylist()}
-    asked = {p.job.stage.fingerprint: p.requests for p in passes}
-    while any(table.num_rows for table in asked.values()):
-        _ask(fleet, passes, asked, context)
-        asked = {p.job.stage.fingerprint: _retries(p) for p in passes}
+    asked = [(each, each.requests) for each in passes]
+    while asked:
+        _ask(fleet, asked, context)
+        for each, _ in asked:
+            _settle(each)
+        asked = [(each, again) for each, _ in asked if (again := _retries(each)).num_rows]
     for each in passes:
         _commit(each)
 
 
-def _ask(fleet: Any, passes: list[Pass], asked: dict[str, pa.Table], context: Context) -> None:
+def _ask(fleet: Any, asked: list[tuple[Pass, pa.Table]], context: Context) -> None:
     """One pass through the engine over the open requests of all jobs; what comes back is kept at once, by job."""
     tables, total = [], 0
-    for place, each in enumerate(passes):
-        wanted = asked[each.job.stage.fingerprint]
+    for place, (each, wanted) in enumerate(asked):
         total += wanted.num_rows
         known = [request_id not in each.completions for request_id in wanted["request_id"].to_pylist()]
         wanted = wanted.filter(pa.array(known, pa.bool_()))
@@ -135,8 +139,9 @@ def _ask(fleet: Any, passes: list[Pass], asked: dict[str, pa.Table], context: Co
             place, _, row["request_id"] = row["request_id"].partition("/")
             by_place.setdefault(int(place), []).append(row)
         for place, rows in by_place.items():
-            passes[place].job.draft.add_shard("completions", pa.Table.from_pylist(rows, schema=COMPLETIONS))
-            passes[place].completions |= {row["request_id"]: row for row in rows}
+            each = asked[place][0]
+            each.job.draft.add_shard("completions", pa.Table.from_pylist(rows, schema=COMPLETIONS))
+            each.completions |= {row["request_id"]: row for row in rows}
         tokens = sum(row["completion_tokens"] or 0 for rows in by_place.values() for row in rows)
         context.events.advanced("generate", rows=completions.num_rows, of=total, tokens=tokens)
 
@@ -148,10 +153,9 @@ def _ask(fleet: Any, passes: list[Pass], asked: dict[str, pa.Table], context: Co
 def _retries(each: Pass) -> pa.Table:
     """Requests for what did not parse, with the next attempt's seed; empty when all parsed or every try is spent."""
     config: Any = each.job.stage.config
-    latest = _latest(each)
-    _, rejected = _parse(each, latest)
-    failed = set(rejected["id"].to_pylist())
-    again = latest.filter(pa.array([i in failed for i in latest["request_id"].to_pylist()], pa.bool_()))
+    assert each.latest is not None and each.rejected is not None
+    failed = set(each.rejected["id"].to_pylist())
+    again = each.latest.filter(pa.array([i in failed for i in each.latest["request_id"].to_pylist()], pa.bool_()))
     again = again.filter(pa.compute.less(again["attempt"], config.recipe.attempts - 1))  # type: ignore[attr-defined]
     return retry_requests(again, config.seed)
 
@@ -174,33 +178,34 @@ def _latest(each: Pass) -> pa.Table:
     return latest
 
 
-def _parse(each: Pass, latest: pa.Table) -> tuple[pa.Table, pa.Table]:
+def _settle(each: Pass) -> None:
+    """Parse the last attempt of every request."""
     config: Any = each.job.stage.config
-    rows = [each.completions[request_id] for request_id in latest["request_id"].to_pylist()]
+    each.latest = _latest(each)
+    rows = [each.completions[request_id] for request_id in each.latest["request_id"].to_pylist()]
     completions = pa.Table.from_pylist(rows, schema=COMPLETIONS)
     recipe = paraphrase if config.role == "paraphrases" else get(config.recipe.kind)
     parse = recipe.parse_paraphrases if config.role == "paraphrases" else recipe.parse
-    return parse(latest, completions, task=config.task, recipe=config.recipe)
+    each.samples, each.rejected = parse(each.latest, completions, task=config.task, recipe=config.recipe)
 
 
 def _commit(each: Pass) -> None:
     config: Any = each.job.stage.config
-    latest = _latest(each)
-    samples, rejected = _parse(each, latest)
-    asked, failed = latest.num_rows, rejected.num_rows
+    assert each.samples is not None and each.rejected is not None
+    asked, failed = each.requests.num_rows, each.rejected.num_rows
     if failed > config.recipe.max_failed_share * asked:
-        example = rejected["reason"][0].as_py()
+        example = each.rejected["reason"][0].as_py()
         each.job.fail(
             f"{failed} of {asked} completions could not be used after {config.recipe.attempts} attempts (for example: "
             f"{example}); recipe.max_failed_share allows {config.recipe.max_failed_share:.0%}. Look at the prompt "
             "and at recipe.max_tokens, or allow more."
         )
         return
-    each.job.draft.write_table("samples", samples)
-    each.job.draft.write_table("rejected", rejected)
+    each.job.draft.write_table("samples", each.samples)
+    each.job.draft.write_table("rejected", each.rejected)
     tokens = sum(row["completion_tokens"] or 0 for row in each.completions.values())
     each.job.commit(
-        rows=Rows(asked=asked, ok=asked - failed, failed=failed, samples_out=samples.num_rows),
+        rows=Rows(asked=asked, ok=asked - failed, failed=failed, samples_out=each.samples.num_rows),
         values={"tokens": tokens, "attempts": len(each.completions)},
     )
 

@@ -24,7 +24,6 @@ class ModelIdentity(FrozenConfig):
     value: str
 
 
-@cache
 def model_identity(model: str, revision: str | None, field: str = "model") -> ModelIdentity:
     """Identity of a model name or folder. `field` is the study's field that names it, for messages.
 
@@ -34,7 +33,7 @@ def model_identity(model: str, revision: str | None, field: str = "model") -> Mo
     if model == "minilm":
         return ModelIdentity(kind="packaged", value=minilm_sha256())
     if Path(model).is_dir():
-        return ModelIdentity(kind="folder", value=_folder_hash(Path(model), field))
+        return ModelIdentity(kind="folder", value=_folder_hash(_model_folder(Path(model), field)))
     if model.startswith((".", "/", "~")) or Path(model).exists():
         raise PreflightError(
             f"{field}: {model}: no such model folder. Give a Hugging Face folder (config.json, safetensors, tokenizer) "
@@ -71,19 +70,25 @@ def has_chat_template(model: str, revision: str | None) -> bool:
         settings.exists() and "chat_template" in json.loads(settings.read_text(encoding="utf-8")))
 
 
-def _folder_hash(folder: Path, field: str) -> str:
+def _model_folder(folder: Path, field: str) -> Path:
     weights = sorted(path for pattern in WEIGHTS for path in folder.glob(pattern))
     if not (folder / "config.json").exists() or not weights:
         raise PreflightError(
             f"{field}: {folder} is not a model folder: it needs config.json and weights (*.safetensors). Export one "
             "with save_pretrained, or give another path."
         )
+    return folder
+
+
+@cache
+def _folder_hash(folder: Path) -> str:
     total = hashlib.sha256()
     for path in sorted({path for pattern in (*DESCRIPTION, *WEIGHTS) for path in folder.rglob(pattern)}):
         total.update(f"{path.relative_to(folder).as_posix()}:{file_sha256(path)}\n".encode())
     return total.hexdigest()
 
 
+@cache
 def _snapshot(model: str, revision: str | None) -> Path | None:
     """Where the local Hugging Face cache has a hub model; raises ValueError for what is no hub name."""
     from huggingface_hub import snapshot_download

@@ -14,6 +14,7 @@ from divscale.data.config import Shortfall
 from divscale.data.mix import Rows as MixRows
 from divscale.data.realised import realised, resolve
 from divscale.data.split import draw_labelled
+from divscale.embedding.tokens import TokenCounter
 from divscale.errors import DivscaleError
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
@@ -56,7 +57,7 @@ def prior_stage(data: Stage, split: Stage) -> Stage:
         per_label=True,
         seed=0,
     )
-    return Stage("mix", 1, config, {"data": data, "split": split}, "prior")
+    return Stage("mix", 2, config, {"data": data, "split": split}, "prior")
 
 
 def stage(
@@ -92,24 +93,22 @@ def stage(
             assert chosen.correctness is not None
             inputs["correctness"] = chosen.correctness
         title += f", level {chosen.level:g} {chosen.filter}" if chosen.level is not None else ""
-    return Stage("mix", 1, config, inputs, f"{title}, data seed {seed}")
+    return Stage("mix", 2, config, inputs, f"{title}, data seed {seed}")
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
     """Compose every mix; tables that several share are read once."""
     tables: dict[str, pa.Table] = {}
     sources: dict[tuple[str, str | None], MixRows] = {}
+    tokens = TokenCounter()
     for job in jobs:
-        samples = {
-            a.record.fingerprint: a.table("samples")
-            if a.record.fingerprint not in tables
-            else tables[a.record.fingerprint]
-            for a in _sources(job)
-        }
-        tables |= samples
+        for artifact in _sources(job):
+            if artifact.record.fingerprint not in tables:
+                tables[artifact.record.fingerprint] = artifact.table("samples")
+        samples = {artifact.record.fingerprint: tables[artifact.record.fingerprint] for artifact in _sources(job)}
         try:
             index = _compose(job, samples, sources)
-            found = realised(index, samples)
+            found = realised(index, samples, tokens.count)
         except DivscaleError as error:
             job.fail(str(error))
             continue
@@ -119,7 +118,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             rows=Rows(asked=index.num_rows, ok=index.num_rows),
             values={
                 "share_of_rows": found["generated_share_rows"],
-                "share_of_words": found["generated_share_words"],
+                "share_of_tokens": found["generated_share_tokens"],
                 **found,
             },
         )

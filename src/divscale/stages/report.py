@@ -71,7 +71,7 @@ def stage(
             inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
     if worlds[0].judge is not None:
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
-    return Stage("report", 1, config, inputs, title=study.name)
+    return Stage("report", 2, config, inputs, title=study.name)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -165,7 +165,7 @@ def _mixes(job: Job) -> pa.Table:
     for words, mixed in zip(config.arms, job.inputs("mixes"), strict=True):
         values = mixed.values
         key = (words["design"], words["labelled"], words["generated"], words["level"], words["filter"])
-        groups.setdefault(key, {})[mixed.record.fingerprint] = [values["share_of_rows"], values["share_of_words"]]
+        groups.setdefault(key, {})[mixed.record.fingerprint] = [values["share_of_rows"], values["share_of_tokens"]]
     rows = [
         dict(
             zip(

@@ -160,15 +160,15 @@ def test_an_index_resolves_to_its_rows_in_its_order():
         resolve(mix, {**tables, "G": tables["G"].slice(1)})
 
 
-def test_realised_shares_are_stated_by_rows_and_by_words():
+def test_realised_shares_are_stated_by_rows_and_by_tokens():
     tables = {"R": real_samples([{"id": "r", "text": "one two", "context": "c d", "answers": ["e", "not trained on"]}]),
               "G": samples("g", "ab", "generated")}
     mix = add_on(Rows.of("R", tables["R"]), Rows.of("G", tables["G"]), seed=0, labels=None, count=3,
                  shortfall="oversample")
-    found = realised(mix, tables)
+    found = realised(mix, tables, lambda texts: [len(text.split()) for text in texts])
     assert (found["rows"], found["real_rows"], found["generated_rows"], found["distinct_rows"]) == (4, 1, 3, 3)
     assert found["generated_share_rows"] == 0.75
-    assert (found["words"], found["generated_words"]) == (14, 9)
-    assert found["generated_share_words"] == pytest.approx(9 / 14)
+    assert (found["tokens"], found["generated_tokens"]) == (14, 9)
+    assert found["generated_share_tokens"] == pytest.approx(9 / 14)
     assert found["labels"][""] == {"real": 1, "generated": 0}
     assert sum(counts["generated"] for counts in found["labels"].values()) == 3

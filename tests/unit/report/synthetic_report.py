@@ -139,5 +139,5 @@ def _sets(filters, generation_seeds, rng) -> pa.Table:
 def _mixes(labelled, sizes, filters) -> pa.Table:
     return pa.Table.from_pylist([
         {"design": "add_on", "labelled": k, "generated": size, "level": level, "filter": name,
-         "share_of_rows": size / (size + k), "share_of_words": size / (size + k * 1.1)}
+         "share_of_rows": size / (size + k), "share_of_tokens": size / (size + k * 1.1)}
         for k in labelled for size in sizes for name in filters for level in LEVELS], MIXES)
