@@ -2,13 +2,16 @@
 
     python tests/chaos.py STUDY [--kills 10] [--seed 0] [--reference STORE] [key.sub=value ...]
 
-Moments are uniform over the reference's wall time. Victims take turns: the driver (then the study is run again), and
-an actor that is at work at that moment (engine, encoder, training worker, plain worker: the run must mend itself).
+Moments are uniform over the reference's wall time, one in each of as many equal parts, and are found again in the run
+under fire by what is committed, since restarts make it slower. At every other moment, and whenever no actor works, the
+driver is killed (then the study is run again); at the others an actor that is at work
+(engine, encoder, training worker, plain worker: the run must mend itself), of the kind that was killed least so far.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import signal
@@ -16,12 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import psutil
 import pyarrow.parquet as pq
 
 ACTORS = ("ray::Generator", "ray::Encoder", "ray::RayTrainWorker", "ray::Worker")
+AT_WORK = 0.2  # share of a core that a working actor uses at least
 TABLES = ("samples", "mix", "predictions", "right", "prior", "pool", "test")
 
 
@@ -44,17 +49,31 @@ class Study:
         assert self.process is not None
         return [self.process, *self.process.children(recursive=True)]
 
-    def kill(self, victim: str) -> str | None:
-        """SIGKILL the driver or a working actor. Returns whom, or None if there was nobody."""
+    def working(self) -> dict[str, psutil.Process]:
+        """Kind -> one actor of it that computes at this moment."""
+        before = {}
+        for process in self.family():
+            with contextlib.suppress(psutil.Error):
+                kind = next((kind for kind in ACTORS if " ".join(process.cmdline()).startswith(kind)), None)
+                if kind is not None:
+                    before[process] = kind, sum(process.cpu_times()[:2])
+        time.sleep(0.25)
+        found = {}
+        for process, (kind, used) in before.items():
+            with contextlib.suppress(psutil.Error):
+                if sum(process.cpu_times()[:2]) - used > AT_WORK * 0.25:
+                    found[kind] = process
+        return found
+
+    def kill(self, actor: bool, hits: Counter[str]) -> str | None:
+        """SIGKILL a working actor, or the driver. Returns whom, or None if the study had ended."""
         assert self.process is not None
         if self.process.poll() is not None:
             return None
-        if victim == "actor":
-            for process in self.family():
-                name = " ".join(process.cmdline()) if process.is_running() else ""
-                if name.startswith(ACTORS):
-                    process.kill()
-                    return name.split(".")[0].split("(")[0]
+        if actor and (working := self.working()):
+            kind = min(working, key=lambda kind: hits[kind])
+            working[kind].kill()
+            return kind
         family = self.family()
         self.process.kill()
         _, alive = psutil.wait_procs(family, timeout=60)
@@ -86,22 +105,40 @@ def contents(store: Path) -> dict[str, object]:
     return found
 
 
+def place_of(moment_s: float, reference: Path, wall_s: float) -> tuple[int, float]:
+    """What the uninterrupted run had done at a moment: stages committed, and seconds since the last of them."""
+    commits = sorted(mtime for _, mtime in records(reference).values())
+    now = commits[-1] + (moment_s - wall_s) * 1e9
+    past = [commit for commit in commits if commit <= now]
+    return len(past), (now - past[-1]) / 1e9 if past else moment_s
+
+
+def await_moment(study: Study, committed: int, since_s: float) -> None:
+    """Wait until a study has committed so much and worked on for so long, or has ended."""
+    begun = time.time()
+    while study.process.poll() is None:
+        commits = sorted(mtime / 1e9 for _, mtime in records(study.store).values())
+        if len(commits) > committed:
+            return
+        if len(commits) == committed and time.time() - max([begun, *commits[-1:]]) >= since_s:
+            return
+        time.sleep(0.1)
+
+
 def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: float, store: Path) -> dict[str, object]:
     """Run a study under fire; raises AssertionError where a promise is broken. Returns what was done."""
     rng = random.Random(seed)
-    moments = sorted(rng.uniform(0, wall_s) for _ in range(kills))
-    study, done, ran_s = Study(arguments, store), [], 0.0
+    moments = [wall_s * (part + rng.random()) / kills for part in range(kills)]
+    study, done, hits = Study(arguments, store), [], Counter[str]()
     study.start()
     committed = records(store)
     for number, moment in enumerate(moments):
-        begun = time.monotonic()
-        while ran_s + time.monotonic() - begun < moment and study.process.poll() is None:
-            time.sleep(0.05)
-        ran_s += time.monotonic() - begun
+        await_moment(study, *place_of(moment, reference, wall_s))
         before = records(store)
         assert committed.items() <= before.items(), "a committed stage was made again"
         committed = before
-        victim = study.kill("driver" if number % 2 == 0 else "actor")
+        victim = study.kill(number % 2 == 1, hits)
+        hits[str(victim)] += 1
         stage = max(before, key=lambda key: before[key][1])[0] if before else "nothing"
         done.append({"moment_s": round(moment, 1), "victim": victim, "last_committed": stage, "committed": len(before)})
         if victim == "driver":
@@ -115,7 +152,7 @@ def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: 
     wrong = [key for key in expected if found.get(key) != expected[key]]
     assert not wrong, f"{len(wrong)} artifacts differ from the uninterrupted run, for example {wrong[:3]}"
     assert not [p for p in store.glob("*/*/shard-*")], "shards were left behind"
-    return {"kills": done, "stages": len(after), "compared": len(expected)}
+    return {"kills": done, "hits": dict(hits), "stages": len(after), "compared": len(expected)}
 
 
 def run_alone(arguments: list[str], store: Path) -> float:

@@ -181,12 +181,12 @@ def _latest(each: Pass) -> pa.Table:
 def _settle(each: Pass) -> None:
     """Parse the last attempt of every request."""
     config: Any = each.job.stage.config
-    each.latest = _latest(each)
-    rows = [each.completions[request_id] for request_id in each.latest["request_id"].to_pylist()]
+    each.latest = latest = _latest(each)
+    rows = [each.completions[request_id] for request_id in latest["request_id"].to_pylist()]
     completions = pa.Table.from_pylist(rows, schema=COMPLETIONS)
     recipe = paraphrase if config.role == "paraphrases" else get(config.recipe.kind)
     parse = recipe.parse_paraphrases if config.role == "paraphrases" else recipe.parse
-    each.samples, each.rejected = parse(each.latest, completions, task=config.task, recipe=config.recipe)
+    each.samples, each.rejected = parse(latest, completions, task=config.task, recipe=config.recipe)
 
 
 def _commit(each: Pass) -> None:
