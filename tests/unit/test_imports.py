@@ -20,8 +20,9 @@ DOORS = {  # room -> what it may open beside itself, EVERYWHERE and runtime
     "embedding": set(), "stages": {*ROOMS, "config", "study_file"},
 }
 NOT_RUNTIME = {"graph", "data", "rendering", "similarity", "metrics", "report"}
-# a room's own config model may name another room's config model: a measure names its encoder
-CONFIG_DOORS = {("metrics", "divscale.embedding.config")}
+# a room's own config model may name another room's config model: a measure names its encoder; and the report calls
+# measures what their catalogue calls them
+CONFIG_DOORS = {("metrics", "divscale.embedding.config"), ("report", "divscale.metrics.catalogue")}
 HEAVY = {"torch", "ray", "vllm", "deepspeed", "transformers", "sentence_transformers", "faiss", "sklearn", "matplotlib"}
 MODULES = sorted(SOURCE.rglob("*.py"))
 

@@ -1,19 +1,21 @@
-"""Everything a study measures about one set, at one n, with intervals.
+"""Measures of the catalogue about one set, all at one n, each with its interval and what defines it.
 
 Shapes: N rows of the set, M rows of the reference, D features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from divscale.errors import DataError
+from divscale.metrics.catalogue import Metric, Part, Setting, metric
 from divscale.metrics.intervals import Interval, Rows, subsampled
 from divscale.similarity.vectors import as_vectors, same_width
 
@@ -21,144 +23,204 @@ if TYPE_CHECKING:
     from divscale.metrics.config import MeasureConfig
 
 _SMALL = 1024
+Parts = Mapping[Part, Any]
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A number about a set of n rows and its 95 % interval. `low` and `high` are None where no spread is known."""
+    """A number about a set of n rows.
+
+    Attributes:
+        value: the estimate.
+        low: lower end of its 95 % interval; None where no spread is known.
+        high: upper end.
+        n: rows it is measured at.
+        settings: what else defines the number: kernel, temperature, ..., and what made the vectors. Numbers compare
+            where these and n are equal.
+    """
 
     value: float
     low: float | None
     high: float | None
     n: int
+    settings: Mapping[str, Setting] = field(default_factory=dict, compare=False)
 
 
 def measure_set(
-    x_ND: ArrayLike, texts: Sequence[str], reference_MD: ArrayLike | None, config: MeasureConfig, n: int, seed: int,
-    *, tile_rows: int = 1024, device: str = "cpu",
+    x_ND: ArrayLike | None, texts: Sequence[str] | None, reference_MD: ArrayLike | None, config: MeasureConfig, n: int,
+    seed: int, *, labels: Sequence[str | None] | None = None, reference_texts: Sequence[str] | None = None,
+    reference_labels: Sequence[str | None] | None = None, encoder: Mapping[str, Setting] | None = None,
+    tile_rows: int = 1024, device: str = "cpu",
 ) -> dict[str, Measurement]:
     """Diversity of a set and its shift against a reference, every number at n rows: name -> `Measurement`.
 
-    Names: `dcscore@<temperature>`, `vendi`, `nn_distance`, `distinct_2`, `ngram_diversity`, `compression_ratio`;
-    against a reference `frechet`, `mmd2`, `c2st_accuracy`, `c2st_auc`. Which of them is `config.diversity` and
-    `config.shift`. Intervals are those of `subsampled`; the two of C2ST, whose test runs once, are binomial and
-    Hanley-McNeil. The rbf kernel of `mmd2` takes its scale from the whole reference, so that all sets measured
-    against one reference compare. Rows are taken in random order, so a file sorted by label does not look more
-    repetitive to compression.
+    Which of them is `config.diversity` and `config.shift`, names of `metrics.catalogue`; the keys are the catalogue's
+    outputs, `dcscore@<temperature>` for DCScore. Intervals are those of `subsampled`, or the measure's own where it has
+    one. What is fitted to the reference (the scale of the rbf kernel of `mmd2`) is fitted to all of it, so that all
+    sets measured against one reference compare. Rows are taken in random order, so a file sorted by label does not
+    look more repetitive to compression.
 
     Args:
-        x_ND: N x D embeddings of the set, N >= n.
-        texts: the N texts.
-        reference_MD: M x D embeddings of the reference, M >= n; None leaves the shift out.
+        x_ND: N x D embeddings of the set, N >= n; None where no measure takes vectors.
+        texts: the N texts, or None likewise.
+        reference_MD: M x D embeddings of the reference, M >= n. Without any part of a reference the shift is left out.
         config: `MeasureConfig`: which metrics, temperatures, number of subsamples.
         n: rows every set is measured at.
         seed: of all draws. Same arguments, same result.
+        labels: the N labels, for measures that take them.
+        reference_texts: the M texts.
+        reference_labels: the M labels.
+        encoder: what made the vectors (model, pooling, ...), for `Measurement.settings`.
         tile_rows: rows of a tile; changes nothing beyond rounding.
         device: where torch computes.
 
-    Cost: all of it at n = 240, D = 384 and 5 subsamples takes 0.1 to 0.3 s on one core.
+    Cost: the default set at n = 240, D = 384 and 5 subsamples takes 0.1 to 0.3 s on one core.
 
     Raises:
-        DataError: fewer than n rows, texts and vectors of different number, or anything the metrics reject.
+        DataError: fewer than n rows, parts of different numbers of rows, a measure whose parts are not there, or
+            anything the metrics reject.
         ConfigError: n below 4.
     """
-    x = as_vectors(x_ND, "embeddings")
-    if len(texts) != len(x):
-        raise DataError(f"The set has {len(x)} embeddings and {len(texts)} texts; each text needs one embedding.")
-    _enough(len(x), n, "set")
-    if reference_MD is None:
-        return _diversity(x, texts, config, n, seed, tile_rows, device)
-    reference = as_vectors(reference_MD, "reference embeddings")
-    same_width(x, reference)
-    _enough(len(reference), n, "reference")
-    return (_diversity(x, texts, config, n, seed, tile_rows, device)
-            | _shift(x, reference, config, n, seed, tile_rows, device)
-            | _told_apart(x, reference, config, n, seed))
+    parts: dict[Part, Any] = {"vectors": x_ND, "texts": texts, "labels": labels, "reference_vectors": reference_MD,
+                              "reference_texts": reference_texts, "reference_labels": reference_labels}
+    parts = {name: as_vectors(part, _VECTORS[name]) if name in _VECTORS else part
+             for name, part in parts.items() if part is not None}
+    own, others = _rows_of(parts, "set"), _rows_of(parts, "reference")
+    if "vectors" in parts and "reference_vectors" in parts:
+        same_width(parts["vectors"], parts["reference_vectors"])
+    chosen = [metric(name) for name in (*config.diversity, *(config.shift if others is not None else ()))]
+    for entry in chosen:
+        if missing := [part.replace("_", " ") for part in entry.takes if part not in parts]:
+            raise DataError(f"The measure {entry.name} needs {' and '.join(missing)}, and there are none; leave it "
+                            "out.")
+    for rows, name in ((own, "set"), (others, "reference")):
+        if rows is not None and rows < n:
+            raise DataError(f"The {name} has {rows} rows and everything is measured at n={n}, so that numbers compare; "
+                            f"set measure.n to {rows} or less, or bring more rows.")
+    job = _Job(parts, config, n, seed, encoder or {}, tile_rows, device)
+    found: dict[str, Measurement] = {}
+    with _threads_for(n):
+        for kind in ("diversity", "shift"):
+            own_kind = [entry for entry in chosen if entry.kind == kind]
+            found |= job.by_subsamples([entry for entry in own_kind if entry.spread == "subsamples"])
+            for entry in own_kind:
+                if entry.spread != "subsamples":
+                    found |= job.once(entry)
+    return found
 
 
-def _diversity(
-    x_ND: NDArray, texts: Sequence[str], config: MeasureConfig, n: int, seed: int, tile_rows: int, device: str,
-) -> dict[str, Measurement]:
-    from divscale.metrics.diversity.dcscore import dcscores
-    from divscale.metrics.diversity.neighbours import nearest_neighbour_distance
-    from divscale.metrics.diversity.vendi import vendi_score
-    from divscale.metrics.lexical import compression_ratio, distinct_n, ngram_diversity
+@dataclass(frozen=True)
+class _Job:
+    parts: Parts
+    config: MeasureConfig
+    n: int
+    seed: int
+    encoder: Mapping[str, Setting]
+    tile_rows: int
+    device: str
 
-    wanted = set(config.diversity)
-    if not wanted:
-        return {}
-    effective_numbers = {f"dcscore@{t:g}" for t in config.temperatures} | {"vendi"}
+    def by_subsamples(self, entries: Sequence[Metric]) -> dict[str, Measurement]:
+        """All of them on the same draws, so that a draw's rows are gathered once."""
+        if not entries:
+            return {}
+        keywords = {entry.name: self._keywords(entry) for entry in entries}
+        with_reference = any(part.startswith("reference") for entry in entries for part in entry.takes)
+        settings: dict[str, Mapping[str, Setting]] = {}
 
-    def measure(rows: Rows) -> dict[str, float]:
-        vectors, found = x_ND[rows], {}
-        if "dcscore" in wanted:
-            scores = dcscores(vectors, temperatures=config.temperatures, tile_rows=tile_rows, device=device)
-            found |= {f"dcscore@{t:g}": score for t, score in scores.items()}
-        if "vendi" in wanted:
-            found["vendi"] = vendi_score(vectors)
-        if "neighbours" in wanted:
-            found["nn_distance"] = nearest_neighbour_distance(vectors)
-        chosen = [texts[int(row)] for row in rows]
-        if "distinct" in wanted:
-            found |= {"distinct_2": distinct_n(chosen, 2), "ngram_diversity": ngram_diversity(chosen)}
-        if "compression" in wanted:
-            found["compression_ratio"] = compression_ratio(chosen)
+        def measure(rows: Rows, reference_rows: Rows | None = None) -> dict[str, float]:
+            drawn, values = _Drawn(self.parts, rows, reference_rows), dict[str, float]()
+            for entry in entries:
+                result = _function(entry.home)(*(drawn[part] for part in entry.takes), **keywords[entry.name])
+                for name, value, said in self._outputs(entry, result):
+                    values[name], settings[name] = float(value), said
+            return values
+
+        sizes = tuple(rows for side in ("set", "reference") if (rows := _rows_of(self.parts, side)) is not None)
+        growing = {f"{output.name}@{key:g}" if entry.keyed else output.name for entry in entries if entry.grows
+                   for output in entry.outputs for key in (self._keys(entry) if entry.keyed else (0.0,))}
+        found = subsampled(measure, sizes if with_reference else sizes[0], self.n, self.config.subsamples, self.seed,
+                           growing=growing)
+        return {name: _measurement(interval, self.n, settings[name]) for name, interval in found.items()}
+
+    def once(self, entry: Metric) -> dict[str, Measurement]:
+        """A measure that is computed once, on one draw, and brings its own interval or none."""
+        rng = np.random.default_rng(self.seed)
+        rows, others = (None if size is None else rng.permutation(size)[:self.n]
+                        for size in (_rows_of(self.parts, name) for name in ("set", "reference")))
+        assert rows is not None
+        drawn = _Drawn(self.parts, rows, others)
+        result = _function(entry.home)(*(drawn[part] for part in entry.takes), **self._keywords(entry))
+        found = {}
+        for name, value, settings in self._outputs(entry, result):
+            if entry.spread == "none":
+                found[name] = Measurement(float(value), None, None, self.n, settings)
+            else:
+                found[name] = Measurement(value.value, value.low, value.high, self.n, settings)
         return found
 
-    with _threads_for(n):
-        return _as_measurements(
-            subsampled(measure, len(x_ND), n, config.subsamples, seed, growing=effective_numbers), n)
+    def _outputs(self, entry: Metric, result: Any) -> Iterator[tuple[str, Any, Mapping[str, Setting]]]:
+        """(name, value, settings) of every number in a function's result."""
+        made = self.encoder if "vectors" in entry.takes else {}
+        settings = {**made, **entry.facts, **entry.settings}
+        for output in entry.outputs:
+            if entry.keyed:
+                for key, value in result.items():
+                    yield f"{output.name}@{key:g}", value, {**settings, entry.keyed[1]: key}
+            elif not output.attribute:
+                yield output.name, result, settings
+            else:
+                value = result[output.attribute] if isinstance(result, Mapping) else getattr(result, output.attribute)
+                yield output.name, value, settings
+
+    def _keys(self, entry: Metric) -> Sequence[float]:
+        assert entry.keyed is not None
+        return getattr(self.config, entry.keyed[0])
+
+    def _keywords(self, entry: Metric) -> dict[str, Any]:
+        fitted = {keyword: _function(home)(self.parts["reference_vectors"]) for keyword, home in entry.fitted.items()}
+        return {**entry.settings, **fitted,
+                **({entry.keyed[0]: self._keys(entry)} if entry.keyed else {}),
+                **({"seed": self.seed} if entry.seeded else {}),
+                **({"tile_rows": self.tile_rows, "device": self.device} if entry.tiled else {})}
 
 
-def _shift(
-    x_ND: NDArray, reference_MD: NDArray, config: MeasureConfig, n: int, seed: int, tile_rows: int, device: str,
-) -> dict[str, Measurement]:
-    from divscale.metrics.shift.frechet import frechet_distance
-    from divscale.metrics.shift.mmd import median_gamma, mmd2
+class _Drawn:
+    """The parts at the drawn rows, each gathered when first asked for."""
 
-    wanted = set(config.shift)
-    if not wanted & {"frechet", "mmd"}:
-        return {}
-    gamma = median_gamma(reference_MD) if "mmd" in wanted else None  # None: not used
+    def __init__(self, parts: Parts, rows: Rows, reference_rows: Rows | None) -> None:
+        self._parts, self._rows, self._reference_rows = parts, rows, reference_rows
+        self._held: dict[Part, Any] = {}
 
-    def measure(rows: Rows, reference_rows: Rows) -> dict[str, float]:
-        x, y, found = x_ND[rows], reference_MD[reference_rows], {}
-        if "frechet" in wanted:
-            found["frechet"] = frechet_distance(x, y)
-        if "mmd" in wanted:
-            found["mmd2"] = mmd2(x, y, gamma=gamma, tile_rows=tile_rows, device=device)
-        return found
-
-    with _threads_for(n):
-        return _as_measurements(
-            subsampled(measure, (len(x_ND), len(reference_MD)), n, config.subsamples, seed), n)
+    def __getitem__(self, part: Part) -> Any:
+        if part not in self._held:
+            rows = self._reference_rows if part.startswith("reference") else self._rows
+            assert rows is not None
+            whole = self._parts[part]
+            self._held[part] = whole[rows] if isinstance(whole, np.ndarray) else [whole[int(row)] for row in rows]
+        return self._held[part]
 
 
-def _told_apart(
-    x_ND: NDArray, reference_MD: NDArray, config: MeasureConfig, n: int, seed: int,
-) -> dict[str, Measurement]:
-    if "c2st" not in config.shift:
-        return {}
-    from divscale.metrics.shift.c2st import c2st
-
-    rng = np.random.default_rng(seed)
-    x, y = (v[rng.permutation(len(v))[:n]] for v in (x_ND, reference_MD))
-    test = c2st(x, y, seed=seed)
-    # At the ends the binomial error of the observed share is 0; half an error in 2n keeps the interval honest.
-    share = min(max(test.accuracy, 0.25 / n), 1 - 0.25 / n)
-    accuracy_std = (share * (1 - share) / (2 * n)) ** 0.5
-    return {"c2st_accuracy": _bounded(test.accuracy, 1.96 * accuracy_std, n),
-            "c2st_auc": _bounded(test.auc, 1.96 * test.auc_std, n)}
+_VECTORS: dict[str, str] = {"vectors": "embeddings", "reference_vectors": "reference embeddings"}
 
 
-def _bounded(value: float, half_width: float, n: int) -> Measurement:
-    return Measurement(value, max(value - half_width, 0.0), min(value + half_width, 1.0), n)
+def _function(home: str) -> Any:
+    module, _, name = home.rpartition(".")
+    return getattr(import_module(f"divscale.metrics.{module}"), name)
 
 
-def _as_measurements(intervals: dict[str, Interval], n: int) -> dict[str, Measurement]:
-    return {name: Measurement(found.value, None, None, n) if found.half_width is None
-            else Measurement(found.value, found.value - found.half_width, found.value + found.half_width, n)
-            for name, found in intervals.items()}
+def _measurement(found: Interval, n: int, settings: Mapping[str, Setting]) -> Measurement:
+    if found.half_width is None:
+        return Measurement(found.value, None, None, n, settings)
+    return Measurement(found.value, found.value - found.half_width, found.value + found.half_width, n, settings)
+
+
+def _rows_of(parts: Parts, side: str) -> int | None:
+    """Rows of the set or the reference, of which all parts have to have as many; None where it has no part."""
+    sizes = {name: len(part) for name, part in parts.items() if name.startswith("reference") == (side == "reference")}
+    if len(set(sizes.values())) > 1:
+        listed = " and ".join(f"{size} {_VECTORS.get(name, name.replace('_', ' '))}" for name, size in sizes.items())
+        raise DataError(f"The {side} has {listed}; each text needs one embedding.")
+    return next(iter(sizes.values()), None)
 
 
 def _threads_for(n: int) -> AbstractContextManager[object]:
@@ -166,9 +228,3 @@ def _threads_for(n: int) -> AbstractContextManager[object]:
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1 if n <= _SMALL else None)
-
-
-def _enough(rows: int, n: int, name: str) -> None:
-    if rows < n:
-        raise DataError(f"The {name} has {rows} rows and everything is measured at n={n}, so that numbers compare; "
-                        f"set measure.n to {rows} or less, or bring more rows.")

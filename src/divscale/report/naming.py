@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
+from divscale.metrics.catalogue import CATALOGUE
 from divscale.report.model import ReportInput
 
 PERCENT = frozenset({"accuracy", "macro_f1", "exact_match", "token_f1", "rouge_l", "label_correct", "accepted",
@@ -15,17 +16,11 @@ DESIGNS = {
 }
 FILTERS = {"none": "as generated", "label_agreement": "correctness held", "real": "real"}
 METHODS = {"probe": "probe on frozen embeddings", "full": "full fine-tuning"}
+_FAMILY = {"diversity": "Diversity", "shift": "Shift from real data"}
 # Measure: (name, family). What is not listed is shown under its own name, in the family "Other".
 MEASURES = {
-    "vendi": ("Vendi score", "Diversity"),
-    "nn_distance": ("Distance to nearest neighbour", "Diversity"),
-    "distinct_2": ("Distinct-2", "Diversity"),
-    "ngram_diversity": ("n-gram diversity", "Diversity"),
-    "compression_ratio": ("Compression ratio (more: less diverse)", "Diversity"),
-    "mmd2": ("MMD²", "Shift from real data"),
-    "frechet": ("Fréchet distance", "Shift from real data"),
-    "c2st_auc": ("Classifier test, AUC", "Shift from real data"),
-    "c2st_accuracy": ("Classifier test, accuracy", "Shift from real data"),
+    **{output.name: (output.title, _FAMILY[entry.kind])
+       for entry in CATALOGUE for output in entry.outputs if not entry.keyed},
     "label_correct": ("Labels right, as judged", "Label correctness"),
     "accepted": ("Kept by the filter", "Label correctness"),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +128,7 @@ def _measure(
         found = measure_set(_load(*set_), texts, _load(*reference), wanted, n=n, seed=0)
     except DataError as error:
         return {"metrics": {}, "n": n, "rows": len(texts), "reason": str(error)}
-    metrics = {name: asdict(measurement) for name, measurement in found.items()}
+    metrics = {name: {"value": m.value, "low": m.low, "high": m.high, "n": m.n} for name, m in found.items()}
     return {"metrics": metrics, "n": n, "rows": len(texts)}
 
 

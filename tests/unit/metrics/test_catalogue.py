@@ -1,0 +1,66 @@
+"""The catalogue is the one list of measures: what it names is there, and what reads it agrees with it."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+from pydantic import ValidationError
+
+from divscale.metrics.catalogue import CATALOGUE, Metric, metric, names, possible
+from divscale.metrics.config import MeasureConfig
+from divscale.report.naming import MEASURES, family
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+def test_every_entry_names_a_function_that_takes_what_the_entry_says(entry: Metric):
+    module, _, name = entry.home.rpartition(".")
+    signature = inspect.signature(getattr(import_module(f"divscale.metrics.{module}"), name))
+    keywords = {*entry.settings, *entry.fitted, *([entry.keyed[0]] if entry.keyed else []),
+                *(["seed"] if entry.seeded else []), *(["tile_rows", "device"] if entry.tiled else [])}
+    signature.bind(*entry.takes, **dict.fromkeys(keywords))
+
+
+def test_names_and_outputs_are_unique_and_a_shift_has_a_reference():
+    outputs = [output.name for entry in CATALOGUE for output in entry.outputs]
+    assert len(set(outputs)) == len(outputs)
+    assert len({entry.name for entry in CATALOGUE}) == len(CATALOGUE)
+    for entry in CATALOGUE:
+        assert any(part.startswith("reference") for part in entry.takes) or entry.kind == "diversity"
+
+
+def test_the_default_set_of_a_study_is_the_one_its_identity_was_made_with():
+    config = MeasureConfig()
+    assert config.diversity == ("dcscore", "vendi", "neighbours", "distinct", "compression")
+    assert config.shift == ("frechet", "mmd", "c2st")
+    assert config.temperatures == (1.0, 0.05)
+
+
+def test_a_study_may_name_every_measure_of_the_catalogue_and_no_other():
+    assert MeasureConfig(diversity=names("diversity"), shift=names("shift")).diversity == names("diversity")
+    with pytest.raises(ValidationError, match="vendi"):
+        MeasureConfig(diversity=("vendy",))
+    with pytest.raises(ValidationError, match="mmd"):
+        MeasureConfig(shift=("vendi",))
+
+
+def test_the_report_has_a_name_and_a_family_for_every_output():
+    for entry in CATALOGUE:
+        for output in entry.outputs:
+            name = f"{output.name}@0.05" if entry.keyed else output.name
+            assert (name in MEASURES or entry.keyed) and family(name) != "Other"
+
+
+def test_without_texts_only_measures_of_vectors_are_possible():
+    assert possible(names("diversity", default=True), ["vectors"]) == ("dcscore", "vendi", "neighbours")
+    assert possible(["c2st", "distinct"], ["vectors", "texts"]) == ("distinct",)
+    assert metric("dcscore").grows and not metric("neighbours").grows
+
+
+def test_the_catalogue_imports_nothing_heavy():
+    code = ("import sys, divscale.metrics.catalogue\n"
+            "print([m for m in ('torch', 'faiss', 'sklearn', 'scipy', 'numpy', 'ray') if m in sys.modules])")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
