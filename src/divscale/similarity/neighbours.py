@@ -1,23 +1,21 @@
 """Exact nearest neighbours through FAISS.
 
-Shapes: N rows, D features, K neighbours.
+Shapes: N rows of x, M rows of y, D features, K neighbours.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
-import faiss
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from divscale.errors import ConfigError, DataError
-from divscale.similarity.vectors import as_vectors
+from divscale.errors import DataError
+from divscale.similarity.faiss_search import Metric, Neighbours, check_metric, exhaustive
+from divscale.similarity.vectors import as_vectors, same_width
 
 
 def nearest_others(
-    x_ND: ArrayLike, k: int = 1, *, metric: Literal["inner_product", "l2"] = "inner_product",
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    x_ND: ArrayLike, k: int = 1, *, metric: Metric = "inner_product", device: str = "cpu",
+) -> Neighbours:
     """The k nearest *other* rows of every row, by exhaustive search.
 
     A row is told from its duplicates by its index, not by being the first hit: an exact copy elsewhere in the set is
@@ -27,6 +25,7 @@ def nearest_others(
         x_ND: N x D vectors, searched in float32. For cosine similarity give unit rows and `inner_product`.
         k: neighbours per row, 1 to N - 1.
         metric: `inner_product` (largest first) or `l2` (squared Euclidean distance, smallest first).
+        device: `cpu`, or `cuda` for every GPU of the machine (never run on one yet).
 
     Returns:
         Scores (N x K, float32) and row indices (N x K, int64), nearest first.
@@ -36,20 +35,59 @@ def nearest_others(
     Raises:
         DataError: vectors that `as_vectors` rejects, or fewer than k + 1 rows.
         ConfigError: k below 1, or an unknown metric.
+        PreflightError: `cuda` where FAISS sees no GPU.
     """
-    kinds = {"inner_product": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
-    if metric not in kinds or k < 1:
-        raise ConfigError(f"Neighbours are found by inner_product or l2 and k is at least 1; got {metric!r} and k={k}.")
+    check_metric(metric, k)
     x = as_vectors(x_ND)
     if len(x) <= k:
         raise DataError(f"{k} nearest other row(s) were asked of a set of {len(x)}; at least {k + 1} rows are needed.")
-    if metric == "l2":  # FAISS expands |x - y|^2, which loses the small distances of vectors far from the origin
-        x = x - x.mean(axis=0, dtype=np.float64)
-    x = np.ascontiguousarray(x, dtype=np.float32)
+    x, = _for_search(metric, x)
     # One more than asked. Where a row is not among its own k + 1 best, all of those are at least as near as itself,
     # so they are duplicates and the last one is dropped instead.
-    scores, indices = faiss.knn(x, x, k + 1, metric=kinds[metric])
+    scores, indices = exhaustive(x, x, k + 1, metric, device)
     own = indices == np.arange(len(x))[:, None]
     drop = np.where(own.any(axis=1), own.argmax(axis=1), k)
     keep = np.arange(k + 1)[None, :] != drop[:, None]
-    return scores[keep].reshape(-1, k), indices[keep].reshape(-1, k)
+    return Neighbours(scores[keep].reshape(-1, k), indices[keep].reshape(-1, k))
+
+
+def nearest_in(
+    x_ND: ArrayLike, y_MD: ArrayLike, k: int = 1, *, metric: Metric = "inner_product", device: str = "cpu",
+) -> Neighbours:
+    """The k nearest rows of y for every row of x, by exhaustive search.
+
+    Args:
+        x_ND: N x D vectors that look for neighbours, searched in float32.
+        y_MD: M x D vectors among which they are found. For cosine similarity give unit rows and `inner_product`.
+        k: neighbours per row, 1 to M.
+        metric: `inner_product` (largest first) or `l2` (squared Euclidean distance, smallest first).
+        device: `cpu`, or `cuda` for every GPU of the machine (never run on one yet).
+
+    Returns:
+        Scores (N x K, float32) and rows of y (N x K, int64), nearest first.
+
+    Cost: N M D, blocked by FAISS; O((N + M) D + N K) memory.
+
+    Raises:
+        DataError: vectors that `as_vectors` rejects, sets of different widths, or fewer than k rows in y.
+        ConfigError: k below 1, or an unknown metric.
+        PreflightError: `cuda` where FAISS sees no GPU.
+    """
+    check_metric(metric, k)
+    x, y = as_vectors(x_ND), as_vectors(y_MD)
+    same_width(x, y)
+    if len(y) < k:
+        raise DataError(f"{k} nearest rows were asked of a set of {len(y)}; at least {k} are needed.")
+    y, x = _for_search(metric, y, x)
+    return exhaustive(x, y, k, metric, device)
+
+
+def _for_search(metric: Metric, *sets: NDArray) -> list[NDArray[np.float32]]:
+    """float32, and moved to the first set's mean where distances are asked for.
+
+    FAISS expands |x - y|^2, which loses the small distances of vectors far from the origin.
+    """
+    if metric == "l2":
+        center_D = sets[0].mean(axis=0, dtype=np.float64)
+        sets = tuple(v - center_D for v in sets)
+    return [np.ascontiguousarray(v, dtype=np.float32) for v in sets]
