@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from divscale.data.config import Columns
+from divscale.data.formats import broken_parquet, csv_rows, jsonl_rows, parquet_file
 from divscale.data.location import open_file
 from divscale.errors import ConfigError, DataError
 from divscale.schema import Task
@@ -78,62 +76,39 @@ _Columns = tuple[list[str], dict[str, list[Any]]]
 
 
 def _read_parquet(stream: pa.NativeFile, where: str, columns: Columns) -> _Columns:
+    file = parquet_file(stream, where)
+    there = file.schema_arrow.names
+    wanted = [name for name in there if name in set(columns.model_dump().values())]
     try:
-        file = pq.ParquetFile(stream)
-        there = file.schema_arrow.names
-        wanted = [name for name in there if name in set(columns.model_dump().values())]
         table = file.read(columns=wanted)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{where} is not a readable Parquet file: {error}. It may be cut short or of another format; "
-                        "write it again, or name another file.") from error
+        raise broken_parquet(where, error) from error
     if table.num_rows == 0:
         raise DataError(f"{where} holds no rows. Check how it was written, or name another file.")
     return there, {name: table[name].to_pylist() for name in wanted}
 
 
 def _read_jsonl(stream: pa.NativeFile, where: str, columns: Columns) -> _Columns:
-    there: dict[str, None] = {}
-    wanted = set(columns.model_dump().values())
-    rows = []
-    for number, line in enumerate(_lines(stream, where), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line.rstrip("\r\n"))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{where}, line {number}, column {error.colno}: not valid JSON ({error.msg}): "
-                            f"{_excerpt(line)}. Every line has to be one JSON object; correct this line.") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{where}, line {number}: a JSON {type(row).__name__}, not an object: {_excerpt(line)}. "
-                            "Every line has to be one object such as {\"text\": \"...\", \"label\": \"...\"}.")
-        there.update(dict.fromkeys(row))
-        rows.append({name: value for name, value in row.items() if name in wanted})
-    if not rows:
-        raise DataError(f"{where} holds no rows, only blank lines. Check how it was written, or name another file.")
-    return list(there), {name: [row.get(name) for row in rows] for name in there if name in wanted}
+    return _picked(jsonl_rows(stream, where), columns, f"{where} holds no rows, only blank lines")
 
 
 def _read_csv(stream: pa.NativeFile, where: str, columns: Columns) -> _Columns:
-    wanted = set(columns.model_dump().values())
-    reader = csv.reader(_lines(stream, where), strict=True)
-    rows = []
-    try:
-        header = next(reader, [])
-        for row in reader:
-            if row and len(row) != len(header):
-                raise DataError(f"{where}, line {reader.line_num}: {len(row)} cells where the header names "
-                                f"{len(header)}. Quote cells that hold commas or line breaks (\"a, b\").")
-            if row:
-                rows.append(row)
-    except csv.Error as error:
-        raise DataError(f"{where}, line {reader.line_num}: not valid CSV ({error}). Quote cells that hold commas, "
-                        "quotes or line breaks, and double the quotes inside them.") from error
-    if not rows:
-        raise DataError(f"{where} holds a header and no rows. Check how it was written, or name another file.")
-    kept = {name: [row[i] or None for row in rows] for i, name in enumerate(header) if name in wanted}
+    there, kept = _picked(csv_rows(stream, where), columns, f"{where} holds a header and no rows")
     if columns.answers in kept:  # a cell is one answer, or a JSON list of them
         kept[columns.answers] = [_as_list(cell) for cell in kept[columns.answers]]
-    return header, kept
+    return there, kept
+
+
+def _picked(rows: Iterable[dict[str, Any]], columns: Columns, if_empty: str) -> _Columns:
+    there: dict[str, None] = {}
+    wanted = set(columns.model_dump().values())
+    picked = []
+    for row in rows:
+        there.update(dict.fromkeys(row))
+        picked.append({name: value for name, value in row.items() if name in wanted})
+    if not picked:
+        raise DataError(f"{if_empty}. Check how it was written, or name another file.")
+    return list(there), {name: [row.get(name) for row in picked] for name in there if name in wanted}
 
 
 def _as_list(cell: str | None) -> Any:
@@ -143,25 +118,6 @@ def _as_list(cell: str | None) -> Any:
         return json.loads(cell)
     except json.JSONDecodeError:
         return cell
-
-
-def _lines(stream: pa.NativeFile, where: str) -> Iterator[str]:
-    """Lines as text, one by one: a byte that is not UTF-8 is found with its line, and the file is never held whole."""
-    offset = 0
-    for number, line in enumerate(io.BufferedReader(stream), start=1):  # Arrow files have no lines of their own
-        try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{where}, line {number}, byte {offset + error.start} of the file: not UTF-8 (byte "
-                            f"0x{line[error.start]:02x}). Save the file as UTF-8, for instance with "
-                            f"`iconv -f ISO-8859-1 -t UTF-8`.") from error
-        offset += len(line)
-        yield text.removeprefix("\ufeff") if number == 1 else text
-
-
-def _excerpt(line: str) -> str:
-    line = line.strip()
-    return line if len(line) <= 60 else line[:57] + "..."
 
 
 _READERS = {"parquet": _read_parquet, "jsonl": _read_jsonl, "ndjson": _read_jsonl, "csv": _read_csv}

@@ -1,0 +1,101 @@
+"""The rows of one open file, format by format. Faults of the file are told with their place in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from divscale.errors import DataError
+
+MAX_LINE_BYTES = 64 << 20  # a row of training data is far shorter; what is longer is no file of lines
+
+
+def parquet_file(stream: pa.NativeFile, where: str) -> pq.ParquetFile:
+    """Open a Parquet file.
+
+    Raises:
+        DataError: it is broken or cut short.
+    """
+    try:
+        return pq.ParquetFile(stream)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise broken_parquet(where, error) from error
+
+
+def broken_parquet(where: str, error: Exception) -> DataError:
+    """The error for a Parquet file that cannot be read to its end."""
+    return DataError(f"{where} is not a readable Parquet file: {error}. It may be cut short or of another format; "
+                     "write it again, or name another file.")
+
+
+def jsonl_rows(stream: pa.NativeFile, where: str, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[dict[str, Any]]:
+    """The objects of a file with one JSON object a line; blank lines are no rows.
+
+    Raises:
+        DataError: a line that is no JSON object, not UTF-8, or longer than `max_line_bytes`.
+    """
+    for number, line in enumerate(_lines(stream, where, max_line_bytes), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.rstrip("\r\n"))
+        except json.JSONDecodeError as error:
+            raise DataError(f"{where}, line {number}, column {error.colno}: not valid JSON ({error.msg}): "
+                            f"{_excerpt(line)}. Every line has to be one JSON object; correct this line.") from error
+        except RecursionError as error:
+            raise DataError(f"{where}, line {number}: JSON nested too deeply to read: {_excerpt(line)}. Correct this "
+                            "line.") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{where}, line {number}: a JSON {type(row).__name__}, not an object: {_excerpt(line)}. "
+                            "Every line has to be one object such as {\"text\": \"...\", \"label\": \"...\"}.")
+        yield row
+
+
+def csv_rows(stream: pa.NativeFile, where: str, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[dict[str, Any]]:
+    """The rows of a CSV file with a header: column -> cell, None where it is empty.
+
+    Raises:
+        DataError: not valid CSV, not UTF-8, a row of another number of cells, a line longer than `max_line_bytes`.
+    """
+    reader = csv.reader(_lines(stream, where, max_line_bytes), strict=True)
+    try:
+        header: Sequence[str] = next(reader, [])
+        for row in reader:
+            if row and len(row) != len(header):
+                raise DataError(f"{where}, line {reader.line_num}: {len(row)} cells where the header names "
+                                f"{len(header)}. Quote cells that hold commas or line breaks (\"a, b\").")
+            if row:
+                yield {name: cell or None for name, cell in zip(header, row, strict=True)}
+    except csv.Error as error:
+        raise DataError(f"{where}, line {reader.line_num}: not valid CSV ({error}). Quote cells that hold commas, "
+                        "quotes or line breaks, and double the quotes inside them.") from error
+
+
+def _lines(stream: pa.NativeFile, where: str, max_bytes: int) -> Iterator[str]:
+    """Lines as text, one by one: a byte that is not UTF-8 is found with its line, and the file is never held whole."""
+    offset, number = 0, 0
+    buffered = io.BufferedReader(stream)  # Arrow files have no lines of their own
+    while line := buffered.readline(max_bytes + 1):
+        number += 1
+        if len(line) > max_bytes:
+            raise DataError(f"{where}, line {number}: longer than {max_bytes:,} bytes, too long for one row. Is it a "
+                            "file of lines? Write one JSON object a line, or Parquet.")
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{where}, line {number}, byte {offset + error.start} of the file: not UTF-8 (byte "
+                            f"0x{line[error.start]:02x}). Save the file as UTF-8, for instance with "
+                            f"`iconv -f ISO-8859-1 -t UTF-8`.") from error
+        offset += len(line)
+        yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def _excerpt(line: str) -> str:
+    line = line.strip()
+    return line if len(line) <= 60 else line[:57] + "..."
