@@ -10,52 +10,132 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from divscale.metrics.approximation import Approximation
+    from divscale.metrics.diversity.clusters import cluster_inertia, partition_entropy
+    from divscale.metrics.diversity.coverage import facility_location
     from divscale.metrics.diversity.dcscore import dcscore, dcscores
-    from divscale.metrics.diversity.neighbours import nearest_neighbour_distance
-    from divscale.metrics.diversity.vendi import vendi_score
-    from divscale.metrics.intervals import Interval, subsampled
-    from divscale.metrics.lexical import compression_ratio, distinct_n, ngram_diversity
+    from divscale.metrics.diversity.dcscore_jackknife import dcscore_jackknife
+    from divscale.metrics.diversity.dcscore_sampled import dcscore_sampled
+    from divscale.metrics.diversity.density import reference_density
+    from divscale.metrics.diversity.neighbours import (
+        chamfer_distance,
+        kth_neighbour_distance,
+        nearest_neighbour_distance,
+    )
+    from divscale.metrics.diversity.novelsum import novelsum
+    from divscale.metrics.diversity.novelsum_histogram import novelsum_histogram
+    from divscale.metrics.diversity.pairwise import mean_pairwise_distance
+    from divscale.metrics.diversity.rke import rke
+    from divscale.metrics.diversity.vendi import vendi_score, vendi_scores
+    from divscale.metrics.diversity.vendi_fourier import vendi_fourier
+    from divscale.metrics.diversity.vendi_nystrom import vendi_nystrom
+    from divscale.metrics.diversity.volume import log_det, radius
+    from divscale.metrics.intervals import Interval, jackknife, subsampled
+    from divscale.metrics.lexical import (
+        LengthStatistics,
+        Spread,
+        compression_ratio,
+        distinct_n,
+        length_statistics,
+        mattr,
+        ngram_diversity,
+        ngram_entropy,
+        self_bleu,
+        self_repetition,
+    )
     from divscale.metrics.measure import Measurement, measure_set
     from divscale.metrics.shift.c2st import TwoSampleTest, c2st
     from divscale.metrics.shift.frechet import frechet_distance
     from divscale.metrics.shift.mmd import median_gamma, mmd2
 
 _HOMES = {
+    "Approximation": "approximation",
     "Interval": "intervals",
+    "LengthStatistics": "lexical",
     "Measurement": "measure",
+    "Spread": "lexical",
     "TwoSampleTest": "shift.c2st",
     "c2st": "shift.c2st",
+    "chamfer_distance": "diversity.neighbours",
+    "cluster_inertia": "diversity.clusters",
     "compression_ratio": "lexical",
     "dcscore": "diversity.dcscore",
+    "dcscore_jackknife": "diversity.dcscore_jackknife",
+    "dcscore_sampled": "diversity.dcscore_sampled",
     "dcscores": "diversity.dcscore",
     "distinct_n": "lexical",
+    "facility_location": "diversity.coverage",
     "frechet_distance": "shift.frechet",
+    "jackknife": "intervals",
+    "kth_neighbour_distance": "diversity.neighbours",
+    "length_statistics": "lexical",
+    "log_det": "diversity.volume",
+    "mattr": "lexical",
+    "mean_pairwise_distance": "diversity.pairwise",
     "measure_set": "measure",
     "median_gamma": "shift.mmd",
     "mmd2": "shift.mmd",
     "nearest_neighbour_distance": "diversity.neighbours",
     "ngram_diversity": "lexical",
+    "ngram_entropy": "lexical",
+    "novelsum": "diversity.novelsum",
+    "novelsum_histogram": "diversity.novelsum_histogram",
+    "partition_entropy": "diversity.clusters",
+    "radius": "diversity.volume",
+    "reference_density": "diversity.density",
+    "rke": "diversity.rke",
+    "self_bleu": "lexical",
+    "self_repetition": "lexical",
     "subsampled": "intervals",
+    "vendi_fourier": "diversity.vendi_fourier",
+    "vendi_nystrom": "diversity.vendi_nystrom",
     "vendi_score": "diversity.vendi",
+    "vendi_scores": "diversity.vendi",
 }
 
 __all__ = [
+    "Approximation",
     "Interval",
+    "LengthStatistics",
     "Measurement",
+    "Spread",
     "TwoSampleTest",
     "c2st",
+    "chamfer_distance",
+    "cluster_inertia",
     "compression_ratio",
     "dcscore",
+    "dcscore_jackknife",
+    "dcscore_sampled",
     "dcscores",
     "distinct_n",
+    "facility_location",
     "frechet_distance",
+    "jackknife",
+    "kth_neighbour_distance",
+    "length_statistics",
+    "log_det",
+    "mattr",
+    "mean_pairwise_distance",
     "measure_set",
     "median_gamma",
     "mmd2",
     "nearest_neighbour_distance",
     "ngram_diversity",
+    "ngram_entropy",
+    "novelsum",
+    "novelsum_histogram",
+    "partition_entropy",
+    "radius",
+    "reference_density",
+    "rke",
+    "self_bleu",
+    "self_repetition",
     "subsampled",
+    "vendi_fourier",
+    "vendi_nystrom",
     "vendi_score",
+    "vendi_scores",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Intervals by subsampling without replacement at a fixed n.
+"""Intervals by subsampling without replacement at a fixed n, or by leaving rows out one at a time.
 
 Why not the bootstrap: drawing rows with replacement plants duplicates, and a diversity score counts duplicates.
 Measured on 1,000 rows, bootstrapping moved DCScore at 0.05 from 1000 to 631 and Vendi from 317 to 267.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from divscale.errors import ConfigError, DataError
 
@@ -69,6 +69,33 @@ def subsampled(
     at_half = at_n if half == n else draws(half, subsamples)
     return {name: _interval(values, at_half[name], math.sqrt(half / (smallest - half)), half < n, name in growing)
             for name, values in at_n.items()}
+
+
+def jackknife(value: float, left_out_N: ArrayLike) -> Interval:
+    """Interval of a score from its values with each row left out, for a fresh sample of as many rows.
+
+    Half-width: Student's t at 95 % times sqrt((n - 1) / n sum_r (s_r - mean s)^2), s_r the score without row r. By
+    the inequality of Efron and Stein (1981) this variance is, in expectation, not below that of the score of n - 1
+    rows, for any symmetric score and rows drawn independently; so for smooth scores the interval errs on the wide
+    side. It does not apply where rows come in groups (paraphrases of one source): leave out whole groups then, giving
+    one value a group. Nor where the score hangs on single pairs, such as a nearest-neighbour distance.
+
+    Args:
+        value: the score of all n rows, which the interval is around: the bias of the score at n rows is part of what
+            it estimates, as everywhere here, where scores compare at equal n.
+        left_out_N: s_r, n values.
+
+    Raises:
+        DataError: fewer than two values.
+    """
+    from scipy.special import stdtrit
+
+    left_out = np.asarray(left_out_N, np.float64)
+    n = len(left_out)
+    if n < 2:
+        raise DataError(f"The jackknife compares a score with rows left out, and there are {n}; give two or more.")
+    variance = (n - 1) / n * float(((left_out - left_out.mean()) ** 2).sum())
+    return Interval(value, float(stdtrit(n - 1, 0.975)) * math.sqrt(variance))
 
 
 def _rows(sizes: tuple[int, ...], n: int, draw: int, seed: int) -> list[Rows]:

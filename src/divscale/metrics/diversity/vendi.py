@@ -1,72 +1,63 @@
 """Vendi score: the effective number of distinct samples, from the spectrum of the similarity matrix.
 
-Shapes: N rows, D features, R eigenvalues.
+Shapes: N rows, D features.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from divscale.errors import ConfigError
-from divscale.similarity.vectors import as_vectors, row_chunks, unit_rows
+from divscale.metrics.diversity.spectrum import effective_number, spectrum, truncated
+from divscale.similarity.kernels import Kernel, KernelName
+
+ORDERS = (0.1, 0.5, 1.0, 2.0, math.inf)
 
 
-def vendi_score(x_ND: ArrayLike, *, order: float = 1.0) -> float:
-    """Vendi score of the given order with the cosine kernel (arXiv 2210.02410, orders 2310.12952). In [1, min(N, D)].
+def vendi_score(
+    x_ND: ArrayLike, *, order: float = 1.0, kernel: KernelName = "cosine", gamma: float | None = None, degree: int = 3,
+    truncate: int | None = None, weights_N: ArrayLike | None = None,
+) -> float:
+    """Vendi score of the given order (arXiv 2210.02410, orders 2310.12952). In [1, N]; [1, min(N, D)] under cosine.
 
-    With eigenvalues l of K / N: exp(-sum l ln l) for order 1, (sum l^q)^(1 / (1 - q)) for order q, 1 / max l for
-    infinity; order 2 is the RKE mode count. Small orders weigh rare modes, large ones common modes. The score rises
-    with N, so compare sets of equal N only.
+    With eigenvalues l of K / N, k scaled to k(x, x) = 1: exp(-sum l ln l) for order 1, (sum l^q)^(1 / (1 - q)) for
+    order q, 1 / max l for infinity; order 2 is the RKE mode count, which `rke` gives without eigenvalues. Small
+    orders weigh rare modes, large ones common modes. The score rises with N (2410.21719: not converged below 20,000
+    rows), so compare sets of equal N only. `truncate` is that paper's t-truncated score, which converges with N of
+    the order of t: the t largest eigenvalues, scaled to sum to 1.
 
     Args:
-        x_ND: N x D vectors; rows are scaled to unit length.
+        x_ND: N x D vectors; rows are scaled to unit length under cosine and used as given under the other kernels.
         order: q > 0, or math.inf.
+        kernel: cosine, rbf, laplacian or polynomial.
+        gamma: scale of rbf and laplacian (None: 1) and polynomial (None: 1 / D).
+        degree: of the polynomial.
+        truncate: t; None keeps all eigenvalues.
+        weights_N: p, the probability of each row, scaled to sum to 1: the eigenvalues are then those of
+            sqrt(p_i p_j) k_ij. A row of weight 2 counts as two copies.
 
-    Cost: exact in float64 from the smaller of the N x N and D x D Gram matrices, which share their non-zero
-        eigenvalues: O(N D min(N, D) + min(N, D)^3) time, O(min(N, D)^2) memory beside the vectors.
-
-    Raises:
-        DataError: vectors empty, not finite, or with a zero row.
-        ConfigError: order not positive.
-    """
-    return effective_number(cosine_spectrum(x_ND), order)
-
-
-def cosine_spectrum(x_ND: ArrayLike) -> NDArray[np.float64]:
-    """The min(N, D) largest eigenvalues of K / N, K the cosine kernel matrix; they sum to 1. float64, ascending."""
-    x = as_vectors(x_ND)
-    n, d = x.shape
-    if n <= d:
-        u = unit_rows(x.astype(np.float64))
-        gram = u @ u.T
-    else:
-        gram = np.zeros((d, d))
-        for _, rows in row_chunks(x):
-            u = unit_rows(rows.astype(np.float64))
-            gram += u.T @ u
-    return np.asarray(np.linalg.eigvalsh(gram / n), np.float64)
-
-
-def effective_number(weights_R: ArrayLike, order: float = 1.0) -> float:
-    """Hill number of order q of non-negative weights that sum to 1 (eigenvalues, or any distribution).
-
-    Weights within rounding of zero, which eigenvalues of rank-deficient matrices are, count as zero: at small orders
-    each would otherwise add a spurious mode. Weights below that are no rounding and fail an assertion.
+    Cost: exact in float64. Cosine: the smaller of the N x N and D x D Gram matrices, O(N D min(N, D) + min(N, D)^3)
+        time and O(min(N, D)^2) memory beside the vectors, which may be a memory map. Others: all N eigenvalues,
+        O(N^2 (N + D)) time and O(N^2) memory, up to 10,000 rows; above that `vendi_nystrom` and `vendi_fourier`
+        approximate by name.
 
     Raises:
-        ConfigError: order not positive.
+        DataError: vectors empty, not finite, or with a zero row under cosine; weights that are no distribution.
+        ConfigError: order or t not positive, unknown kernel, a parameter out of its range, or too many rows for a
+            kernel other than cosine.
     """
-    if not order > 0:
-        raise ConfigError(f"The order of a Vendi score is {order}; it must be positive (1, 2, ... or infinity).")
-    w = np.asarray(weights_R, np.float64)
-    tolerance = 16 * len(w) * np.finfo(np.float64).eps * w.max()
-    assert w.min() >= -tolerance, f"eigenvalue {w.min()} of a positive semi-definite matrix"
-    w = w[w > tolerance]
-    if math.isinf(order):
-        return float(1.0 / w.max())
-    if abs(order - 1.0) < 1e-6:  # closer than this the general form only loses digits
-        return float(np.exp(-(w * np.log(w)).sum()))
-    return float(np.exp(np.log((w ** order).sum()) / (1.0 - order)))
+    return vendi_scores(x_ND, orders=(order,), kernel=kernel, gamma=gamma, degree=degree, truncate=truncate,
+                        weights_N=weights_N)[order]
+
+
+def vendi_scores(
+    x_ND: ArrayLike, *, orders: Sequence[float] = ORDERS, kernel: KernelName = "cosine", gamma: float | None = None,
+    degree: int = 3, truncate: int | None = None, weights_N: ArrayLike | None = None,
+) -> dict[float, float]:
+    """`vendi_score` at several orders from one spectrum: order -> score."""
+    eigenvalues = spectrum(x_ND, Kernel(kernel, gamma, degree), weights_N)
+    if truncate is not None:
+        eigenvalues = truncated(eigenvalues, truncate)
+    return {order: effective_number(eigenvalues, order) for order in orders}

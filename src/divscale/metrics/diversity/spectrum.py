@@ -1,0 +1,132 @@
+"""Spectra of similarity matrices, and the effective number that is read off one.
+
+Shapes: N rows, D features, R eigenvalues.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from divscale.errors import ConfigError, DataError
+from divscale.metrics.diversity.unit_kernel import unit_kernel
+from divscale.similarity.kernels import Kernel
+from divscale.similarity.vectors import as_vectors, unit_rows
+
+FULL_ROWS = 10_000  # an N x N matrix of 0.8 GB in float64, whose eigenvalues take minutes on two cores
+_BLOCK = 1 << 18  # elements normalised and multiplied at once: 2 MiB of float64 stays in the cache between the two
+
+
+def spectrum(x_ND: ArrayLike, kernel: Kernel, weights_N: ArrayLike | None = None) -> NDArray[np.float64]:
+    """Eigenvalues of the N x N matrix sqrt(p_i p_j) k(x_i, x_j), ascending, float64; they sum to 1.
+
+    k is scaled to k(x, x) = 1, which matters for the polynomial kernel alone. Under cosine these are the min(N, D)
+    largest, from the smaller of the N x N and D x D Gram matrices, which share their non-zero eigenvalues; under
+    other kernels all N.
+
+    Args:
+        x_ND: N x D vectors, of unit length after scaling (cosine) or as given.
+        kernel: k.
+        weights_N: p, non-negative, scaled here to sum to 1; None is 1 / N each.
+
+    Cost: cosine O(N D min(N, D) + min(N, D)^3) time and O(min(N, D)^2) memory; else O(N^2 (D + N)) and O(N^2).
+
+    Raises:
+        DataError: vectors empty, not finite, or with a zero row under cosine; weights that are no distribution.
+        ConfigError: more than `FULL_ROWS` rows and a kernel other than cosine.
+    """
+    x = as_vectors(x_ND)
+    p_N = None if weights_N is None else _distribution(weights_N, len(x))
+    if kernel.name == "cosine":
+        gram = cosine_gram(x, p_N)
+    else:
+        if len(x) > FULL_ROWS:
+            raise ConfigError(
+                f"The spectrum under the {kernel.name} kernel needs a {len(x):,} x {len(x):,} matrix "
+                f"({len(x) ** 2 * 8 / 2**30:.1f} GiB), and the limit is {FULL_ROWS:,} rows. Subsample the rows, take "
+                "an approximation by name (vendi_nystrom for any kernel, vendi_fourier for rbf), the order 2 alone "
+                "(rke), or the cosine kernel, which is exact at any number of rows.")
+        root_N = np.full(len(x), 1 / math.sqrt(len(x))) if p_N is None else np.sqrt(p_N)
+        gram = unit_kernel(x, x, kernel)
+        gram *= root_N[:, None]
+        gram *= root_N
+    return np.asarray(np.linalg.eigvalsh(gram), np.float64)
+
+
+def effective_number(weights_R: ArrayLike, order: float = 1.0) -> float:
+    """Hill number of order q of non-negative weights that sum to 1 (eigenvalues, or any distribution).
+
+    exp(-sum w ln w) for q = 1, 1 / max w for infinity, else (sum w^q)^(1 / (1 - q)). Weights within rounding of zero,
+    which eigenvalues of rank-deficient matrices are, count as zero: at small orders each would otherwise add a
+    spurious mode. Weights below that are no rounding and fail an assertion.
+
+    Raises:
+        ConfigError: order not positive.
+    """
+    if not order > 0:
+        raise ConfigError(f"The order of a Vendi score is {order}; it must be positive (1, 2, ... or infinity).")
+    w = np.asarray(weights_R, np.float64)
+    tolerance = 16 * len(w) * np.finfo(np.float64).eps * w.max()
+    assert w.min() >= -tolerance, f"eigenvalue {w.min()} of a positive semi-definite matrix"
+    w = w[w > tolerance]
+    if math.isinf(order):
+        return float(1.0 / w.max())
+    if abs(order - 1.0) < 1e-6:  # closer than this the general form only loses digits
+        return float(np.exp(-(w * np.log(w)).sum()))
+    return float(np.exp(np.log((w ** order).sum()) / (1.0 - order)))
+
+
+def truncated(weights_R: NDArray[np.float64], keep: int) -> NDArray[np.float64]:
+    """The `keep` largest weights, scaled to sum to 1 (t-truncation, arXiv 2410.21719)."""
+    if keep < 1:
+        raise ConfigError(f"Vendi is truncated to {keep} eigenvalues; keep at least one.")
+    largest = np.sort(weights_R)[-keep:]
+    return largest / largest.sum()
+
+
+def cosine_gram(x_ND: NDArray, p_N: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """The smaller of the N x N and D x D Gram matrices of unit rows u_i sqrt(p_i), float64. Their traces are 1.
+
+    Args:
+        x_ND: vectors that `as_vectors` has passed.
+        p_N: a distribution; None is 1 / N each.
+
+    Cost: O(N D min(N, D)). One pass over the vectors, in blocks.
+
+    Raises:
+        DataError: a row of zeros.
+    """
+    n, d = x_ND.shape
+    scale_N = np.full(n, 1 / math.sqrt(n)) if p_N is None else np.sqrt(p_N)
+    if n <= d:
+        u_ND = unit_rows(x_ND.astype(np.float64)) * scale_N[:, None]
+        return u_ND @ u_ND.T
+    gram_DD = np.zeros((d, d))
+    step = max(1, _BLOCK // d)
+    for start in range(0, n, step):
+        u_BD = _scaled_rows(x_ND[start:start + step], scale_N[start:start + step], start)
+        gram_DD += u_BD.T @ u_BD  # NumPy sees the product of a matrix with itself and does half the work
+    return gram_DD
+
+
+def _scaled_rows(rows_BD: NDArray, lengths_B: NDArray, start: int) -> NDArray[np.float64]:
+    """Rows of checked vectors in float64, brought to the given lengths; `start` is the first one's number."""
+    wide_BD = rows_BD.astype(np.float64)
+    if rows_BD.dtype != np.float32:  # squares of 1e-200 or 1e200 leave float64, those of any float32 do not
+        wide_BD /= np.maximum(np.abs(wide_BD).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    norms_B = np.sqrt(np.einsum("bd,bd->b", wide_BD, wide_BD))
+    if not norms_B.all():
+        row = start + int(np.flatnonzero(norms_B == 0)[0])
+        raise DataError(f"Row {row} of the vectors is all zeros and has no direction; embed it again or drop it.")
+    wide_BD *= (lengths_B / norms_B)[:, None]
+    return wide_BD
+
+
+def _distribution(weights_N: ArrayLike, n: int) -> NDArray[np.float64]:
+    p = np.asarray(weights_N, np.float64)
+    if p.shape != (n,) or not np.isfinite(p).all() or p.min() < 0 or p.sum() == 0:
+        raise DataError(f"The weights have shape {p.shape} for {n} rows, or a value that is negative or not finite, or "
+                        "sum to 0; give one non-negative number a row.")
+    return p / p.sum()
