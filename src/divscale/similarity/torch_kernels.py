@@ -17,15 +17,17 @@ from divscale.similarity.kernels import Kernel
 from divscale.similarity.vectors import unit_rows
 
 
-class Side(NamedTuple):
-    """One side of the pairwise matrix, ready for tiles; float32 on the device."""
+class Panel(NamedTuple):
+    """Rows of one side of the pairwise matrix, ready for tiles; float32 on the device."""
 
     rows: Tensor  # N x D
     squares: Tensor  # N: squared lengths of the rows
     diagonal: Tensor  # N: k(x_i, x_i)
 
 
-def prepare(x_ND: NDArray, kernel: Kernel, *, center_D: NDArray | None, device: str) -> Side:
+def prepare(
+    x_ND: NDArray, kernel: Kernel, *, center_D: NDArray | None, device: str, first_row: int = 0,
+) -> Panel:
     """Move vectors to the device as the kernel needs them: of unit length (cosine) or centred (rbf, laplacian).
 
     Distances do not change when both sides move by the same `center_D`, but float32 keeps more of them near the
@@ -35,7 +37,7 @@ def prepare(x_ND: NDArray, kernel: Kernel, *, center_D: NDArray | None, device: 
         DataError: a row of zeros under cosine, or values whose kernel leaves float32.
     """
     if kernel.name == "cosine":
-        rows = unit_rows(x_ND).astype(np.float32, copy=False)
+        rows = unit_rows(x_ND, first_row=first_row).astype(np.float32, copy=False)
     else:
         rows = np.empty(x_ND.shape, np.float32)
         with np.errstate(over="ignore"):
@@ -49,18 +51,17 @@ def prepare(x_ND: NDArray, kernel: Kernel, *, center_D: NDArray | None, device: 
     if not (torch.isfinite(diagonal_N).all() and torch.isfinite(squares_N).all()):
         raise DataError(f"The vectors are too large for the {kernel.name} kernel in float32; scale them down, "
                         "for instance to unit length.")
-    return Side(rows_ND, squares_N, diagonal_N)
+    return Panel(rows_ND, squares_N, diagonal_N)
 
 
-def kernel_tile(x: Side, rows: slice, y: Side, columns: slice, kernel: Kernel, out_BC: Tensor) -> Tensor:
+def kernel_tile(a: Panel, b: Panel, kernel: Kernel, out_BC: Tensor) -> Tensor:
     """k(x_i, y_j) for one tile, written into `out_BC` (contiguous float32) and returned."""
-    a_BD, b_CD = x.rows[rows], y.rows[columns]
-    gamma = kernel.scale(a_BD.shape[1])
+    gamma = kernel.scale(a.rows.shape[1])
     if kernel.name == "laplacian":
-        return torch.exp(torch.cdist(a_BD, b_CD, p=1.0).mul_(-gamma), out=out_BC)
-    torch.mm(a_BD, b_CD.T, out=out_BC)
+        return torch.exp(torch.cdist(a.rows, b.rows, p=1.0).mul_(-gamma), out=out_BC)
+    torch.mm(a.rows, b.rows.T, out=out_BC)
     if kernel.name == "rbf":
-        out_BC.mul_(-2).add_(x.squares[rows].unsqueeze(1)).add_(y.squares[columns]).clamp_(min=0)
+        out_BC.mul_(-2).add_(a.squares.unsqueeze(1)).add_(b.squares).clamp_(min=0)
         out_BC.mul_(-gamma).exp_()
     elif kernel.name == "polynomial":
         out_BC.mul_(gamma).add_(1).pow_(kernel.degree)

@@ -1,0 +1,74 @@
+"""The contract between the engine and what it reduces to.
+
+A reduction is a frozen specification; `start` makes its state. States `add` tiles in any order, `merge` with the
+states of other workers in any order, and `finish` into a result. They hold tensors on the device of the pass and can
+be pickled; `on_cpu` makes one ready to leave its device.
+
+Shapes: B rows and C columns of a tile.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from torch import Tensor
+
+R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S")
+
+
+class Shape(NamedTuple):
+    """The matrix a pass covers."""
+
+    rows: int
+    columns: int
+    symmetric: bool  # a set with itself: columns == rows, and a tile above the diagonal stands for its mirror too
+    unit_diagonal: bool  # k(x, x) = 1 for every x
+    device: str
+
+
+class Tile(NamedTuple):
+    """One computed tile of the kernel matrix, float32."""
+
+    values_BC: Tensor  # k(x_i, y_j); read only
+    scratch_BC: Tensor  # same shape, free for use
+    rows: slice
+    columns: slice
+    diagonal_B: Tensor  # k(x_i, x_i)
+    diagonal_C: Tensor  # k(y_j, y_j)
+    mirrored: bool  # it also stands for its transpose below the diagonal
+    itself: bool  # on the diagonal of a set with itself: both mirror halves are in it, and rows' pairs with themselves
+
+
+class State(Protocol[R_co]):
+    """What has been reduced so far."""
+
+    def add(self, tile: Tile) -> None:
+        """Take in a tile. Where memory runs out the state is as it was before: compute first, then change."""
+        ...
+
+    def merge(self, other: Any) -> None:
+        """Take in the state of another part of the same pass."""
+        ...
+
+    def finish(self) -> R_co:
+        """The result, in NumPy; the state stays usable."""
+        ...
+
+
+class Reduction(Protocol[R_co]):
+    """Specification of something all pairs are reduced to; hashable."""
+
+    def start(self, shape: Shape) -> State[R_co]:
+        """An empty state."""
+        ...
+
+
+def on_cpu(state: S) -> S:
+    """The state with its tensors in main memory, so that it can be pickled to a process without the device."""
+    moved = copy.copy(state)
+    for name, value in vars(state).items():
+        if isinstance(value, Tensor):
+            setattr(moved, name, value.cpu())
+    return moved
