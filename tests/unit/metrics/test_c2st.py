@@ -50,3 +50,49 @@ def test_too_few_rows_for_the_folds_are_refused():
         c2st(gaussian(9), gaussian(20), seed=0)
     with pytest.raises(ConfigError, match="folds=1"):
         c2st(gaussian(9), gaussian(20), seed=0, folds=1)
+
+
+def contexts(count, each, seed, spread=3.0, d=30):
+    """Rows in groups: each group has its own far-off place, rows vary little around it."""
+    rng = np.random.default_rng(seed)
+    rows = spread * np.repeat(rng.normal(size=(count, d)), each, axis=0) + 0.3 * rng.normal(size=(count * each, d))
+    return rows, [f"{seed}-{i // each}" for i in range(count * each)]
+
+
+def test_rows_of_one_source_on_both_sides_of_a_fold_look_like_a_shift_and_grouping_them_undoes_it():
+    plain, grouped = [], []
+    for seed in range(6):
+        (x, gx), (y, gy) = contexts(20, 10, 2 * seed), contexts(20, 10, 2 * seed + 1)
+        plain.append(c2st(x, y, seed=0).accuracy)
+        grouped.append(c2st(x, y, seed=0, groups=gx, reference_groups=gy))
+    assert np.mean(plain) > 0.75
+    accuracies = np.array([test.accuracy for test in grouped])
+    assert abs(accuracies.mean() - 0.5) < 0.1
+    # rows of a group go right or wrong together, so the error is that of 40 groups, not of 400 rows
+    assert all(test.accuracy_std > 2 * np.sqrt(0.25 / 400) for test in grouped)
+
+
+def test_grouping_still_finds_a_shift_and_rows_shared_by_both_sets_stay_in_one_fold():
+    x, groups = contexts(30, 6, 0, spread=1.0)
+    y = x + 0.01 * np.random.default_rng(9).normal(size=x.shape)
+    copies = c2st(x, y, seed=0, groups=groups, reference_groups=groups)
+    moved = c2st(x, y + 2.0, seed=0, groups=groups, reference_groups=groups)
+    assert abs(copies.accuracy - 0.5) < 0.1 and moved.accuracy > 0.95
+
+
+def test_a_source_for_every_row_gives_the_error_of_independent_rows():
+    x, y = gaussian(150), gaussian(150, seed=1)
+    test = c2st(x, y, seed=0, groups=range(150), reference_groups=range(150, 300))
+    binomial = np.sqrt(test.accuracy * (1 - test.accuracy) / 300)
+    assert test.accuracy_std == pytest.approx(binomial, rel=0.01) == pytest.approx(
+        c2st(x, y, seed=0).accuracy_std, rel=0.05)
+
+
+def test_groups_of_one_set_alone_of_another_number_or_too_few_are_refused():
+    x, y = gaussian(20), gaussian(20, seed=1)
+    with pytest.raises(ConfigError, match="one set only"):
+        c2st(x, y, seed=0, groups=range(20))
+    with pytest.raises(DataError, match="20 and 20 rows but 20 and 19 groups"):
+        c2st(x, y, seed=0, groups=range(20), reference_groups=range(19))
+    with pytest.raises(DataError, match="2 sources do not spread over 5 folds"):
+        c2st(x, y, seed=0, groups=[0] * 20, reference_groups=[1] * 20)

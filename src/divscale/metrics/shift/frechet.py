@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from divscale.errors import DataError
+from divscale.metrics.shift.roots import triangular_root
 from divscale.similarity.vectors import as_vectors, row_chunks, same_width
 
 
@@ -37,14 +38,10 @@ def frechet_distance(x_ND: ArrayLike, y_MD: ArrayLike) -> float:
 
 
 def _mean_and_root(x_ND: NDArray, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and an R x D matrix A with A^T A = covariance. Wide sets are their own root; tall ones are folded by QR."""
+    """Mean and an R x D matrix A with A^T A = covariance."""
     n, d = x_ND.shape
     if n < 2:
         raise DataError(f"The Frechet distance needs at least two rows a set to have a covariance; the {name} has {n}.")
     mean_D = x_ND.mean(axis=0, dtype=np.float64)
-    root = np.zeros((0, d))
-    for _, rows in row_chunks(x_ND):
-        root = np.concatenate([root, rows - mean_D])
-        if len(root) > d:
-            root = np.linalg.qr(root, mode="r")
+    root = triangular_root((rows - mean_D for _, rows in row_chunks(x_ND)), d)
     return mean_D, root / np.sqrt(n - 1)
