@@ -16,7 +16,7 @@ from divscale.similarity.kernels import Kernel
 from divscale.similarity.vectors import as_vectors, unit_rows
 
 FULL_ROWS = 10_000  # an N x N matrix of 0.8 GB in float64, whose eigenvalues take minutes on two cores
-_BLOCK = 1 << 18  # elements normalised and multiplied at once: 2 MiB of float64 stays in the cache between the two
+_BLOCK = 1 << 20  # elements normalised and multiplied at once: 8 MiB of float64
 
 
 def spectrum(x_ND: ArrayLike, kernel: Kernel, weights_N: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -105,23 +105,25 @@ def cosine_gram(x_ND: NDArray, p_N: NDArray[np.float64] | None = None) -> NDArra
         return u_ND @ u_ND.T
     gram_DD = np.zeros((d, d))
     step = max(1, _BLOCK // d)
+    block_BD = np.empty((min(step, n), d))  # written over and over: fresh memory costs more than the arithmetic
     for start in range(0, n, step):
-        u_BD = _scaled_rows(x_ND[start:start + step], scale_N[start:start + step], start)
+        rows_BD = x_ND[start:start + step]
+        u_BD = _scaled_rows(rows_BD, scale_N[start:start + step], start, block_BD[:len(rows_BD)])
         gram_DD += u_BD.T @ u_BD  # NumPy sees the product of a matrix with itself and does half the work
     return gram_DD
 
 
-def _scaled_rows(rows_BD: NDArray, lengths_B: NDArray, start: int) -> NDArray[np.float64]:
-    """Rows of checked vectors in float64, brought to the given lengths; `start` is the first one's number."""
-    wide_BD = rows_BD.astype(np.float64)
+def _scaled_rows(rows_BD: NDArray, lengths_B: NDArray, start: int, out_BD: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows of checked vectors, brought to the given lengths, in `out_BD`; `start` is the number of the first."""
+    out_BD[:] = rows_BD
     if rows_BD.dtype != np.float32:  # squares of 1e-200 or 1e200 leave float64, those of any float32 do not
-        wide_BD /= np.maximum(np.abs(wide_BD).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    norms_B = np.sqrt(np.einsum("bd,bd->b", wide_BD, wide_BD))
+        out_BD /= np.maximum(np.abs(out_BD).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    norms_B = np.sqrt(np.einsum("bd,bd->b", out_BD, out_BD))
     if not norms_B.all():
         row = start + int(np.flatnonzero(norms_B == 0)[0])
         raise DataError(f"Row {row} of the vectors is all zeros and has no direction; embed it again or drop it.")
-    wide_BD *= (lengths_B / norms_B)[:, None]
-    return wide_BD
+    out_BD *= (lengths_B / norms_B)[:, None]
+    return out_BD
 
 
 def _distribution(weights_N: ArrayLike, n: int) -> NDArray[np.float64]:
