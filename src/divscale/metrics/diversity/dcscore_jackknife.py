@@ -5,6 +5,7 @@ Shapes: N rows, D features, B rows and C columns of a tile.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,13 +15,11 @@ from torch import Tensor
 
 from divscale.errors import ConfigError
 from divscale.metrics.intervals import Interval, jackknife
+from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel
-from divscale.similarity.stream import self_sums
-from divscale.similarity.tiles import upper_tiles
-from divscale.similarity.torch_kernels import kernel_tile, prepare
+from divscale.similarity.reductions.protocol import Shape, Tile
+from divscale.similarity.reductions.sums import ExpRowSums
 from divscale.similarity.vectors import as_vectors
-
-_TILE_ROWS = 1024
 
 
 def dcscore_jackknife(
@@ -58,37 +57,50 @@ def dcscore_jackknife(
     if not k.unit_diagonal:
         raise ConfigError(f"The jackknife of DCScore needs a kernel with k(x, x) = 1, and the {kernel} kernel has not; "
                           "take cosine, rbf or laplacian, or an interval by subsampling.")
-    sums_N = self_sums(x, k, temperatures=(temperature,), device=device).exp[0]
+    once = ExpRowSums((temperature,))
+    sums_N = reduce_pairs(x, kernel=k, reductions=[once], device=device)[once][0]
+    gains = _Gains(sums_N, temperature)
+    drop_N = 1.0 / sums_N - reduce_pairs(x, kernel=k, reductions=[gains], device=device)[gains]
     score = float((1.0 / sums_N).sum())
-    return jackknife(score, score - _drops(x, k, temperature, sums_N, device))
+    return jackknife(score, score - drop_N)
 
 
-@torch.inference_mode()
-def _drops(
-    x_ND: NDArray, kernel: Kernel, t: float, sums_N: NDArray[np.float64], device: str,
-) -> NDArray[np.float64]:
-    """score - score without r, for every row r."""
-    center_D = x_ND.mean(axis=0, dtype=np.float64) if kernel.name in ("rbf", "laplacian") else None
-    side = prepare(x_ND, kernel, center_D=center_D, device=device)
-    sums = torch.from_numpy(sums_N).to(device)
-    narrow_N = sums.float()
-    gains_N = torch.zeros_like(sums)
-    rows_most = min(_TILE_ROWS, len(x_ND))
-    tile, scratch = torch.empty((2, rows_most ** 2), device=device)
-    for rows, columns in upper_tiles(len(x_ND), rows_most):
-        shape = rows.stop - rows.start, columns.stop - columns.start
-        e_BC, gains_BC = (part[:shape[0] * shape[1]].view(shape) for part in (tile, scratch))
-        kernel_tile(side, rows, side, columns, kernel, e_BC).sub_(1.0).div_(t).exp_()
-        if rows == columns:
+@dataclass(frozen=True, eq=False)
+class _Gains:
+    """sum_{i != r} e_ir / (S_i (S_i - e_ir)): what the other rows' terms gain when row r goes. N, float64."""
+
+    sums_N: NDArray[np.float64]
+    temperature: float
+
+    def start(self, shape: Shape) -> _GainsState:
+        return _GainsState(shape, self.sums_N, self.temperature)
+
+
+class _GainsState:
+    def __init__(self, shape: Shape, sums_N: NDArray[np.float64], temperature: float) -> None:
+        self._sums_N = torch.from_numpy(sums_N).to(shape.device, torch.float32)
+        self._temperature = temperature
+        self.gains_N = torch.zeros(shape.rows, dtype=torch.float64, device=shape.device)
+
+    def add(self, tile: Tile) -> None:
+        e_BC = torch.sub(tile.values_BC, 1.0, out=tile.scratch_BC).div_(self._temperature).exp_()
+        if tile.itself:
             e_BC.fill_diagonal_(0.0)
-        # e is symmetric, so the tile tells what its rows lose without a column and the other way round
-        gains_N[rows] += _gains(e_BC, narrow_N[columns], gains_BC).sum(1)
-        if rows != columns:
-            gains_N[columns] += _gains(e_BC, narrow_N[rows].unsqueeze(1), gains_BC).sum(0)
-    return (1.0 / sums - gains_N).cpu().numpy()
+        rows_B, columns_C = _gains(e_BC, self._sums_N[tile.columns]).sum(1), None
+        if tile.mirrored:  # e is symmetric: what rows do to columns, columns do to rows
+            columns_C = _gains(e_BC, self._sums_N[tile.rows].unsqueeze(1)).sum(0)
+        self.gains_N[tile.rows] += rows_B
+        if columns_C is not None:
+            self.gains_N[tile.columns] += columns_C
+
+    def merge(self, other: _GainsState) -> None:
+        self.gains_N += other.gains_N.to(self.gains_N.device)
+
+    def finish(self) -> NDArray[np.float64]:
+        return self.gains_N.cpu().numpy()
 
 
-def _gains(e_BC: Tensor, sums: Tensor, out_BC: Tensor) -> Tensor:
-    """1 / (S - e) - 1 / S = e / (S (S - e)). S counts the row itself, so S - e is 1 or more, whatever rounding says."""
-    torch.sub(sums, e_BC, out=out_BC).clamp_(min=1.0)
-    return torch.div(e_BC, out_BC, out=out_BC).div_(sums)
+def _gains(e_BC: Tensor, sums: Tensor) -> Tensor:
+    """e / (S (S - e)). S counts the row itself, so S - e is 1 or more, whatever rounding says."""
+    rest_BC = torch.sub(sums, e_BC).clamp_(min=1.0)
+    return torch.div(e_BC, rest_BC, out=rest_BC).div_(sums)

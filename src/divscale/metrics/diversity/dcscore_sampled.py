@@ -6,22 +6,21 @@ Shapes: N rows, D features, M sampled columns, G groups of them, B rows of a blo
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from divscale.errors import ConfigError
 from divscale.metrics.approximation import Approximation
+from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel, KernelName
-from divscale.similarity.tiles import blocks
-from divscale.similarity.torch_kernels import Side, kernel_tile, prepare
+from divscale.similarity.reductions.protocol import Shape, Tile
 from divscale.similarity.vectors import as_vectors
 
 _GROUPS = 16
 _T_975 = 2.131  # Student's t, 15 degrees of freedom
-_ROWS = 1024
 
 
 def dcscore_sampled(
@@ -68,17 +67,17 @@ def dcscore_sampled(
         raise ConfigError(f"temperature is {temperature}; it must be positive and finite (1 and 0.05 are usual).")
     n = len(x)
     chosen = np.random.default_rng(seed).permutation(n)[:columns]
-    groups = np.array_split(chosen, min(_GROUPS, len(chosen)))
-    sums_GN = _group_sums(x, k, temperature, groups, device)
-    counts_GN = np.repeat([[float(len(group))] for group in groups], n, axis=1)
-    for counts_N, group in zip(counts_GN, groups, strict=True):
-        counts_N[group] -= 1.0  # a row is not a sample of the others
+    group_M = np.arange(len(chosen)) * min(_GROUPS, len(chosen)) // len(chosen)  # sizes differ by one at most
+    grouped = _GroupedSums(chosen, group_M, temperature)
+    sums_GN = reduce_pairs(x, x[chosen], kernel=k, reductions=[grouped], device=device)[grouped]
+    counts_GN = np.repeat(np.bincount(group_M).astype(np.float64)[:, None], n, axis=1)
+    counts_GN[group_M, chosen] -= 1.0  # a row is not a sample of the others
     total_N, seen_N = sums_GN.sum(axis=0), counts_GN.sum(axis=0)
     plain = _score(total_N, seen_N, n)
     if len(chosen) == n:
         return Approximation(plain, plain, plain)
     left_out_G = np.array([_score(total_N - s, seen_N - c, n) for s, c in zip(sums_GN, counts_GN, strict=True)])
-    unseen, g = 1.0 - len(chosen) / n, len(groups)
+    unseen, g = 1.0 - len(chosen) / n, len(sums_GN)
     value = plain - unseen * (g - 1) * float(left_out_G.mean() - plain)
     error = math.sqrt(unseen * (g - 1) / g * float(((left_out_G - left_out_G.mean()) ** 2).sum()))
     return Approximation(value, max(value - _T_975 * error, 0.0), value + _T_975 * error)
@@ -90,25 +89,35 @@ def _score(sums_N: NDArray, seen_N: NDArray, n: int) -> float:
     return float((1.0 / (1.0 + (n - 1) * sums_N / seen_N)).sum())
 
 
-@torch.inference_mode()
-def _group_sums(x_ND: NDArray, kernel: Kernel, t: float, groups: list[NDArray], device: str) -> NDArray[np.float64]:
-    """sum over the columns j of a group, without i itself, of exp((k_ij - k_ii) / t): G x N."""
-    center_D = x_ND.mean(axis=0, dtype=np.float64) if kernel.name in ("rbf", "laplacian") else None
-    side = prepare(x_ND, kernel, center_D=center_D, device=device)
-    sums_GN = torch.zeros(len(groups), len(x_ND), dtype=torch.float64, device=device)
-    scratch = torch.empty(_ROWS * max(map(len, groups)), device=device)
-    for sums_N, group in zip(sums_GN, groups, strict=True):
-        columns = torch.from_numpy(group).to(device)
-        some = Side(*(part[columns] for part in side))
-        for rows in blocks(len(x_ND), _ROWS):
-            tile_BC = scratch[:(rows.stop - rows.start) * len(group)].view(-1, len(group))
-            kernel_tile(side, rows, some, slice(0, len(group)), kernel, tile_BC)
-            tile_BC.sub_(side.diagonal[rows].unsqueeze(1)).div_(t).exp_()
-            _leave_out_own(tile_BC, rows, columns)
-            sums_N[rows] = tile_BC.sum(1).double()
-    return sums_GN.cpu().numpy()
+@dataclass(frozen=True, eq=False)
+class _GroupedSums:
+    """sum of exp((k_ij - k_ii) / t) over the columns j of each group, without i itself: G x N, float64."""
+
+    chosen_M: NDArray[np.int64]  # the row that each column is
+    group_M: NDArray[np.int64]
+    temperature: float
+
+    def start(self, shape: Shape) -> _GroupedState:
+        return _GroupedState(self, shape)
 
 
-def _leave_out_own(tile_BC: Tensor, rows: slice, columns: Tensor) -> None:
-    inside = ((columns >= rows.start) & (columns < rows.stop)).nonzero().squeeze(1)
-    tile_BC[columns[inside] - rows.start, inside] = 0.0
+class _GroupedState:
+    def __init__(self, spec: _GroupedSums, shape: Shape) -> None:
+        self._temperature = spec.temperature
+        self._chosen_M = torch.from_numpy(spec.chosen_M).to(shape.device)
+        self._member_MG = torch.nn.functional.one_hot(torch.from_numpy(spec.group_M)).to(shape.device, torch.float32)
+        self.sums_NG = torch.zeros(shape.rows, self._member_MG.shape[1], dtype=torch.float64, device=shape.device)
+
+    def add(self, tile: Tile) -> None:
+        e_BC = torch.sub(tile.values_BC, tile.diagonal_B.unsqueeze(1), out=tile.scratch_BC)
+        e_BC.div_(self._temperature).exp_()
+        chosen_C = self._chosen_M[tile.columns]
+        inside = ((chosen_C >= tile.rows.start) & (chosen_C < tile.rows.stop)).nonzero().squeeze(1)
+        e_BC[chosen_C[inside] - tile.rows.start, inside] = 0.0  # a row's pair with itself
+        self.sums_NG[tile.rows] += e_BC @ self._member_MG[tile.columns]
+
+    def merge(self, other: _GroupedState) -> None:
+        self.sums_NG += other.sums_NG.to(self.sums_NG.device)
+
+    def finish(self) -> NDArray[np.float64]:
+        return self.sums_NG.T.cpu().numpy()

@@ -15,7 +15,7 @@ from divscale.errors import ConfigError, DataError
 from divscale.metrics.diversity.density import reference_density
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.tiles import blocks
-from divscale.similarity.torch_kernels import kernel_tile, prepare
+from divscale.similarity.torch_kernels import Panel, kernel_tile, prepare
 from divscale.similarity.vectors import as_vectors
 
 _PANEL = 1 << 24  # pairs of a panel: 64 MiB of float32
@@ -91,7 +91,7 @@ def distance_panels(x_ND: NDArray, device: str) -> Iterator[tuple[slice, torch.T
     panel = torch.empty(min(max(_PANEL // n, 1), n) * n, device=device)
     for rows in blocks(n, max(_PANEL // n, 1)):
         out_BN = panel[:(rows.stop - rows.start) * n].view(-1, n)
-        kernel_tile(side, rows, side, slice(0, n), Kernel(), out_BN)
+        kernel_tile(Panel(*(part[rows] for part in side)), side, Kernel(), out_BN)
         yield rows, out_BN.neg_().add_(1.0).clamp_(min=0.0)
 
 
