@@ -19,7 +19,7 @@ DOORS = {  # room -> what it may open beside itself, EVERYWHERE and runtime
     "metrics": {"similarity"}, "generation": {"rendering"}, "training": {"rendering"}, "evaluation": {"rendering"},
     "embedding": set(), "stages": {*ROOMS, "config", "study_file"},
 }
-NOT_RUNTIME = {"graph", "data", "rendering", "similarity", "metrics", "report"}
+NOT_RUNTIME = {"graph", "data", "rendering", "metrics", "report"}
 # a room's own config model may name another room's config model: a measure names its encoder; and the report calls
 # measures what their catalogue calls them
 CONFIG_DOORS = {("metrics", "divscale.embedding.config"), ("report", "divscale.metrics.catalogue")}

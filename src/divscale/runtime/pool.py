@@ -59,6 +59,7 @@ class ActorPool:
     ) -> None:
         self.name = name
         self.replaced = 0
+        self.redone: list[Hashable] = []    # keys of items that went down with an actor, once each time
         self._make_actor = make_actor
         self._start_timeout_s = start_timeout_s
         self._in_flight = in_flight
@@ -184,6 +185,7 @@ class ActorPool:
                 f"an actor of the {self.name} fleet died and {what}: {_gist(error)} Usually it ran out of "
                 "memory: use fewer actors or smaller batches (resources). What was finished is kept; run again to go "
                 "on.") from error
+        self.redone += [item.key for item in lost]
         again.extend(lost)
         self._spawn(slot)
 

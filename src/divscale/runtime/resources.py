@@ -26,6 +26,7 @@ class Resources(FrozenConfig):
     requests_per_batch: Count = 512
     embedding_actors: Count | None = None
     texts_per_batch: Count = 256
+    similarity_actors: Count | None = None
     training_workers: Count | None = None
     tile_rows: Count = 1024
     start_timeout_s: Count = 600

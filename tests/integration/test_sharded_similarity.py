@@ -1,0 +1,163 @@
+"""The pass over all pairs on two and three Ray nodes of this machine, and with an actor killed amid it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+
+import numpy as np
+import psutil
+import pytest
+
+from divscale.errors import ConfigError, DataError
+from divscale.runtime.resources import Resources
+from divscale.runtime.session import Session
+from divscale.similarity import sharded, shipping
+from divscale.similarity.engine import reduce_pairs
+from divscale.similarity.kernels import Kernel
+from divscale.similarity.reductions import Components, CountAbove, ExpRowSums, PairsAbove, RowSums, SquareSums, TopK
+from divscale.similarity.sharded import reduce_pairs_sharded
+from divscale.similarity.shards import write_shards
+
+pytestmark = pytest.mark.engine
+
+SUMS = (ExpRowSums((1.0, 0.05)), RowSums(), SquareSums())
+COUNTS = (CountAbove(0.5), Components(0.9))
+ALL = (*SUMS, *COUNTS, PairsAbove(0.5, 100), TopK(3))
+PASS = {"reductions": ALL, "tile_rows": 128, "pairs_per_item": 1 << 16}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Ray of several nodes on this machine; `grow(n)` starts nodes until there are n."""
+    from ray.cluster_utils import Cluster
+
+    kept = {name: os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED",
+                                                    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")}
+    os.environ.update(RAY_AUTH_TOKEN=secrets.token_hex(32), RAY_USAGE_STATS_ENABLED="0",
+                      RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0")
+    cluster = Cluster()
+
+    def grow(count):
+        while len(cluster.list_all_nodes()) < count:
+            cluster.add_node(num_cpus=1, object_store_memory=100 << 20, include_dashboard=False)
+        cluster.wait_for_nodes()
+        return cluster
+
+    yield grow
+    cluster.shutdown()
+    for name, value in kept.items():
+        os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+
+
+@pytest.fixture(scope="module", name="x_ND")
+def vectors():
+    x_ND = np.random.default_rng(0).normal(size=(1_500, 32)).astype(np.float32)
+    x_ND[700:720] = x_ND[:20]
+    return x_ND
+
+
+@pytest.fixture(scope="module")
+def whole(x_ND):
+    return reduce_pairs(x_ND, reductions=ALL, device="cpu", tile_rows=128)
+
+
+def assert_same(found, whole):
+    for reduction in SUMS:
+        np.testing.assert_allclose(found[reduction], whole[reduction], rtol=1e-6)
+    for reduction in COUNTS:
+        np.testing.assert_array_equal(found[reduction], whole[reduction])
+    np.testing.assert_array_equal(found[ALL[-2]].first, whole[ALL[-2]].first)
+    np.testing.assert_allclose(found[ALL[-1]].similarity, whole[ALL[-1]].similarity, rtol=1e-6)
+
+
+@pytest.mark.parametrize("nodes", [2, 3])
+def test_every_node_takes_part_and_the_value_is_that_of_one_process(cluster, nodes, x_ND, whole):
+    with Session(Resources(address=cluster(nodes).address)) as session:
+        found = reduce_pairs_sharded(session, x_ND, **PASS)
+        again = reduce_pairs_sharded(session, x_ND, **PASS)
+    assert found.actors == nodes
+    assert found.items > 2 * nodes
+    assert found.replaced == found.redone_tiles == 0
+    assert_same(found, whole)
+    for reduction in SUMS:
+        np.testing.assert_array_equal(found[reduction], again[reduction])
+
+
+def test_the_number_of_actors_changes_no_bit(cluster, x_ND):
+    address, found = cluster(3).address, []
+    for actors in (1, 2, 3):
+        # one CPU a node: every actor has one thread
+        with Session(Resources(address=address, similarity_actors=actors)) as session:
+            found.append(reduce_pairs_sharded(session, x_ND, **PASS))
+    assert [f.actors for f in found] == [1, 2, 3]
+    for reduction in (*SUMS, *COUNTS):
+        for other in found[1:]:
+            np.testing.assert_array_equal(found[0][reduction], other[reduction])
+
+
+def test_an_actor_killed_amid_the_pass_is_replaced_and_only_what_it_held_is_done_again(cluster, monkeypatch):
+    x_ND = np.random.default_rng(1).normal(size=(3_000, 128)).astype(np.float32)
+    slow = {"kernel": Kernel("laplacian", 0.01), "reductions": SUMS, "tile_rows": 128}
+    killed, merge_in_order = [], sharded.merge_in_order
+
+    def kill_one_after_three_items(totals, found):
+        def watched():
+            for count, item in enumerate(found):
+                if count == 3:
+                    killed.append(kill_a_worker())
+                yield item
+        return merge_in_order(totals, watched())
+
+    with Session(Resources(address=cluster(2).address, similarity_actors=2)) as session:
+        undisturbed = reduce_pairs_sharded(session, x_ND, pairs_per_item=1 << 18, **slow)
+        monkeypatch.setattr(sharded, "merge_in_order", kill_one_after_three_items)
+        disturbed = reduce_pairs_sharded(session, x_ND, pairs_per_item=1 << 18, **slow)
+    assert len(killed) == disturbed.replaced == 1
+    assert disturbed.items > 10
+    assert 0 < disturbed.redone_tiles <= 2 * (disturbed.tiles // disturbed.items + 1)
+    whole = reduce_pairs(x_ND, device="cpu", **slow)
+    for reduction in SUMS:
+        np.testing.assert_array_equal(disturbed[reduction], undisturbed[reduction])
+        np.testing.assert_allclose(disturbed[reduction], whole[reduction], rtol=1e-6)
+
+
+def kill_a_worker():
+    """SIGKILL the process of one actor of the pass. Returns its id."""
+    worker = next(p for p in psutil.Process().children(recursive=True) if "ray::PairWorker" in " ".join(p.cmdline()))
+    worker.kill()
+    worker.wait()
+    return worker.pid
+
+
+def test_vectors_on_disk_are_mapped_on_every_node_and_two_sets_are_compared(cluster, x_ND, tmp_path):
+    y = write_shards(tmp_path / "y", [x_ND[:200], x_ND[200:500]])
+    np.save(tmp_path / "x.npy", x_ND)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")[100:1_200]
+    with Session(Resources(address=cluster(2).address)) as session:
+        found = reduce_pairs_sharded(session, mapped, y, reductions=SUMS, tile_rows=128, pairs_per_item=1 << 16)
+    whole = reduce_pairs(x_ND[100:1_200], x_ND[:500], reductions=SUMS, device="cpu", tile_rows=128)
+    for reduction in SUMS:
+        np.testing.assert_allclose(found[reduction], whole[reduction], rtol=1e-6, atol=1e-4)
+
+
+def test_vectors_too_large_for_a_clusters_object_store_are_refused_and_a_bad_row_is_named(cluster, x_ND):
+    with Session(Resources(address=cluster(2).address)) as session:
+        with pytest.raises(ConfigError, match=r"half of the smallest node's object store is 0\.0 GiB"):
+            reduce_pairs_sharded(session, np.ones((200_000, 70), np.float32), reductions=SUMS)
+        bad_ND = x_ND.copy()
+        bad_ND[77] = 0
+        with pytest.raises(DataError, match="Row 77 of the vectors is all zeros"):
+            reduce_pairs_sharded(session, bad_ND, **PASS)
+
+
+def test_on_one_machine_large_vectors_go_through_a_temporary_file_that_is_gone_afterwards(
+    x_ND, whole, tmp_path, monkeypatch,
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(shipping, "STORE_SHARE", 1e-9)
+    with Session(Resources(cpus=1, similarity_actors=1)) as session:
+        found = reduce_pairs_sharded(session, x_ND, **PASS)
+    assert_same(found, whole)
+    assert not list(tmp_path.glob("divscale-vectors-*"))

@@ -1,0 +1,152 @@
+"""What is decided without Ray: how work is cut, where it goes, how vectors travel, and that merging is order-blind."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from divscale.errors import ConfigError, DataError
+from divscale.runtime.resources import Resources
+from divscale.runtime.session import Session
+from divscale.similarity.engine import PassPart, finish, plan_pass, reduce_pairs
+from divscale.similarity.kernels import Kernel
+from divscale.similarity.places import Place, places
+from divscale.similarity.reductions import (
+    Components,
+    CountAbove,
+    Diagonal,
+    ExpRowSums,
+    Histogram,
+    PairsAbove,
+    RowSums,
+    SquareSums,
+    TopK,
+)
+from divscale.similarity.sharded import cut, merge_in_order, reducer
+from divscale.similarity.shards import write_shards
+from divscale.similarity.shipping import MappedFile, received, shipped
+from divscale.similarity.tiles import all_tiles, upper_tiles
+
+SUMS = (ExpRowSums((1.0, 0.05)), RowSums(), SquareSums())
+OTHERS = (Diagonal(), CountAbove(0.5), PairsAbove(0.5, 40), Histogram(30), TopK(3), Components(0.8))
+
+
+def gaussian(n, d=5, seed=0):
+    x_ND = np.random.default_rng(seed).normal(size=(n, d))
+    x_ND[n // 2] = x_ND[0]
+    return x_ND
+
+
+def parts(plan, x_ND, bounds):
+    tiles, states = plan.tiles(), []
+    for start, stop in bounds:
+        part = PassPart(plan, x_ND)
+        part.run(tiles[start:stop])
+        states.append(pickle.loads(pickle.dumps(part.portable_states())))  # as over the network
+    return states
+
+
+@settings(max_examples=15, deadline=None)
+@given(n=st.integers(1, 60), tile_rows=st.integers(7, 40), items=st.integers(1, 12), seed=st.integers(0, 99),
+       kernel=st.sampled_from([Kernel("cosine"), Kernel("polynomial", 0.2, 2)]), order=st.randoms(use_true_random=False))
+def test_items_in_any_order_give_the_same_bits_and_one_process_the_same_value(n, tile_rows, items, seed, kernel, order):
+    x_ND = gaussian(n, seed=seed)
+    plan = plan_pass(x_ND, kernel=kernel, reductions=SUMS + OTHERS, device="cpu", tile_rows=tile_rows)
+    states = parts(plan, x_ND, cut(plan.tiles(), items))
+    found = []
+    for _ in range(2):
+        arrived = list(enumerate(pickle.loads(pickle.dumps(states))))
+        order.shuffle(arrived)
+        totals = plan.start()
+        assert merge_in_order(totals, arrived) == len(states)
+        found.append(finish(plan, totals))
+    whole = reduce_pairs(x_ND, kernel=kernel, reductions=SUMS + OTHERS, device="cpu", tile_rows=tile_rows)
+    for reduction in SUMS:
+        np.testing.assert_array_equal(found[0][reduction], found[1][reduction])
+        np.testing.assert_allclose(found[0][reduction], whole[reduction], rtol=1e-12, atol=1e-12)
+    for reduction in OTHERS:
+        for first, second, one in zip(*(np.atleast_1d(r[reduction]) if isinstance(r[reduction], np.ndarray)
+                                        else r[reduction] for r in (*found, whole)), strict=True):
+            np.testing.assert_array_equal(first, second)
+            if not isinstance(reduction, TopK):  # which of equally similar rows it names is free
+                np.testing.assert_array_equal(first, one)
+    np.testing.assert_array_equal(found[0][TopK(3)].similarity, whole[TopK(3)].similarity)
+
+
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 60), m=st.integers(1, 60), size=st.integers(1, 30), count=st.integers(1, 20),
+       symmetric=st.booleans())
+def test_a_cut_covers_every_tile_once_and_runs_are_off_the_mean_by_less_than_a_tile(n, m, size, count, symmetric):
+    tiles = list(upper_tiles(n, size) if symmetric else all_tiles(n, m, size))
+    bounds = cut(tiles, count)
+    assert [i for start, stop in bounds for i in range(start, stop)] == list(range(len(tiles)))
+    work = [sum(tile.pairs for tile in tiles[start:stop]) for start, stop in bounds]
+    assert len(bounds) <= count
+    assert max(work) < sum(work) / count + max(tile.pairs for tile in tiles)
+
+
+def node(name, cpus, gpus=0, alive=True):
+    return {"NodeID": name, "Alive": alive, "Resources": {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}}
+
+
+@pytest.mark.parametrize("nodes, resources, device, expected", [
+    ([node("b", 4), node("a", 8), node("c", 4, alive=False)], {}, "auto", [("a", 8, 0), ("b", 4, 0)]),
+    ([node("a", 8), node("b", 4)], {"similarity_actors": 3}, "auto", [("a", 4, 0), ("b", 4, 0), ("a", 4, 0)]),
+    ([node("a", 8), node("b", 4)], {"cpus": 1}, "auto", [("a", 1, 0)]),
+    ([node("a", 8), node("b", 8)], {"cpus": 8}, "auto", [("a", 4, 0), ("b", 4, 0)]),
+    ([node("head", 0), node("b", 4)], {}, "auto", [("b", 4, 0)]),
+    ([node("a", 16, 2), node("b", 16, 1), node("c", 16)], {}, "auto", [("a", 8, 1), ("a", 8, 1), ("b", 16, 1)]),
+    ([node("a", 16, 2), node("b", 16, 1)], {"gpus": 1}, "cuda", [("a", 16, 1)]),
+    ([node("a", 16, 2)], {}, "cpu", [("a", 16, 0)]),
+    ([node("a", 16, 2)], {"gpus": 0}, "auto", [("a", 16, 0)]),
+])
+def test_actors_go_one_to_a_gpu_or_else_one_to_a_node(nodes, resources, device, expected):
+    assert places(nodes, Resources(**resources), device) == [Place(*place) for place in expected]
+
+
+def test_places_that_there_are_not_are_refused():
+    with pytest.raises(ConfigError, match="device is 'cuda' and the cluster has no GPU"):
+        places([node("a", 4)], Resources(), "cuda")
+    with pytest.raises(ConfigError, match=r"similarity_actors is 3 and 2 GPU\(s\) may be used"):
+        places([node("a", 4, 2)], Resources(similarity_actors=3))
+
+
+def test_one_machine_without_gpus_computes_in_its_own_process_unless_actors_are_asked_for():
+    assert reducer(Session(Resources())) is reduce_pairs
+    assert reducer(Session(Resources(similarity_actors=1))) is not reduce_pairs
+    assert reducer(Session(Resources(address="10.0.0.1:6379"))) is not reduce_pairs
+
+
+def test_mapped_vectors_travel_as_their_place_in_the_file(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, gaussian(50).astype(np.float32))
+    whole = np.load(path, mmap_mode="r")
+    for x_ND in (whole, whole[7:31], whole[7:31][3:9]):
+        with shipped(Session(Resources()), x_ND) as sent:
+            assert isinstance(sent, MappedFile)
+            assert len(pickle.dumps(sent)) < 500
+            there = received(pickle.loads(pickle.dumps(sent)))
+        assert isinstance(there, np.memmap)
+        np.testing.assert_array_equal(there, x_ND)
+
+
+def test_a_node_that_does_not_see_the_files_says_so(tmp_path):
+    shards = write_shards(tmp_path / "v", [gaussian(10)])
+    sent = MappedFile(str(tmp_path / "gone"), "<f4", (3, 2), 0, panels=True)
+    assert received(shards).shape == (10, 5)
+    next((tmp_path / "v").glob("*.float32")).unlink()
+    for x in (shards, sent):
+        with pytest.raises(DataError, match=r"cannot map the vectors: .* Every node must see the same files"):
+            received(x)
+
+
+def test_bounds_of_tiles_depend_on_sizes_alone():
+    one, other = (plan_pass(gaussian(64, seed=seed), reductions=SUMS, device="cpu", tile_rows=8) for seed in (0, 1))
+    assert cut(one.tiles(), 5) == cut(replace(other, device="cuda").tiles(), 5)
+    assert all(a < b for a, b in itertools.pairwise(stop for _, stop in cut(one.tiles(), 5)))
