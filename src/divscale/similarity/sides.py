@@ -6,37 +6,40 @@ Shapes: N rows, B rows of a tile, D features.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Protocol
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.shards import ShardedVectors
-from divscale.similarity.torch_kernels import Panel, prepare
 from divscale.similarity.vectors import as_vectors, row_chunks
 
 Vectors = ArrayLike | ShardedVectors  # as users give them
 Matrix = NDArray | ShardedVectors  # checked, or on disk and checked as it is read
+# From vectors and the number of their first row to a NamedTuple of tensors with one entry a row
+Prepare = Callable[[NDArray, int], Any]
 
 
 class Side(Protocol):
     """Prepared vectors, on the device."""
 
-    def block(self, rows: slice) -> Panel:
-        """Rows of one tile."""
+    def block(self, rows: slice) -> Any:
+        """Rows of one tile, as `Prepare` made them."""
         ...
 
 
 class HeldSide:
-    """All vectors on the device: one float32 copy."""
+    """All vectors on the device, prepared once."""
 
-    def __init__(self, x_ND: NDArray, kernel: Kernel, center_D: NDArray | None, device: str) -> None:
-        self._panel = prepare(x_ND, kernel, center_D=center_D, device=device)
+    def __init__(self, x_ND: NDArray, prepare: Prepare) -> None:
+        self._panel = prepare(x_ND, 0)
 
-    def block(self, rows: slice) -> Panel:
+    def block(self, rows: slice) -> Any:
         """Views of the rows of one tile."""
-        return Panel(*(part[rows] for part in self._panel))
+        return _cut(self._panel, rows)
 
 
 class ReadSide:
@@ -44,33 +47,32 @@ class ReadSide:
 
     Args:
         x_ND: memory-mapped vectors.
-        kernel: k.
-        center_D: as `prepare`.
-        device: where panels go.
+        prepare: what to do with a panel.
         panel_rows: rows of a panel.
         kept: panels in memory at a time.
     """
 
-    def __init__(
-        self, x_ND: Matrix, kernel: Kernel, center_D: NDArray | None, device: str, panel_rows: int,
-        kept: int,
-    ) -> None:
-        self._x_ND, self._kernel, self._center_D, self._device = x_ND, kernel, center_D, device
-        self._panel_rows, self._kept = panel_rows, kept
-        self._panels: OrderedDict[int, Panel] = OrderedDict()
+    def __init__(self, x_ND: Matrix, prepare: Prepare, panel_rows: int, kept: int) -> None:
+        self._x_ND, self._prepare, self._panel_rows, self._kept = x_ND, prepare, panel_rows, kept
+        self._panels: OrderedDict[int, Any] = OrderedDict()
+        self._reading = Lock()
 
-    def block(self, rows: slice) -> Panel:
-        """Views of the rows of one tile, which lies in one panel."""
+    def block(self, rows: slice) -> Any:
+        """Views of the rows of one tile, or of any rows within one panel."""
         start = rows.start // self._panel_rows * self._panel_rows
-        if start not in self._panels:
-            while len(self._panels) >= self._kept:
-                self._panels.popitem(last=False)
-            stop = min(start + self._panel_rows, len(self._x_ND))
-            x_BD = as_vectors(self._x_ND[start:stop], first_row=start)
-            self._panels[start] = prepare(x_BD, self._kernel, center_D=self._center_D, device=self._device,
-                                          first_row=start)
-        self._panels.move_to_end(start)
-        return Panel(*(part[rows.start - start:rows.stop - start] for part in self._panels[start]))
+        stop = min(start + self._panel_rows, len(self._x_ND))
+        assert rows.stop <= stop, "a tile lies in one panel"
+        with self._reading:
+            if start not in self._panels:
+                while len(self._panels) >= self._kept:
+                    self._panels.popitem(last=False)
+                self._panels[start] = self._prepare(as_vectors(self._x_ND[start:stop], first_row=start), start)
+            self._panels.move_to_end(start)
+            return _cut(self._panels[start], slice(rows.start - start, rows.stop - start))
+
+
+def _cut(panel: Any, rows: slice) -> Any:
+    return type(panel)(*(part[rows] for part in panel))
 
 
 def opened(x_ND: Vectors) -> Matrix:

@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel
-from divscale.similarity.reductions.sums import Diagonal, ExpRowSums, RowSums, SquareSums
+from divscale.similarity.reductions.sums import ExpRowSums, RowSums, SquareSums
+from divscale.similarity.torch_kernels import prepare
+from divscale.similarity.vectors import as_vectors
 
 TILE_ROWS = 1024
 
@@ -34,10 +36,12 @@ def self_sums(
 ) -> SelfSums:
     """Row sums of the kernel matrix of a set with itself. Precision, cost and errors as `reduce_pairs`."""
     exps = [ExpRowSums(tuple(temperatures))] if temperatures else []
-    reduced = reduce_pairs(x_ND, kernel=kernel, reductions=[RowSums(), SquareSums(), Diagonal(), *exps],
+    reduced = reduce_pairs(x_ND, kernel=kernel, reductions=[RowSums(), SquareSums(), *exps],
                            tile_rows=tile_rows, device=device)
+    x = as_vectors(x_ND)
+    diagonal_N = prepare(x, kernel=kernel, center_D=None, device=device).diagonal.double().cpu().numpy()
     exp_TN = reduced[exps[0]] if exps else np.empty((0, len(reduced[RowSums()])))
-    return SelfSums(exp_TN, reduced[RowSums()], reduced[SquareSums()], reduced[Diagonal()])
+    return SelfSums(exp_TN, reduced[RowSums()], reduced[SquareSums()], diagonal_N)
 
 
 def cross_sums(

@@ -50,17 +50,20 @@ class _Components:
         self._held = 0
         self._threshold = threshold
 
-    def add(self, tile: Tile) -> None:
+    def reduce(self, tile: Tile) -> NDArray[np.int64]:
         hits_BC = tile.values_BC >= self._threshold
         if tile.itself:
             hits_BC = hits_BC.triu_(1)
         pairs_2P = hits_BC.nonzero().cpu().numpy().T
-        if not pairs_2P.shape[1]:
-            return
         rows, columns = pairs_2P[0] + tile.rows.start, pairs_2P[1] + tile.columns.start
+        if not len(rows):
+            return np.empty((2, 0), np.int64)
         nodes, local = np.unique(np.concatenate([rows, columns]), return_inverse=True)
         lowest = _lowest(local.reshape(2, -1), len(nodes))
-        self._hold(np.stack([nodes, nodes[lowest]])[:, lowest != np.arange(len(nodes))])
+        return np.stack([nodes, nodes[lowest]])[:, lowest != np.arange(len(nodes))]
+
+    def add(self, found: NDArray[np.int64]) -> None:
+        self._hold(found)
 
     def merge(self, other: _Components) -> None:
         self._hold(np.stack([np.arange(len(other.lowest_N)), other.finish()]))
@@ -70,6 +73,8 @@ class _Components:
         return self.lowest_N.copy()
 
     def _hold(self, edges_2E: NDArray[np.int64]) -> None:
+        if not edges_2E.shape[1]:
+            return
         self._edges.append(edges_2E)
         self._held += edges_2E.shape[1]
         if self._held > len(self.lowest_N):

@@ -72,22 +72,24 @@ class _Counts:
         self.counts_NH = torch.zeros((shape.rows if per_row else 1, bins), dtype=torch.int64, device=shape.device)
         self._low, self._scale, self._per_row = low, bins / (high - low), per_row
 
-    def add(self, tile: Tile) -> None:
+    def reduce(self, tile: Tile) -> list[tuple[slice, Tensor]]:
         h = self.counts_NH.shape[1]
         bins_BC = torch.sub(tile.values_BC, self._low, out=tile.scratch_BC).mul_(self._scale).clamp_(0, h - 1).int()
         if not self._per_row:
             if tile.itself:
                 b = len(bins_BC)
                 bins_BC = bins_BC[torch.ones(b, b, dtype=torch.bool, device=bins_BC.device).triu_(1)]
-            self.counts_NH += torch.bincount(bins_BC.flatten(), minlength=h)
-            return
-        rows_BH = _by_row(bins_BC, h)
-        columns_CH = _by_row(bins_BC.T, h) if tile.mirrored else None
+            return [(slice(0, 1), torch.bincount(bins_BC.flatten(), minlength=h))]
+        found = [(tile.rows, _by_row(bins_BC, h))]
         if tile.itself:
-            rows_BH[torch.arange(len(rows_BH)), bins_BC.diagonal().long()] -= 1
-        self.counts_NH[tile.rows] += rows_BH
-        if columns_CH is not None:
-            self.counts_NH[tile.columns] += columns_CH
+            found[0][1][torch.arange(len(bins_BC)), bins_BC.diagonal().long()] -= 1
+        if tile.mirrored:
+            found.append((tile.columns, _by_row(bins_BC.T, h)))
+        return found
+
+    def add(self, found: list[tuple[slice, Tensor]]) -> None:
+        for rows, counts in found:
+            self.counts_NH[rows] += counts
 
     def merge(self, other: _Counts) -> None:
         self.counts_NH += other.counts_NH.to(self.counts_NH.device)

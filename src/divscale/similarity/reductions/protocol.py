@@ -1,7 +1,9 @@
 """The contract between the engine and what it reduces to.
 
-A reduction is a frozen specification; `start` makes its state. States `add` tiles in any order, `merge` with the
-states of other workers in any order, and `finish` into a result. They hold tensors on the device of the pass and can
+A reduction is a frozen specification; `start` makes its state. A state reduces a tile (`reduce`, which changes nothing,
+so several threads may be in it and memory may run out there) and then takes in what was found (`add`, one thread at a
+time, next to no memory). Tiles come in any order, states `merge` with those of other workers in any order, and
+`finish` makes the result. They hold tensors on the device of the pass and can
 be pickled; `on_cpu` makes one ready to leave its device.
 
 Shapes: B rows and C columns of a tile.
@@ -44,8 +46,12 @@ class Tile(NamedTuple):
 class State(Protocol[R_co]):
     """What has been reduced so far."""
 
-    def add(self, tile: Tile) -> None:
-        """Take in a tile. Where memory runs out the state is as it was before: compute first, then change."""
+    def reduce(self, tile: Tile) -> Any:
+        """What a tile adds, in a form of the state's own."""
+        ...
+
+    def add(self, found: Any) -> None:
+        """Take in what `reduce` found."""
         ...
 
     def merge(self, other: Any) -> None:

@@ -24,11 +24,17 @@ _PLAIN_EXPONENT = 60.0  # exp(60) times a tile's columns is far inside float32
 
 @dataclass(frozen=True)
 class RowSums:
-    """sum_j k_ij per row, pairs (i, i) of a set with itself included. Result: N, float64."""
+    """sum_j k_ij per row. Result: N, float64.
+
+    Attributes:
+        own: whether the pairs (i, i) of a set with itself count.
+    """
+
+    own: bool = True
 
     def start(self, shape: Shape) -> _Sums:
         """Zeros."""
-        return _Sums(shape, power=1)
+        return _Sums(shape, power=1, own=self.own)
 
 
 @dataclass(frozen=True)
@@ -38,21 +44,6 @@ class SquareSums:
     def start(self, shape: Shape) -> _Sums:
         """Zeros."""
         return _Sums(shape, power=2)
-
-
-@dataclass(frozen=True)
-class Diagonal:
-    """k_ii of a set with itself, as the kernel defines it (1 where it is always 1). Result: N, float64.
-
-    Raises:
-        ConfigError: two different sets.
-    """
-
-    def start(self, shape: Shape) -> _Diagonal:
-        """Zeros."""
-        if not shape.symmetric:
-            raise ConfigError("Only a set compared with itself has a diagonal; leave it out for two sets.")
-        return _Diagonal(shape)
 
 
 @dataclass(frozen=True)
@@ -82,37 +73,40 @@ class ExpRowSums:
         return _ExpSums(shape, self.temperatures)
 
 
-class _Sums:
-    def __init__(self, shape: Shape, power: int) -> None:
-        self.sums_N = torch.zeros(shape.rows, dtype=torch.float64, device=shape.device)
-        self._power = power
+class _Sides:
+    """A tile's row sums and, where it is mirrored, its column sums: what its mirror's rows add."""
 
-    def add(self, tile: Tile) -> None:
+    def __init__(self, tile: Tile, rows_B: Tensor, columns_C: Tensor | None) -> None:
+        self._rows, self._columns, self._rows_B, self._columns_C = tile.rows, tile.columns, rows_B, columns_C
+
+    def add_to(self, sums_N: Tensor) -> None:
+        sums_N[self._rows] += self._rows_B
+        if self._columns_C is not None:
+            sums_N[self._columns] += self._columns_C
+
+
+class _Sums:
+    def __init__(self, shape: Shape, power: int, own: bool = True) -> None:
+        self.sums_N = torch.zeros(shape.rows, dtype=torch.float64, device=shape.device)
+        self._power, self._own = power, own
+
+    def reduce(self, tile: Tile) -> _Sides:
         k_BC = tile.values_BC
         if self._power == 2:
             k_BC = torch.mul(k_BC, k_BC, out=tile.scratch_BC)
-        _add(self.sums_N, k_BC.sum(1), k_BC.sum(0) if tile.mirrored else None, tile)
+        rows_B = k_BC.sum(1)
+        if tile.itself and not self._own:
+            rows_B -= tile.diagonal_B
+        return _Sides(tile, rows_B, k_BC.sum(0) if tile.mirrored else None)
+
+    def add(self, found: _Sides) -> None:
+        found.add_to(self.sums_N)
 
     def merge(self, other: _Sums) -> None:
         self.sums_N += other.sums_N.to(self.sums_N.device)
 
     def finish(self) -> NDArray[np.float64]:
         return self.sums_N.cpu().numpy()
-
-
-class _Diagonal:
-    def __init__(self, shape: Shape) -> None:
-        self.diagonal_N = torch.zeros(shape.rows, dtype=torch.float64, device=shape.device)
-
-    def add(self, tile: Tile) -> None:
-        if tile.itself:
-            self.diagonal_N[tile.rows] = tile.diagonal_B.double()
-
-    def merge(self, other: _Diagonal) -> None:
-        self.diagonal_N += other.diagonal_N.to(self.diagonal_N.device)
-
-    def finish(self) -> NDArray[np.float64]:
-        return self.diagonal_N.cpu().numpy()
 
 
 class _ExpSums:
@@ -124,8 +118,8 @@ class _ExpSums:
         self.plain = tuple(shape.unit_diagonal and 1 / t <= _PLAIN_EXPONENT for t in temperatures)
         self._unit_diagonal = shape.unit_diagonal
 
-    def add(self, tile: Tile) -> None:
-        found: list[tuple[Tensor, Tensor | None]] = []
+    def reduce(self, tile: Tile) -> list[_Sides]:
+        found: list[_Sides] = []
         for t, plain in zip(self.temperatures, self.plain, strict=True):
             e_BC = self._exp(tile, None if plain else tile.diagonal_B.unsqueeze(1), t)
             rows_B, columns_C = e_BC.sum(1), None
@@ -133,9 +127,12 @@ class _ExpSums:
                 if not self._unit_diagonal:
                     e_BC = self._exp(tile, tile.diagonal_C, t)
                 columns_C = e_BC.sum(0)
-            found.append((rows_B, columns_C))
-        for sums_N, (rows_B, columns_C) in zip(self.sums_TN, found, strict=True):
-            _add(sums_N, rows_B, columns_C, tile)
+            found.append(_Sides(tile, rows_B, columns_C))
+        return found
+
+    def add(self, found: list[_Sides]) -> None:
+        for sums_N, sides in zip(self.sums_TN, found, strict=True):
+            sides.add_to(sums_N)
 
     def merge(self, other: _ExpSums) -> None:
         self.sums_TN += other.sums_TN.to(self.sums_TN.device)
@@ -154,9 +151,3 @@ class _ExpSums:
         if temperature != 1.0:
             k_BC = torch.mul(k_BC, 1 / temperature, out=tile.scratch_BC)
         return torch.exp(k_BC, out=tile.scratch_BC)
-
-
-def _add(sums_N: Tensor, rows_B: Tensor, columns_C: Tensor | None, tile: Tile) -> None:
-    sums_N[tile.rows] += rows_B
-    if columns_C is not None:
-        sums_N[tile.columns] += columns_C

@@ -79,16 +79,19 @@ class _Counts:
         self.counts_N = torch.zeros(shape.rows, dtype=torch.int64, device=shape.device)
         self._threshold = threshold
 
-    def add(self, tile: Tile) -> None:
+    def reduce(self, tile: Tile) -> tuple[slice, Tensor, slice, Tensor | None]:
         # 0.0 or 1.0 into the scratch tile: counts of ones in float32 are exact to 2^24 columns, and summing floats
         # took a third of the time of summing booleans.
         hits_BC = torch.ge(tile.values_BC, self._threshold, out=tile.scratch_BC)
         if tile.itself:
             hits_BC.fill_diagonal_(0)
-        rows_B, columns_C = hits_BC.sum(1).long(), hits_BC.sum(0).long() if tile.mirrored else None
-        self.counts_N[tile.rows] += rows_B
+        return tile.rows, hits_BC.sum(1).long(), tile.columns, hits_BC.sum(0).long() if tile.mirrored else None
+
+    def add(self, found: tuple[slice, Tensor, slice, Tensor | None]) -> None:
+        rows, rows_B, columns, columns_C = found
+        self.counts_N[rows] += rows_B
         if columns_C is not None:
-            self.counts_N[tile.columns] += columns_C
+            self.counts_N[columns] += columns_C
 
     def merge(self, other: _Counts) -> None:
         self.counts_N += other.counts_N.to(self.counts_N.device)
@@ -104,16 +107,17 @@ class _Pairs:
         self.total = 0
         self._threshold, self._cap = threshold, cap
 
-    def add(self, tile: Tile) -> None:
+    def reduce(self, tile: Tile) -> tuple[Tensor, Tensor]:
         hits_BC = tile.values_BC >= self._threshold
         if tile.itself:
             hits_BC = hits_BC.triu_(1)
         pairs_P2 = hits_BC.nonzero()
-        if not len(pairs_P2):
-            return
         similarity_P = tile.values_BC[pairs_P2[:, 0], pairs_P2[:, 1]]
         pairs_P2 += torch.tensor([tile.rows.start, tile.columns.start], device=pairs_P2.device)
-        self._take(pairs_P2, similarity_P, len(pairs_P2))
+        return pairs_P2, similarity_P
+
+    def add(self, found: tuple[Tensor, Tensor]) -> None:
+        self._take(*found, len(found[0]))
 
     def merge(self, other: _Pairs) -> None:
         device = self.pairs_P2.device
@@ -125,6 +129,8 @@ class _Pairs:
         return Pairs(first, second, similarity_P.cpu().numpy(), self.total, self.total > self._cap)
 
     def _take(self, pairs_P2: Tensor, similarity_P: Tensor, total: int) -> None:
+        if not total:
+            return
         pairs_P2 = torch.cat([self.pairs_P2, pairs_P2])
         similarity_P = torch.cat([self.similarity_P, similarity_P])
         if len(pairs_P2) > 2 * self._cap:

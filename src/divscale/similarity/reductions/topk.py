@@ -51,15 +51,20 @@ class _TopK:
         self.scores_NK = torch.full((shape.rows, k), -torch.inf, device=shape.device)
         self.indices_NK = torch.full((shape.rows, k), -1, dtype=torch.int64, device=shape.device)
 
-    def add(self, tile: Tile) -> None:
+    def reduce(self, tile: Tile) -> list[tuple[Tensor, Tensor, Tensor]]:
         k_BC = tile.values_BC
         if tile.itself:
             k_BC = tile.scratch_BC.copy_(k_BC).fill_diagonal_(-torch.inf)
-        better = [self._better(k_BC, tile.rows, tile.columns.start)]
+        found = [self._better(k_BC, tile.rows, tile.columns.start)]
         if tile.mirrored:
-            better.append(self._better(k_BC.T, tile.columns, tile.rows.start))
-        for rows, scores, indices in better:
-            self.scores_NK[rows], self.indices_NK[rows] = scores, indices
+            found.append(self._better(k_BC.T, tile.columns, tile.rows.start))
+        return found
+
+    def add(self, found: list[tuple[Tensor, Tensor, Tensor]]) -> None:
+        for rows, scores, indices in found:
+            self.scores_NK[rows], self.indices_NK[rows] = _best(
+                torch.cat([self.scores_NK[rows], scores], 1), torch.cat([self.indices_NK[rows], indices], 1),
+                self.scores_NK.shape[1])
 
     def merge(self, other: _TopK) -> None:
         device = self.scores_NK.device
@@ -71,16 +76,13 @@ class _TopK:
         return Nearest(self.scores_NK.cpu().numpy(), self.indices_NK.cpu().numpy())
 
     def _better(self, k_BC: Tensor, rows: slice, first_column: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows in which the tile has something nearer than the worst kept, with their new k.
+        """Rows in which the tile has something nearer than the worst kept, with the tile's best k.
 
         After a few tiles those are few, and a maximum costs a tenth of a selection.
         """
-        k = self.scores_NK.shape[1]
         chosen = (k_BC.amax(1) > self.scores_NK[rows, -1]).nonzero().squeeze(1)
-        scores, columns = k_BC[chosen].topk(min(k, k_BC.shape[1]))
-        chosen += rows.start
-        return chosen, *_best(torch.cat([self.scores_NK[chosen], scores], 1),
-                              torch.cat([self.indices_NK[chosen], columns + first_column], 1), k)
+        scores, columns = k_BC[chosen].topk(min(self.scores_NK.shape[1], k_BC.shape[1]))
+        return chosen + rows.start, scores, columns + first_column
 
 
 def _best(scores: Tensor, indices: Tensor, k: int) -> tuple[Tensor, Tensor]:
