@@ -41,14 +41,8 @@ def nearest_others(
     x = as_vectors(x_ND)
     if len(x) <= k:
         raise DataError(f"{k} nearest other row(s) were asked of a set of {len(x)}; at least {k + 1} rows are needed.")
-    x, = _for_search(metric, x)
-    # One more than asked. Where a row is not among its own k + 1 best, all of those are at least as near as itself,
-    # so they are duplicates and the last one is dropped instead.
-    scores, indices = exhaustive(x, x, k + 1, metric, device)
-    own = indices == np.arange(len(x))[:, None]
-    drop = np.where(own.any(axis=1), own.argmax(axis=1), k)
-    keep = np.arange(k + 1)[None, :] != drop[:, None]
-    return Neighbours(scores[keep].reshape(-1, k), indices[keep].reshape(-1, k))
+    x, = for_search(metric, x)
+    return Neighbours(*without_self(*exhaustive(x, x, k + 1, metric, device), np.arange(len(x))))
 
 
 def nearest_in(
@@ -78,11 +72,11 @@ def nearest_in(
     same_width(x, y)
     if len(y) < k:
         raise DataError(f"{k} nearest rows were asked of a set of {len(y)}; at least {k} are needed.")
-    y, x = _for_search(metric, y, x)
+    y, x = for_search(metric, y, x)
     return exhaustive(x, y, k, metric, device)
 
 
-def _for_search(metric: Metric, *sets: NDArray) -> list[NDArray[np.float32]]:
+def for_search(metric: Metric, *sets: NDArray) -> list[NDArray[np.float32]]:
     """float32, and moved to the first set's mean where distances are asked for.
 
     FAISS expands |x - y|^2, which loses the small distances of vectors far from the origin.
@@ -91,3 +85,16 @@ def _for_search(metric: Metric, *sets: NDArray) -> list[NDArray[np.float32]]:
         center_D = sets[0].mean(axis=0, dtype=np.float64)
         sets = tuple(v - center_D for v in sets)
     return [np.ascontiguousarray(v, dtype=np.float32) for v in sets]
+
+
+def without_self(scores_NK: NDArray, indices_NK: NDArray, own_N: NDArray) -> tuple[NDArray, NDArray]:
+    """Take row `own_N` out of each row's neighbours, of which there is one more than asked.
+
+    Where a row is not among its own nearest, all of those are at least as near as itself, so they are duplicates and
+    the last one is dropped instead.
+    """
+    n, found = indices_NK.shape
+    own = indices_NK == own_N[:, None]
+    drop_N = np.where(own.any(axis=1), own.argmax(axis=1), found - 1)
+    keep = np.arange(found)[None, :] != drop_N[:, None]
+    return scores_NK[keep].reshape(n, found - 1), indices_NK[keep].reshape(n, found - 1)
