@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from divscale.errors import ConfigError, DataError
-from divscale.metrics import vendi_score, vendi_scores
+from divscale.metrics import log_det, rke, vendi_score, vendi_scores
 from divscale.metrics.diversity import spectrum
 from divscale.metrics.diversity.spectrum import effective_number
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.reference import kernel_matrix
+from divscale.similarity.shards import write_shards
 
 ORDERS = [0.1, 0.5, 1.0, 2.0, math.inf]
 
@@ -151,6 +152,16 @@ def test_rows_and_weights_that_make_no_distribution_are_refused():
     for weights in ([1, 2], [1, 1, -1], [0, 0, 0], [1, 1, math.nan]):
         with pytest.raises(DataError, match="one non-negative number a row"):
             vendi_score(x_ND, weights_N=weights)
+
+
+@pytest.mark.parametrize("n, d", [(900, 12), (9, 12)])
+def test_vectors_on_disk_score_as_in_memory(tmp_path, n, d):
+    x_ND = np.random.default_rng(0).normal(size=(n, d)).astype(np.float32)
+    shards = write_shards(tmp_path / "v", [x_ND[:n // 3], x_ND[n // 3:]])
+    assert vendi_score(shards) == pytest.approx(vendi_score(x_ND), rel=1e-12)
+    assert rke(shards) == pytest.approx(rke(x_ND), rel=1e-12)
+    assert log_det(shards) == pytest.approx(log_det(x_ND), rel=1e-12)
+    assert vendi_score(shards, kernel="rbf", gamma=0.1) == vendi_score(x_ND, kernel="rbf", gamma=0.1)
 
 
 def test_a_zero_row_far_down_is_named_by_its_number():

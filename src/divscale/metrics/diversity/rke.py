@@ -8,18 +8,16 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from divscale.errors import ConfigError
-from divscale.metrics.diversity.spectrum import cosine_gram
+from divscale.metrics.diversity.spectrum import Vectors, cosine_gram
 from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.reductions.sums import SquareSums
-from divscale.similarity.vectors import as_vectors
 
 
 def rke(
-    x_ND: ArrayLike, *, kernel: Literal["cosine", "rbf", "laplacian"] = "cosine", gamma: float | None = None,
+    x_ND: Vectors, *, kernel: Literal["cosine", "rbf", "laplacian"] = "cosine", gamma: float | None = None,
     tile_rows: int | None = None, device: str = "cpu",
 ) -> float:
     """1 / mean_ij k(x_i, x_j)^2 over all N^2 pairs (Jalali et al. 2023, "RKE"), in [1, N]; 1 where rows are equal.
@@ -28,7 +26,8 @@ def rke(
     even this order, the first to converge, compares at equal N only. Under cosine opposite rows count as equal.
 
     Args:
-        x_ND: N x D vectors; rows are scaled to unit length under cosine and used as given otherwise.
+        x_ND: N x D vectors, also `ShardedVectors`; rows are scaled to unit length under cosine and used as
+            given otherwise.
         kernel: cosine, rbf or laplacian. The polynomial kernel has no unit diagonal; `vendi_score` scales it.
         gamma: scale of rbf and laplacian (None: 1).
         tile_rows: rows of a tile (None: from free memory); does not change the value beyond rounding.
@@ -45,7 +44,7 @@ def rke(
         raise ConfigError(f"RKE is counted with the cosine, rbf or laplacian kernel, not {kernel!r}; vendi_score with "
                           "order=2 scales the polynomial kernel to k(x, x) = 1 and counts with it.")
     if kernel == "cosine":
-        return float(1.0 / (cosine_gram(as_vectors(x_ND)) ** 2).sum())
+        return float(1.0 / (cosine_gram(x_ND) ** 2).sum())
     squares_N = reduce_pairs(x_ND, kernel=Kernel(kernel, gamma), reductions=[SquareSums()], tile_rows=tile_rows,
                              device=device)[SquareSums()]
     return float(np.square(len(squares_N), dtype=np.float64) / squares_N.sum())

@@ -13,13 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 from divscale.errors import ConfigError, DataError
 from divscale.metrics.diversity.unit_kernel import unit_kernel
 from divscale.similarity.kernels import Kernel
+from divscale.similarity.shards import ShardedVectors
 from divscale.similarity.vectors import as_vectors, unit_rows
+
+Vectors = ArrayLike | ShardedVectors
 
 FULL_ROWS = 10_000  # an N x N matrix of 0.8 GB in float64, whose eigenvalues take minutes on two cores
 _BLOCK = 1 << 20  # elements normalised and multiplied at once: 8 MiB of float64
 
 
-def spectrum(x_ND: ArrayLike, kernel: Kernel, weights_N: ArrayLike | None = None) -> NDArray[np.float64]:
+def spectrum(x_ND: Vectors, kernel: Kernel, weights_N: ArrayLike | None = None) -> NDArray[np.float64]:
     """Eigenvalues of the N x N matrix sqrt(p_i p_j) k(x_i, x_j), ascending, float64; they sum to 1.
 
     k is scaled to k(x, x) = 1, which matters for the polynomial kernel alone. Under cosine these are the min(N, D)
@@ -27,7 +30,7 @@ def spectrum(x_ND: ArrayLike, kernel: Kernel, weights_N: ArrayLike | None = None
     other kernels all N.
 
     Args:
-        x_ND: N x D vectors, of unit length after scaling (cosine) or as given.
+        x_ND: N x D vectors, of unit length after scaling (cosine) or as given; also `ShardedVectors`.
         kernel: k.
         weights_N: p, non-negative, scaled here to sum to 1; None is 1 / N each.
 
@@ -37,21 +40,7 @@ def spectrum(x_ND: ArrayLike, kernel: Kernel, weights_N: ArrayLike | None = None
         DataError: vectors empty, not finite, or with a zero row under cosine; weights that are no distribution.
         ConfigError: more than `FULL_ROWS` rows and a kernel other than cosine.
     """
-    x = as_vectors(x_ND)
-    p_N = None if weights_N is None else _distribution(weights_N, len(x))
-    if kernel.name == "cosine":
-        gram = cosine_gram(x, p_N)
-    else:
-        if len(x) > FULL_ROWS:
-            raise ConfigError(
-                f"The spectrum under the {kernel.name} kernel needs a {len(x):,} x {len(x):,} matrix "
-                f"({len(x) ** 2 * 8 / 2**30:.1f} GiB), and the limit is {FULL_ROWS:,} rows. Subsample the rows, take "
-                "an approximation by name (vendi_nystrom for any kernel, vendi_fourier for rbf), the order 2 alone "
-                "(rke), or the cosine kernel, which is exact at any number of rows.")
-        root_N = np.full(len(x), 1 / math.sqrt(len(x))) if p_N is None else np.sqrt(p_N)
-        gram = unit_kernel(x, x, kernel)
-        gram *= root_N[:, None]
-        gram *= root_N
+    gram = cosine_gram(x_ND, weights_N) if kernel.name == "cosine" else _full_gram(x_ND, kernel, weights_N)
     return np.asarray(np.linalg.eigvalsh(gram), np.float64)
 
 
@@ -86,29 +75,32 @@ def truncated(weights_R: NDArray[np.float64], keep: int) -> NDArray[np.float64]:
     return largest / largest.sum()
 
 
-def cosine_gram(x_ND: NDArray, p_N: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+def cosine_gram(x_ND: Vectors, weights_N: ArrayLike | None = None) -> NDArray[np.float64]:
     """The smaller of the N x N and D x D Gram matrices of unit rows u_i sqrt(p_i), float64. Their traces are 1.
 
     Args:
-        x_ND: vectors that `as_vectors` has passed.
-        p_N: a distribution; None is 1 / N each.
+        x_ND: N x D vectors; those on disk (`ShardedVectors`, memory maps) are read once, block by block.
+        weights_N: as in `spectrum`.
 
-    Cost: O(N D min(N, D)). One pass over the vectors, in blocks.
+    Cost: O(N D min(N, D)). One pass over the vectors.
 
     Raises:
-        DataError: a row of zeros.
+        DataError: vectors empty, not finite, or with a zero row; weights that are no distribution.
     """
-    n, d = x_ND.shape
-    scale_N = np.full(n, 1 / math.sqrt(n)) if p_N is None else np.sqrt(p_N)
+    x = x_ND if isinstance(x_ND, ShardedVectors) else as_vectors(x_ND)
+    n, d = x.shape
+    root_N = _roots(weights_N, n)
     if n <= d:
-        u_ND = unit_rows(x_ND.astype(np.float64)) * scale_N[:, None]
+        u_ND = unit_rows(x[:].astype(np.float64)) * root_N[:, None]
         return u_ND @ u_ND.T
     gram_DD = np.zeros((d, d))
     step = max(1, _BLOCK // d)
     block_BD = np.empty((min(step, n), d))  # written over and over: fresh memory costs more than the arithmetic
     for start in range(0, n, step):
-        rows_BD = x_ND[start:start + step]
-        u_BD = _scaled_rows(rows_BD, scale_N[start:start + step], start, block_BD[:len(rows_BD)])
+        rows_BD = x[start:start + step]
+        if isinstance(x, ShardedVectors):  # not looked at before; float16 becomes float32
+            rows_BD = as_vectors(rows_BD, first_row=start)
+        u_BD = _scaled_rows(rows_BD, root_N[start:start + step], start, block_BD[:len(rows_BD)])
         gram_DD += u_BD.T @ u_BD  # NumPy sees the product of a matrix with itself and does half the work
     return gram_DD
 
@@ -126,9 +118,27 @@ def _scaled_rows(rows_BD: NDArray, lengths_B: NDArray, start: int, out_BD: NDArr
     return out_BD
 
 
-def _distribution(weights_N: ArrayLike, n: int) -> NDArray[np.float64]:
+def _full_gram(x_ND: Vectors, kernel: Kernel, weights_N: ArrayLike | None) -> NDArray[np.float64]:
+    n = x_ND.shape[0] if isinstance(x_ND, ShardedVectors) else len(x_ND := as_vectors(x_ND))
+    if n > FULL_ROWS:
+        raise ConfigError(
+            f"The spectrum under the {kernel.name} kernel needs a {n:,} x {n:,} matrix ({n ** 2 * 8 / 2**30:.1f} GiB), "
+            f"and the limit is {FULL_ROWS:,} rows. Subsample the rows, take an approximation by name (vendi_nystrom "
+            "for any kernel, vendi_fourier for rbf), the order 2 alone (rke), or the cosine kernel, which is exact at "
+            "any number of rows.")
+    x, root_N = as_vectors(x_ND[:]), _roots(weights_N, n)
+    gram = unit_kernel(x, x, kernel)
+    gram *= root_N[:, None]
+    gram *= root_N
+    return gram
+
+
+def _roots(weights_N: ArrayLike | None, n: int) -> NDArray[np.float64]:
+    """sqrt(p_i) of the distribution that weights are."""
+    if weights_N is None:
+        return np.full(n, 1 / math.sqrt(n))
     p = np.asarray(weights_N, np.float64)
     if p.shape != (n,) or not np.isfinite(p).all() or p.min() < 0 or p.sum() == 0:
         raise DataError(f"The weights have shape {p.shape} for {n} rows, or a value that is negative or not finite, or "
                         "sum to 0; give one non-negative number a row.")
-    return p / p.sum()
+    return np.sqrt(p / p.sum())

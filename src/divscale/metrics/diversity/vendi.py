@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from numpy.typing import ArrayLike
 
-from divscale.metrics.diversity.spectrum import effective_number, spectrum, truncated
+from divscale.metrics.diversity.spectrum import Vectors, effective_number, spectrum, truncated
 from divscale.similarity.kernels import Kernel, KernelName
 
 ORDERS = (0.1, 0.5, 1.0, 2.0, math.inf)
 
 
 def vendi_score(
-    x_ND: ArrayLike, *, order: float = 1.0, kernel: KernelName = "cosine", gamma: float | None = None, degree: int = 3,
+    x_ND: Vectors, *, order: float = 1.0, kernel: KernelName = "cosine", gamma: float | None = None, degree: int = 3,
     truncate: int | None = None, weights_N: ArrayLike | None = None,
 ) -> float:
     """Vendi score of the given order (arXiv 2210.02410, orders 2310.12952). In [1, N]; [1, min(N, D)] under cosine.
@@ -29,7 +29,8 @@ def vendi_score(
     the order of t: the t largest eigenvalues, scaled to sum to 1.
 
     Args:
-        x_ND: N x D vectors; rows are scaled to unit length under cosine and used as given under the other kernels.
+        x_ND: N x D vectors, also `ShardedVectors`; rows are scaled to unit length under cosine and used as given under
+            the other kernels.
         order: q > 0, or math.inf.
         kernel: cosine, rbf, laplacian or polynomial.
         gamma: scale of rbf and laplacian (None: 1) and polynomial (None: 1 / D).
@@ -39,9 +40,9 @@ def vendi_score(
             sqrt(p_i p_j) k_ij. A row of weight 2 counts as two copies.
 
     Cost: exact in float64. Cosine: the smaller of the N x N and D x D Gram matrices, O(N D min(N, D) + min(N, D)^3)
-        time and O(min(N, D)^2) memory beside the vectors, which may be a memory map. Others: all N eigenvalues,
-        O(N^2 (N + D)) time and O(N^2) memory, up to 10,000 rows; above that `vendi_nystrom` and `vendi_fourier`
-        approximate by name.
+        time and O(min(N, D)^2) memory beside the vectors; those on disk are read once, in blocks. Others:
+        all N eigenvalues, O(N^2 (N + D)) time and O(N^2) memory, up to 10,000 rows; above that `vendi_nystrom` and
+        `vendi_fourier` approximate by name.
 
     Raises:
         DataError: vectors empty, not finite, or with a zero row under cosine; weights that are no distribution.
@@ -53,7 +54,7 @@ def vendi_score(
 
 
 def vendi_scores(
-    x_ND: ArrayLike, *, orders: Sequence[float] = ORDERS, kernel: KernelName = "cosine", gamma: float | None = None,
+    x_ND: Vectors, *, orders: Sequence[float] = ORDERS, kernel: KernelName = "cosine", gamma: float | None = None,
     degree: int = 3, truncate: int | None = None, weights_N: ArrayLike | None = None,
 ) -> dict[float, float]:
     """`vendi_score` at several orders from one spectrum: order -> score."""

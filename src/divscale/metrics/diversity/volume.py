@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from divscale.errors import ConfigError, DataError
-from divscale.metrics.diversity.spectrum import cosine_gram
+from divscale.metrics.diversity.spectrum import Vectors, cosine_gram
+from divscale.similarity.shards import ShardedVectors
 from divscale.similarity.vectors import as_vectors, row_chunks
 
 
-def log_det(x_ND: ArrayLike, *, epsilon: float = 1e-3) -> float:
+def log_det(x_ND: Vectors, *, epsilon: float = 1e-3) -> float:
     """ln det(K + epsilon I), K the cosine kernel matrix: the log-volume of a determinantal point process.
 
     At most N ln(1 + epsilon), reached by orthogonal rows; every duplicate adds about ln(epsilon). Its scale depends
@@ -24,7 +25,7 @@ def log_det(x_ND: ArrayLike, *, epsilon: float = 1e-3) -> float:
     By Cholesky, without the N x N matrix where N > D: det(K + epsilon I_N) = epsilon^(N - D) det(U^T U + epsilon I_D).
 
     Args:
-        x_ND: N x D vectors; rows are scaled to unit length.
+        x_ND: N x D vectors, also `ShardedVectors`; rows are scaled to unit length.
         epsilon: added to the diagonal; keeps sets with duplicates or more rows than features finite.
 
     Cost: O(N D min(N, D) + min(N, D)^3), float64.
@@ -35,12 +36,12 @@ def log_det(x_ND: ArrayLike, *, epsilon: float = 1e-3) -> float:
     """
     if not (epsilon >= 1e-9 and math.isfinite(epsilon)):
         raise ConfigError(f"epsilon of the log-determinant is {epsilon}; give a finite number, 1e-9 or more.")
-    x = as_vectors(x_ND)
-    gram = cosine_gram(x)
-    gram *= len(x)
+    x = x_ND if isinstance(x_ND, ShardedVectors) else as_vectors(x_ND)
+    n, gram = len(x), cosine_gram(x)
+    gram *= n
     gram[np.diag_indices_from(gram)] += epsilon
     diagonal = np.diag(np.linalg.cholesky(gram))
-    return float(2.0 * np.log(diagonal).sum() + (len(x) - len(gram)) * math.log(epsilon))
+    return float(2.0 * np.log(diagonal).sum() + (n - len(gram)) * math.log(epsilon))
 
 
 def radius(x_ND: ArrayLike) -> float:
