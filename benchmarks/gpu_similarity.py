@@ -91,7 +91,7 @@ def main() -> int:
         missed.append("share_of_matmul")
     missed += [f"row_off {r['precision']} d={r['d']} N={r['n']}" for r in figures["rates"]
                if not r.get("row_off_twin", 0.0) <= REQUIREMENTS["row_off_twin"].get(r["precision"], 0.0)]
-    figures["missed"] = missed
+    figures |= {"missed": missed, "met": not missed}
     print(json.dumps(figures, indent=1))
     return 1 if missed else 0
 

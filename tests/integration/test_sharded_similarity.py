@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -31,12 +33,12 @@ PASS = {"reductions": ALL, "tile_rows": 128, "pairs_per_item": 1 << 16}
 @pytest.fixture(scope="module")
 def cluster():
     """A Ray of several nodes on this machine; `grow(n)` starts nodes until there are n."""
+    # Before Ray is imported, and left as they are: it reads them once a process. A session sets the same.
+    for name, value in {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token",
+                        "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}.items():
+        os.environ.setdefault(name, value)
     from ray.cluster_utils import Cluster
 
-    kept = {name: os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED",
-                                                    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")}
-    os.environ.update(RAY_AUTH_TOKEN=secrets.token_hex(32), RAY_USAGE_STATS_ENABLED="0",
-                      RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0")
     cluster = Cluster()
 
     def grow(count):
@@ -47,8 +49,6 @@ def cluster():
 
     yield grow
     cluster.shutdown()
-    for name, value in kept.items():
-        os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
 
 
 @pytest.fixture(scope="module", name="x_ND")
@@ -70,6 +70,18 @@ def assert_same(found, whole):
         np.testing.assert_array_equal(found[reduction], whole[reduction])
     np.testing.assert_array_equal(found[ALL[-2]].first, whole[ALL[-2]].first)
     np.testing.assert_allclose(found[ALL[-1]].similarity, whole[ALL[-1]].similarity, rtol=1e-6)
+
+
+def test_the_cluster_asks_for_its_token(cluster):
+    program = f"""if True:
+        from divscale.runtime.resources import Resources
+        from divscale.runtime.session import Session
+        Session(Resources(address={cluster(2).address!r})).ensure()
+        """
+    for token, refused in ((os.environ["RAY_AUTH_TOKEN"], False), ("0" * 64, True)):
+        done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "RAY_AUTH_TOKEN": token},
+                              capture_output=True, text=True, timeout=120)
+        assert (done.returncode != 0) == refused, done.stderr
 
 
 @pytest.mark.parametrize("nodes", [2, 3])

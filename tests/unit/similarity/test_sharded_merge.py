@@ -20,7 +20,6 @@ from divscale.similarity.places import Place, places
 from divscale.similarity.reductions import (
     Components,
     CountAbove,
-    Diagonal,
     ExpRowSums,
     Histogram,
     PairsAbove,
@@ -34,7 +33,7 @@ from divscale.similarity.shipping import MappedFile, received, shipped
 from divscale.similarity.tiles import all_tiles, upper_tiles
 
 SUMS = (ExpRowSums((1.0, 0.05)), RowSums(), SquareSums())
-OTHERS = (Diagonal(), CountAbove(0.5), PairsAbove(0.5, 40), Histogram(30), TopK(3), Components(0.8))
+OTHERS = (CountAbove(0.5), PairsAbove(0.5, 40), Histogram(30), TopK(3), Components(0.8))
 
 
 def gaussian(n, d=5, seed=0):
