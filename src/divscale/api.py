@@ -11,8 +11,12 @@ import pyarrow as pa
 from divscale.config import Study
 from divscale.graph.plan import Step, make_plan
 from divscale.run import report_path, run_study, store_of
+from divscale.stages.measure_files import MeasuredFiles
+from divscale.stages.measure_files import measure_files as measure
 from divscale.study_file import load
 from divscale.view import Tally
+
+__all__ = ["MeasuredFiles", "Results", "StudyRun", "load_study", "measure"]
 
 
 @dataclass(frozen=True)

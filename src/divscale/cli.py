@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from divscale import __version__
 from divscale.errors import DivscaleError
+from divscale.metrics.catalogue import CATALOGUE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,21 +56,36 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--html", metavar="FILE", help="where to write it (default: print where it lies)")
     report.set_defaults(run=_report)
 
-    measure = verbs.add_parser("measure", help="measure the diversity of any dataset, and its shift from another")
-    measure.add_argument("data", help="Parquet, JSONL or CSV file")
-    measure.add_argument("--text-column", required=True, metavar="C")
-    measure.add_argument("--reference", metavar="DATA", help="measure the shift from this file too")
-    measure.add_argument("--reference-text-column", metavar="C", help="default: --text-column")
-    measure.add_argument("--embedder", default="minilm", help="minilm (packaged) or a sentence-transformers model")
-    measure.add_argument("-n", type=int, metavar="ROWS", help="rows both sides are subsampled to (default: all)")
+    measure = verbs.add_parser("measure", help="measure the diversity of any dataset, and its shift from another",
+                               description="Measure the diversity of any dataset, and its shift from another. DATA is "
+                               "a Parquet, JSONL, CSV or .npy file, a glob, a folder (also one that `datasets` saved), "
+                               "or a URI of one.")
+    measure.add_argument("data", metavar="DATA")
+    _text_options(measure)
+    measure.add_argument("--reference", metavar="DATA", help="measure the shift from this too")
+    measure.add_argument("--reference-text-column", metavar="C", help="default: as --text-column")
+    measure.add_argument("--metrics", metavar="NAME,NAME",
+                         help=f"of {', '.join(entry.name for entry in CATALOGUE)} (default: "
+                         f"{', '.join(entry.name for entry in CATALOGUE if entry.default)})")
+    measure.add_argument("--by", metavar="COLUMN", help="measure every value of this column too, at equal n")
+    measure.add_argument("-n", type=int, metavar="ROWS", help="rows all are subsampled to (default: the smallest's)")
     measure.add_argument("--seed", type=int, default=0)
+    measure.add_argument("--max-minutes", type=float, metavar="M", help="refuse what is estimated to take longer")
     measure.add_argument("--json", metavar="F", help="write the numbers here ('-': standard output)")
+    measure.add_argument("--html", metavar="F", help="write one self-contained page here ('-': standard output)")
     measure.set_defaults(run=_measure)
 
     doctor = verbs.add_parser("doctor", help="is this machine ready?")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _text_options(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--text-column", metavar="C", help="the text; C,C joins several (default: inferred from the "
+                      "layout: text, messages, prompt and completion, Alpaca, ShareGPT, or the only column of strings)")
+    verb.add_argument("--vectors", metavar="COLUMN", help="list column of given vectors; nothing is embedded then")
+    verb.add_argument("--embedder", default="minilm", help="minilm (packaged) or a sentence-transformers model")
 
 
 def _study_verb(verbs: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
@@ -106,12 +122,13 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _measure(arguments: argparse.Namespace) -> int:
-    from divscale.stages.measure_files import measure_from_terminal
+    from divscale.stages.measure_terminal import measure_from_terminal
 
     return measure_from_terminal(
-        arguments.data, arguments.text_column, reference=arguments.reference,
-        reference_column=arguments.reference_text_column or arguments.text_column, embedder=arguments.embedder,
-        n=arguments.n, seed=arguments.seed, json_file=arguments.json)
+        arguments.data, text_column=arguments.text_column, reference=arguments.reference,
+        reference_text_column=arguments.reference_text_column, vectors=arguments.vectors, embedder=arguments.embedder,
+        metrics=arguments.metrics, by=arguments.by, n=arguments.n, seed=arguments.seed,
+        max_minutes=arguments.max_minutes, json_file=arguments.json, html_file=arguments.html)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -78,7 +78,7 @@ def test_overrides_may_stand_before_and_after_options(tmp_path: Path, capsys: py
 
 @pytest.mark.parametrize("words", [
     (), ("fly",), ("run",), ("plan", SMOKE, "--nope"), ("plan", SMOKE, "--store", "s", "--nope=1"),
-    ("measure", "a.csv"), ("doctor", "a=1")], ids=" ".join)
+    ("measure",), ("measure", "a.csv", "b.csv"), ("doctor", "a=1")], ids=" ".join)
 def test_a_wrong_command_line_ends_with_2_and_the_usage(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(list(words))
@@ -94,32 +94,6 @@ def test_doctor_lists_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in lines] == ["ok"] * len(found)
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    (("few.csv", "--text-column", "text"), "few.csv: 2 texts are too few to measure; give at least 4."),
-    (("few.csv", "--text-column", "texd"), "data: few.csv has no column 'texd' (data.columns.text; task text needs it). "
-     "Did you mean 'text'? Its columns are text. Set data.columns.text to the one that holds the text."),
-    (("rows.csv", "--text-column", "text", "-n", "2"), "n: 2 rows are too few to measure; give -n 4 or more."),
-    (("rows.csv", "--text-column", "text", "-n", "90"),
-     "n: 90 rows are asked for and the smaller side has 18; give a smaller -n."),
-    (("rows.csv", "--text-column", "text", "--json", "no/x.json"),
-     "--json: no/x.json cannot be written, because its folder does not exist. Make it first."),
-    (("rows.csv", "--text-column", "text", "--embedder", "./none"), "embedder: ./none: no such model folder. Give a "
-     "Hugging Face folder (config.json, safetensors, tokenizer) or a hub name."),
-    (("rows.csv", "--text-column", "text", "--embedder", "divscale-tests/none"), "embedder: divscale-tests/none is neither "
-     "a folder nor in the local Hugging Face cache. Download it (hf download divscale-tests/none), or give minilm, which "
-     "is packaged."),
-], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
-def test_what_cannot_be_measured_is_told_before_ray_starts(
-    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("few.csv").write_text("text\none\ntwo\n", encoding="utf-8")
-    Path("rows.csv").write_text("text\n" + "\n".join(SENTENCES) + "\n", encoding="utf-8")
-    assert main(["measure", *words]) in (2, 3, 4)
-    assert capsys.readouterr().err == f"divscale: {message}\n"
-
-
 @pytest.mark.engine
 def test_measure_measures_any_file_against_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     jsonl, parquet, out = (tmp_path / name for name in ("rows.jsonl", "rows.parquet", "numbers.json"))
@@ -132,7 +106,7 @@ def test_measure_measures_any_file_against_any_other(tmp_path: Path, capsys: pyt
     assert shown.splitlines()[0] == f"{jsonl}: 18 rows, measured at n = 12, against {parquet}: 12 rows"
     assert (found["rows"], found["reference_rows"], found["n"], found["embedder"]) == (18, 12, 12, "minilm")
     assert {"dcscore@1", "vendi", "frechet", "mmd2", "c2st_auc"} <= set(found["metrics"])
-    assert {line.split()[0] for line in shown.splitlines()[1:]} == set(found["metrics"])
+    assert {line.split()[0] for line in shown.splitlines()[1:]} == {*found["metrics"], "note:"}
     assert found["metrics"]["vendi"]["value"] > 2 and found["metrics"]["c2st_auc"]["value"] > 0.9
 
 

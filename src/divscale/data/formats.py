@@ -34,13 +34,13 @@ def broken_parquet(where: str, error: Exception) -> DataError:
                      "write it again, or name another file.")
 
 
-def jsonl_rows(stream: pa.NativeFile, where: str, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[dict[str, Any]]:
+def jsonl_rows(stream: pa.NativeFile, where: str) -> Iterator[dict[str, Any]]:
     """The objects of a file with one JSON object a line; blank lines are no rows.
 
     Raises:
-        DataError: a line that is no JSON object, not UTF-8, or longer than `max_line_bytes`.
+        DataError: a line that is no JSON object, not UTF-8, or longer than `MAX_LINE_BYTES`.
     """
-    for number, line in enumerate(_lines(stream, where, max_line_bytes), start=1):
+    for number, line in enumerate(_lines(stream, where), start=1):
         if not line.strip():
             continue
         try:
@@ -57,13 +57,13 @@ def jsonl_rows(stream: pa.NativeFile, where: str, max_line_bytes: int = MAX_LINE
         yield row
 
 
-def csv_rows(stream: pa.NativeFile, where: str, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[dict[str, Any]]:
+def csv_rows(stream: pa.NativeFile, where: str) -> Iterator[dict[str, Any]]:
     """The rows of a CSV file with a header: column -> cell, None where it is empty.
 
     Raises:
-        DataError: not valid CSV, not UTF-8, a row of another number of cells, a line longer than `max_line_bytes`.
+        DataError: not valid CSV, not UTF-8, a row of another number of cells, a line longer than `MAX_LINE_BYTES`.
     """
-    reader = csv.reader(_lines(stream, where, max_line_bytes), strict=True)
+    reader = csv.reader(_lines(stream, where), strict=True)
     try:
         header: Sequence[str] = next(reader, [])
         for row in reader:
@@ -77,15 +77,15 @@ def csv_rows(stream: pa.NativeFile, where: str, max_line_bytes: int = MAX_LINE_B
                         "quotes or line breaks, and double the quotes inside them.") from error
 
 
-def _lines(stream: pa.NativeFile, where: str, max_bytes: int) -> Iterator[str]:
+def _lines(stream: pa.NativeFile, where: str) -> Iterator[str]:
     """Lines as text, one by one: a byte that is not UTF-8 is found with its line, and the file is never held whole."""
     offset, number = 0, 0
     buffered = io.BufferedReader(stream)  # Arrow files have no lines of their own
-    while line := buffered.readline(max_bytes + 1):
+    while line := buffered.readline(MAX_LINE_BYTES + 1):
         number += 1
-        if len(line) > max_bytes:
-            raise DataError(f"{where}, line {number}: longer than {max_bytes:,} bytes, too long for one row. Is it a "
-                            "file of lines? Write one JSON object a line, or Parquet.")
+        if len(line) > MAX_LINE_BYTES:
+            raise DataError(f"{where}, line {number}: longer than {MAX_LINE_BYTES:,} bytes, too long for one row. Is "
+                            "it a file of lines? Write one JSON object a line, or Parquet.")
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:

@@ -13,8 +13,8 @@ from typing import Literal
 Kind = Literal["diversity", "shift"]
 # What a function takes: vectors, texts or labels of the set, and the same of the reference.
 Part = Literal["vectors", "texts", "labels", "reference_vectors", "reference_texts", "reference_labels"]
-# What it costs in n rows of d features: n; n d min(n, d); n^2 d; or several fits of a model or clustering.
-Cost = Literal["linear", "gram", "pairs", "fits"]
+# What it costs in n rows of d features: n; n d min(n, d); n^2 d; n^3; or several fits of a model or clustering.
+Cost = Literal["linear", "gram", "pairs", "cubic", "fits"]
 # Where its interval comes from: draws without replacement, the function itself, or nowhere.
 Spread = Literal["subsamples", "own", "none"]
 Setting = str | int | float | bool | None
@@ -22,9 +22,9 @@ Setting = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class Output:
-    """One number of a measure: its key in results, its name for people, and the attribute that holds it.
+    """One number of a measure: its key in results, its name for people, and the attribute (or key) that holds it.
 
-    Without an attribute the function's result is the number.
+    Attributes of attributes have dots between them. Without one the function's result is the number.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Metric:
         outputs: what it reports.
         cost: see `Cost`.
         default: measured where nothing is chosen.
+        least: rows it needs.
         grows: an effective number, which rises with n, so that its spread at fewer rows is scaled up.
         spread: see `Spread`.
         settings: keyword arguments that are part of the number's definition.
@@ -53,6 +54,7 @@ class Metric:
         fitted: keyword -> function of the whole reference's vectors; computed once, so that all sets compare.
         seeded: takes `seed`.
         tiled: takes `tile_rows` and `device`.
+        approximates: the exact measure it estimates, at less cost and with an error.
         note: what a reader has to know beside the number.
     """
 
@@ -63,6 +65,7 @@ class Metric:
     outputs: tuple[Output, ...]
     cost: Cost
     default: bool = False
+    least: int = 4
     grows: bool = False
     spread: Spread = "subsamples"
     settings: Mapping[str, Setting] = field(default_factory=dict)
@@ -71,6 +74,7 @@ class Metric:
     fitted: Mapping[str, str] = field(default_factory=dict)
     seeded: bool = False
     tiled: bool = False
+    approximates: str = ""
     note: str = ""
 
 
@@ -78,6 +82,8 @@ _VECTORS: tuple[Part, ...] = ("vectors",)
 _TEXTS: tuple[Part, ...] = ("texts",)
 _BOTH: tuple[Part, ...] = ("vectors", "reference_vectors")
 _COSINE: dict[str, Setting] = {"kernel": "cosine"}
+_OWN: dict[str, Setting] = {"interval": "error of the approximation alone"}
+_RBF: dict[str, Setting] = {"kernel": "rbf", "gamma": 1.0}
 
 # In the order in which results and reports list them.
 CATALOGUE: tuple[Metric, ...] = (
@@ -89,6 +95,64 @@ CATALOGUE: tuple[Metric, ...] = (
            default=True, grows=True, facts={"kernel": "cosine", "order": 1.0}),
     Metric("neighbours", "diversity", "diversity.neighbours.nearest_neighbour_distance", _VECTORS,
            (Output("nn_distance", "Distance to nearest neighbour"),), "pairs", default=True, facts=_COSINE),
+    Metric("vendi_orders", "diversity", "composed.vendi_orders", _VECTORS,
+           tuple(Output(f"vendi_{q}", f"Vendi score, order {q}", q) for q in ("0.1", "0.5", "2", "inf")), "gram",
+           grows=True, facts=_COSINE),
+    Metric("vendi_rbf", "diversity", "diversity.vendi.vendi_score", _VECTORS,
+           (Output("vendi_rbf", "Vendi score, rbf kernel"),), "cubic", grows=True, settings=_RBF),
+    Metric("vendi_fourier", "diversity", "diversity.vendi_fourier.vendi_fourier", _VECTORS,
+           (Output("vendi_fourier", "Vendi score, rbf kernel, by random features"),), "linear", spread="own",
+           settings={"gamma": 1.0, "frequencies": 1024}, facts={"kernel": "rbf", **_OWN}, seeded=True,
+           approximates="vendi_rbf"),
+    Metric("vendi_nystrom", "diversity", "diversity.vendi_nystrom.vendi_nystrom", _VECTORS,
+           (Output("vendi_nystrom", "Vendi score, rbf kernel, by Nyström"),), "linear", spread="own",
+           settings={**_RBF, "landmarks": 1000}, facts=_OWN, seeded=True, approximates="vendi_rbf"),
+    Metric("rke", "diversity", "diversity.rke.rke", _VECTORS, (Output("rke", "RKE mode count"),), "gram", grows=True,
+           settings=_COSINE),
+    Metric("dcscore_sampled", "diversity", "composed.dcscores_sampled", _VECTORS,
+           (Output("dcscore_sampled", "DCScore, sampled columns"),), "linear", least=32, spread="own",
+           facts={**_COSINE, **_OWN},
+           settings={"columns": 2000}, keyed=("temperatures", "temperature"), seeded=True, approximates="dcscore",
+           note="Sampled DCScore is sound at temperature 1. At 0.05 a row's sum is made of its near-copies, which a "
+                "sample of columns mostly misses: it comes out too high."),
+    Metric("pairwise", "diversity", "diversity.pairwise.mean_pairwise_distance", _VECTORS,
+           (Output("pairwise_distance", "Mean pairwise distance"),), "linear", settings={"metric": "cosine"}),
+    Metric("tenth_neighbour", "diversity", "diversity.neighbours.kth_neighbour_distance", _VECTORS,
+           (Output("nn10_distance", "Distance to 10th neighbour"),), "pairs", least=11, settings={"k": 10},
+           facts=_COSINE),
+    Metric("novelsum", "diversity", "diversity.novelsum.novelsum", _VECTORS, (Output("novelsum", "NovelSum"),), "pairs",
+           facts={**_COSINE, "distance_power": 1.0, "density_power": 0.0}),
+    Metric("novelsum_histogram", "diversity", "diversity.novelsum_histogram.novelsum_histogram", _VECTORS,
+           (Output("novelsum_histogram", "NovelSum, by histogram"),), "pairs", spread="own", settings={"bins": 256},
+           facts={**_COSINE, **_OWN, "distance_power": 1.0, "density_power": 0.0}, approximates="novelsum"),
+    Metric("novelsum_density", "diversity", "diversity.novelsum.novelsum", _BOTH,
+           (Output("novelsum_density", "NovelSum, density from the reference"),), "pairs", least=11,
+           settings={"distance_power": 1.0, "density_power": 0.5, "neighbours": 10}, facts=_COSINE),
+    Metric("inertia", "diversity", "diversity.clusters.cluster_inertia", _VECTORS,
+           (Output("cluster_inertia", "Cluster inertia"),), "fits", least=400,
+           settings={"clusters": 200}, facts=_COSINE),
+    Metric("partition", "diversity", "diversity.clusters.partition_entropy", _BOTH,
+           (Output("partition_entropy", "Entropy over the reference's clusters, bits"),), "fits", least=200,
+           settings={"clusters": 100}, facts=_COSINE),
+    Metric("facility", "diversity", "diversity.coverage.facility_location", _BOTH,
+           (Output("facility_location", "Coverage of the reference (facility location)"),), "pairs", facts=_COSINE),
+    Metric("log_det", "diversity", "diversity.volume.log_det", _VECTORS, (Output("log_det", "Log-determinant"),),
+           "gram", settings={"epsilon": 1e-3}, facts=_COSINE),
+    Metric("radius", "diversity", "diversity.volume.radius", _VECTORS, (Output("radius", "Radius"),), "linear"),
+    Metric("entropy", "diversity", "lexical.ngram_entropy", _TEXTS, (Output("ngram_entropy", "2-gram entropy, nats"),),
+           "linear", settings={"n": 2}),
+    Metric("repetition", "diversity", "lexical.self_repetition", _TEXTS,
+           (Output("self_repetition", "Self-repetition of 4-grams (more: less diverse)"),), "linear",
+           settings={"n": 4}),
+    Metric("self_bleu", "diversity", "lexical.self_bleu", _TEXTS,
+           (Output("self_bleu", "Self-BLEU (more: less diverse)"),), "linear", spread="own",
+           settings={"samples": 500}, facts=_OWN, seeded=True),
+    Metric("mattr", "diversity", "lexical.mattr", _TEXTS, (Output("mattr", "Moving-average type-token ratio"),),
+           "linear", settings={"window": 50}),
+    Metric("length", "diversity", "lexical.length_statistics", _TEXTS,
+           (Output("words_mean", "Words a text", "words.mean"),
+            Output("words_sd", "Words a text, standard deviation", "words.sd"),
+            Output("characters_mean", "Characters a text", "characters.mean")), "linear"),
     Metric("distinct", "diversity", "composed.distinct", _TEXTS,
            (Output("distinct_2", "Distinct-2", "distinct_2"),
             Output("ngram_diversity", "n-gram diversity", "ngram_diversity")), "linear", default=True),
@@ -103,6 +167,32 @@ CATALOGUE: tuple[Metric, ...] = (
            (Output("c2st_accuracy", "Classifier test, accuracy", "accuracy"),
             Output("c2st_auc", "Classifier test, AUC", "auc")), "fits", default=True, spread="own",
            facts={"classifier": "logistic regression", "folds": 5}, seeded=True),
+    Metric("mmd_test", "shift", "shift.mmd_test.mmd2_test", _BOTH,
+           (Output("mmd2_p", "MMD², permutation p", "p_value"),), "pairs", spread="none",
+           settings={"permutations": 999}, facts={"kernel": "rbf", "gamma": "median of both"}, seeded=True),
+    Metric("mauve", "shift", "composed.mauves", _BOTH,
+           (Output("mauve", "MAUVE", "plain"), Output("mauve_star", "MAUVE*", "star")), "fits", least=20, spread="own",
+           facts={"buckets": "n / 10", "scaling": 5.0, "interval": "over seeds of k-means alone"}, seeded=True),
+    Metric("frontier", "shift", "shift.mauve.mauve", _BOTH,
+           (Output("frontier_integral", "Frontier integral", "frontier"),
+            Output("frontier_star", "Frontier integral, smoothed", "frontier_star")), "fits", least=20, spread="none",
+           facts={"buckets": "n / 10"}, seeded=True),
+    Metric("prdc", "shift", "shift.prdc.prdc", _BOTH,
+           (Output("precision", "Precision", "precision"), Output("recall", "Recall", "recall"),
+            Output("density", "Density", "density"), Output("coverage", "Coverage", "coverage")), "pairs", least=12,
+           settings={"k": 5}),
+    Metric("clusters", "shift", "shift.clusters.cluster_divergence", _BOTH,
+           (Output("cluster_kl", "Cluster KL divergence, nats", "kl"),
+            Output("cluster_js", "Cluster JS divergence, nats", "js"),
+            Output("cluster_missed", "Share of the reference's clusters missed", "missed")), "fits", least=20,
+           facts={"clusters": "n / 10"}, seeded=True),
+    Metric("rrke", "shift", "shift.rrke.rrke", _BOTH, (Output("rrke", "Relative RKE"),), "gram", facts=_COSINE),
+    Metric("labels", "shift", "shift.histograms.label_divergence", ("labels", "reference_labels"),
+           (Output("label_js", "Label JS divergence, nats", "js"),
+            Output("label_tv", "Label total variation", "total_variation")), "linear"),
+    Metric("lengths", "shift", "shift.histograms.length_divergence", ("texts", "reference_texts"),
+           (Output("length_js", "Length JS divergence, nats", "js"),
+            Output("length_tv", "Length total variation", "total_variation")), "linear", settings={"bins": 10}),
 )
 
 
@@ -122,4 +212,17 @@ def possible(wanted: Iterable[str], parts: Iterable[Part]) -> tuple[str, ...]:
     return tuple(name for name in wanted if there.issuperset(metric(name).takes))
 
 
+def title(output: str) -> str:
+    """What an output is called for people; a key after "@" is named: "DCScore, temperature 0.05"."""
+    name, _, key = output.partition("@")
+    entry, found = _BY_OUTPUT[name]
+    return f"{found.title}, {entry.keyed[1]} {key}" if entry.keyed else found.title
+
+
+def notes(wanted: Iterable[str]) -> tuple[str, ...]:
+    """What a reader of these measures has to know."""
+    return tuple(note for name in wanted if (note := metric(name).note))
+
+
 _BY_NAME = {entry.name: entry for entry in CATALOGUE}
+_BY_OUTPUT = {output.name: (entry, output) for entry in CATALOGUE for output in entry.outputs}

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,8 +170,8 @@ class _Job:
             elif not output.attribute:
                 yield output.name, result, settings
             else:
-                value = result[output.attribute] if isinstance(result, Mapping) else getattr(result, output.attribute)
-                yield output.name, value, settings
+                held = result[output.attribute] if isinstance(result, Mapping) else attrgetter(output.attribute)(result)
+                yield output.name, held, settings
 
     def _keys(self, entry: Metric) -> Sequence[float]:
         assert entry.keyed is not None

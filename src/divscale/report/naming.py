@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from divscale.metrics.catalogue import CATALOGUE
+from divscale.metrics.catalogue import CATALOGUE, title
 from divscale.report.model import ReportInput
 
 PERCENT = frozenset({"accuracy", "macro_f1", "exact_match", "token_f1", "rouge_l", "label_correct", "accepted",
@@ -17,6 +17,8 @@ DESIGNS = {
 FILTERS = {"none": "as generated", "label_agreement": "correctness held", "real": "real"}
 METHODS = {"probe": "probe on frozen embeddings", "full": "full fine-tuning"}
 _FAMILY = {"diversity": "Diversity", "shift": "Shift from real data"}
+# Family of measures that are reported as `name@key`.
+_KEYED = {output.name: _FAMILY[entry.kind] for entry in CATALOGUE for output in entry.outputs if entry.keyed}
 # Measure: (name, family). What is not listed is shown under its own name, in the family "Other".
 MEASURES = {
     **{output.name: (output.title, _FAMILY[entry.kind])
@@ -42,12 +44,14 @@ def measure_name(measure: str) -> str:
     """What a measure is called in a figure."""
     if measure.startswith("dcscore@"):
         return f"DCScore, τ = {measure.partition('@')[2]}{', ÷ n' if is_dcscore_share(measure) else ''}"
+    if measure.partition("@")[0] in _KEYED:
+        return title(measure)
     return MEASURES.get(measure, (measure.replace("_", " "),))[0]
 
 
 def family(measure: str) -> str:
     """Which of `FAMILIES` a measure belongs to."""
-    return "Diversity" if measure.startswith("dcscore@") else MEASURES.get(measure, ("", "Other"))[1]
+    return _KEYED.get(measure.partition("@")[0]) or MEASURES.get(measure, ("", "Other"))[1]
 
 
 def higher_is_better(metric: str) -> bool:

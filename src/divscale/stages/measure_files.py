@@ -1,131 +1,245 @@
-"""`divscale measure`: the diversity of any dataset, and its shift from another, without a study."""
+"""`divscale measure`: the diversity of any data set, and its shift from another, without a study.
+
+Shapes: N rows of the set, M rows of the reference, D features.
+"""
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
-from pathlib import Path
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from divscale.data.config import Columns
-from divscale.data.read import RawRows, read
-from divscale.data.validate import validate
+from divscale.data.dataset import find
+from divscale.data.text_set import TextSet, read_set
 from divscale.embedding.config import EmbedderConfig
-from divscale.embedding.fleet import EmbeddingFleet
-from divscale.errors import ConfigError, DataError, PreflightError
+from divscale.errors import ConfigError, DataError
+from divscale.metrics.catalogue import Setting, notes
 from divscale.metrics.config import MeasureConfig
-from divscale.metrics.measure import measure_set
+from divscale.metrics.measure import Measurement, measure_set
 from divscale.runtime.resources import Resources
-from divscale.runtime.session import Session
-from divscale.stages.identity import model_identity
+from divscale.stages.choose_measures import Chosen, choose
+from divscale.stages.embed_files import Log, check_embedder, embed_texts, encoder_facts
+from divscale.stages.measure_cost import check_cost
+
+LEAST = 4  # rows an interval needs
 
 
-def measure_from_terminal(
-    data: str,
-    column: str,
-    *,
-    reference: str | None,
-    reference_column: str,
-    embedder: str,
-    n: int | None,
-    seed: int,
-    json_file: str | None,
-) -> int:
-    """Measure, print a table, write JSON where asked. Returns the exit code."""
-    if json_file not in (None, "-") and not Path(json_file).resolve().parent.is_dir():
-        raise ConfigError(f"--json: {json_file} cannot be written, because its folder does not exist. Make it first.")
-    found = measure_files(
-        data,
-        column,
-        reference=reference,
-        reference_column=reference_column,
-        embedder=EmbedderConfig(model=embedder),
-        n=n,
-        seed=seed,
-    )
-    if json_file == "-":
-        print(json.dumps(found, indent=1))
-        return 0
-    if json_file is not None:
-        Path(json_file).write_text(json.dumps(found, indent=1), encoding="utf-8")
-    print(
-        f"{data}: {found['rows']} rows, measured at n = {found['n']}"
-        + (f", against {reference}: {found['reference_rows']} rows" if reference else "")
-    )
-    for name, value in found["metrics"].items():
-        spread = "" if value["low"] is None else f"  [{value['low']:.4g}, {value['high']:.4g}]"
-        print(f"  {name:<18} {value['value']:>10.4g}{spread}")
-    return 0
+@dataclass(frozen=True)
+class MeasuredFiles:
+    """What `measure_files` found.
+
+    Attributes:
+        data: the set as it was named.
+        rows: rows that could be measured.
+        read_as: which columns they were read from.
+        rejected: reason -> rows left out.
+        reference: the reference as it was named; None without one. The next three are its own.
+        n: rows every number is measured at, in the set, every group and the reference.
+        encoder: what made the vectors.
+        metrics: name -> `Measurement` of the whole set.
+        groups: value of the `by` column -> the same of its rows.
+        small_groups: groups of fewer than n rows -> their rows; they are not measured.
+        notes: what a reader has to know.
+        seconds: how long it took.
+    """
+
+    data: str
+    rows: int
+    read_as: str
+    rejected: Mapping[str, int]
+    reference: str | None
+    reference_rows: int | None
+    reference_read_as: str | None
+    reference_rejected: Mapping[str, int]
+    n: int
+    seed: int
+    encoder: Mapping[str, Setting]
+    metrics: Mapping[str, Measurement]
+    groups: Mapping[str, Mapping[str, Measurement]]
+    small_groups: Mapping[str, int]
+    notes: Sequence[str]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain values; `metrics` is name -> {value, low, high, n, settings}."""
+        return {**asdict(self), "embedder": self.encoder.get("embedder")}
 
 
 def measure_files(
     data: str,
-    column: str,
+    text_column: str | None = None,
     *,
     reference: str | None = None,
-    reference_column: str | None = None,
+    reference_text_column: str | None = None,
+    vectors: str | None = None,
     embedder: EmbedderConfig | None = None,
+    metrics: Sequence[str] | None = None,
+    by: str | None = None,
     n: int | None = None,
     seed: int = 0,
+    max_minutes: float | None = None,
     resources: Resources | None = None,
-) -> dict[str, Any]:
-    """The measures of `divscale.metrics.measure.measure_set` for files.
+    log: Log = lambda _: None,
+) -> MeasuredFiles:
+    """Measure a data set: what `divscale measure` does, and `divscale.measure` is.
+
+    Everything is measured at one n, so that numbers compare: the smaller of the set and the reference is taken whole,
+    of the larger n rows are drawn without replacement. Rows that cannot be measured are left out and counted.
 
     Args:
-        data: Parquet, JSONL or CSV file (path or URI).
-        column: its text column.
-        reference: a file to measure the shift from.
-        reference_column: its text column; default `column`.
-        embedder: the encoder; default the packaged all-MiniLM-L6-v2.
-        n: rows both sides are subsampled to; default as many as the smaller side has.
-        seed: of the subsamples.
-
-    Returns:
-        `rows`, `reference_rows`, `n`, `embedder`, and `metrics`: name -> {value, low, high, n}.
+        data: Parquet, JSONL, CSV or .npy file, glob, folder, or URI of one.
+        text_column: its text; several columns with commas between them are joined. None infers the layout (text,
+            messages, prompt and completion, Alpaca, ShareGPT, or the only column of strings).
+        reference: a data set to measure the shift from.
+        reference_text_column: its text; None: `text_column`, or inferred.
+        vectors: list column of given vectors, in both; nothing is embedded then.
+        embedder: the encoder; None: the packaged all-MiniLM-L6-v2.
+        metrics: names of the catalogue; None: the default set.
+        by: a column; every value of it is measured too, all at the n of the smallest group.
+        n: rows to measure at; None: as many as the smallest has.
+        seed: of all draws.
+        max_minutes: stop before starting what is estimated to take longer.
+        resources: of the encoder's fleet.
+        log: takes what is said on the way: rows left out, the estimate, progress.
 
     Raises:
-        ConfigError: a missing file or column, or n above the number of rows.
-        DataError: unreadable data or empty texts.
+        ConfigError: a missing file or column, a measure this data does not allow, n above the number of rows.
+        DataError: unreadable data, too few rows, vectors that cannot be measured.
+        PreflightError: no such encoder; data that cannot be reached.
     """
+    begun = time.monotonic()
     config, resources = embedder or EmbedderConfig(), resources or Resources()
-    if n is not None and n < 4:
-        raise ConfigError(f"n: {n} rows are too few to measure; give -n 4 or more.")
-    if model_identity(config.model, config.revision, "embedder").kind == "unresolved":
-        raise PreflightError(f"embedder: {config.model} is neither a folder nor in the local Hugging Face cache. "
-                             f"Download it (hf download {config.model}), or give minilm, which is packaged.")
-    texts = _texts(data, column)
-    others = _texts(reference, reference_column or column) if reference else []
-    smaller = min(len(texts), len(others)) if reference else len(texts)
-    if n is not None and n > smaller:
-        raise ConfigError(f"n: {n} rows are asked for and the smaller side has {smaller}; give a smaller -n.")
-    with Session(resources) as session:
-        fleet = EmbeddingFleet(session, config, resources)
-        fleet.start()
+    if n is not None and n < LEAST:
+        raise ConfigError(f"n: {n} rows are too few to measure; give -n {LEAST} or more.")
+    own = _opened(data, "data", text_column, vectors, by, log)
+    others = None if reference is None else _opened(
+        reference, "reference", reference_text_column or text_column, vectors, None, log)
+    groups = _groups(own)
+    n = _settled(n, own, others, groups)
+    chosen = choose(metrics, own, others, n)
+    x_ND, reference_MD, encoder = _vectors(own, others, chosen, config, resources, n, max_minutes, len(groups), log)
+    failed: dict[str, str] = {}
+
+    def measured(rows: NDArray[np.int64] | None) -> dict[str, Measurement]:
+        def at(values: Any) -> Any:
+            if rows is None or values is None:
+                return values
+            return values[rows] if isinstance(values, np.ndarray) else [values[int(row)] for row in rows]
+
+        def one(config: MeasureConfig) -> dict[str, Measurement]:
+            return measure_set(
+                at(x_ND), at(own.texts), reference_MD, config, n, seed, labels=at(own.labels),
+                reference_texts=others.texts if others else None, reference_labels=others.labels if others else None,
+                encoder=encoder)
+
+        return _one_by_one(one, chosen, failed, must=metrics is not None)
+
+    whole = measured(None)
+    by_group = {name: measured(rows) for name, rows in groups.items() if len(rows) >= n}
+    return MeasuredFiles(
+        data, len(own.ids), own.read_as, own.reasons(), reference, len(others.ids) if others else None,
+        others.read_as if others else None, others.reasons() if others else {}, n, seed, encoder, whole, by_group,
+        {name: len(rows) for name, rows in groups.items() if len(rows) < n},
+        (*chosen.notes, *failed.values(), *_said(own, others, n), *notes(chosen.all)), time.monotonic() - begun)
+
+
+def _one_by_one(
+    one: Callable[[MeasureConfig], dict[str, Measurement]], chosen: Chosen, failed: dict[str, str], *, must: bool,
+) -> dict[str, Measurement]:
+    """Every chosen measure; of a default set, what the data does not allow is noted, unless that is all of it.
+
+    Draws depend on the seed alone, so each measure sees the rows it would see beside the others.
+    """
+    found: dict[str, Measurement] = {}
+    error: DataError | None = None
+    for name in chosen.all:
         try:
-            vectors = fleet.embed([*texts, *others], lambda _: None)
-        finally:
-            fleet.close()
-    x_ND, reference_MD = vectors[: len(texts)], np.asarray(vectors[len(texts) :])
-    measured = measure_set(x_ND, texts, reference_MD if reference else None, MeasureConfig(), n=n or smaller, seed=seed)
-    return {
-        "data": data,
-        "rows": len(texts),
-        "reference": reference,
-        "reference_rows": len(others) if reference else None,
-        "n": n or smaller,
-        "embedder": config.model,
-        "metrics": {k: asdict(v) for k, v in measured.items()},
-    }
+            found |= one(MeasureConfig(diversity=(name,) if name in chosen.diversity else (),
+                                       shift=(name,) if name in chosen.shift else ()))
+        except DataError as raised:
+            if must:
+                raise
+            error = error or raised
+            failed.setdefault(name, f"{name} cannot be measured on this data: {raised}")
+    if error is not None and not found:
+        raise error
+    return found
 
 
-def _texts(uri: str, column: str) -> list[str]:
-    raw = read(uri, Columns(text=column), "text", field="data")
-    valid = validate(RawRows(uri, {"text": raw.columns["text"]}, raw.rows), "text", max_rejected_share=1.0)
-    if valid.rejected.num_rows:
-        print(f"{uri}: {valid.rejected.num_rows} of {raw.rows} rows have no text and are left out", file=sys.stderr)
-    if valid.samples.num_rows < 4:
-        raise DataError(f"{uri}: {valid.samples.num_rows} texts are too few to measure; give at least 4.")
-    return valid.samples["text"].to_pylist()
+def _opened(data: str, field: str, columns: str | None, vectors: str | None, by: str | None, log: Log) -> TextSet:
+    found = read_set(find(data, field), field=field, columns=columns, vectors=vectors, by=by)
+    log(f"{data}: {found.read_as}")
+    for reason, count in found.reasons().items():
+        log(f"{data}: {count:,} of {found.rows_in:,} rows are left out: {reason}")
+    if len(found.ids) < LEAST:
+        kind = "vectors" if found.texts is None else "texts"
+        raise DataError(f"{data}: {len(found.ids)} {kind} are too few to measure; give at least {LEAST}.")
+    return found
+
+
+def _groups(own: TextSet) -> dict[str, NDArray[np.int64]]:
+    if own.groups is None:
+        return {}
+    found: dict[str, list[int]] = {}
+    for row, group in enumerate(own.groups):
+        found.setdefault(group, []).append(row)
+    if all(len(rows) < LEAST for rows in found.values()):
+        raise ConfigError(f"--by: the column has {len(found):,} different values in {len(own.ids):,} rows, and no "
+                          f"group has the {LEAST} rows that can be measured. Name a column of groups.")
+    return {name: np.asarray(rows, np.int64) for name, rows in sorted(found.items())}
+
+
+def _settled(
+    n: int | None, own: TextSet, others: TextSet | None, groups: Mapping[str, NDArray[np.int64]],
+) -> int:
+    smaller = min(len(own.ids), len(others.ids) if others else len(own.ids))
+    if n is None:
+        return min([smaller, *(len(rows) for rows in groups.values() if len(rows) >= LEAST)])
+    if n > smaller:
+        raise ConfigError(f"n: {n} rows are asked for and the smaller side has {smaller}; give a smaller -n.")
+    if groups and all(len(rows) < n for rows in groups.values()):
+        raise ConfigError(f"n: {n} rows are asked for and the largest group has "
+                          f"{max(len(rows) for rows in groups.values())}; give a smaller -n.")
+    return n
+
+
+def _vectors(
+    own: TextSet, others: TextSet | None, chosen: Chosen, config: EmbedderConfig, resources: Resources, n: int,
+    max_minutes: float | None, groups: int, log: Log,
+) -> tuple[NDArray | None, NDArray | None, dict[str, Setting]]:
+    """x_ND, reference_MD and what made them; None where no measure takes vectors."""
+    rows, sides = len(own.ids) + (len(others.ids) if others else 0), 1 if others is None else 2
+
+    def before(embedding_s: float, width: int | None) -> None:
+        check_cost(chosen.all, n, rows, groups + 1, embedding_s, width, max_minutes, log)
+
+    if not (chosen.take("vectors") or chosen.take("reference_vectors")):
+        return None, None, {}
+    given = [side for side in (own, others) if side is not None and side.x_ND is not None]
+    if len(given) == sides:
+        assert own.x_ND is not None
+        before(0.0, own.x_ND.shape[1])
+        return own.x_ND, others.x_ND if others else None, {"embedder": "given vectors"}
+    if given:
+        raise ConfigError(f"{given[0].name} brings vectors and the other side has texts alone; give vectors of one "
+                          "encoder for both, or texts for both.")
+    check_embedder(config)
+    assert own.texts is not None
+    texts = [*own.texts, *(others.texts or [] if others else [])]
+    x = embed_texts(texts, config, resources, before=before, log=log)
+    split = len(own.texts)
+    return x[:split], x[split:] if others else None, encoder_facts(config)
+
+
+def _said(own: TextSet, others: TextSet | None, n: int) -> list[str]:
+    found = []
+    if others is not None and len(own.ids) != len(others.ids):
+        found.append(f"the sets have {len(own.ids):,} and {len(others.ids):,} rows; both are measured at n = {n:,}, "
+                     "drawn without replacement, because most of these numbers depend on n")
+    if own.texts is not None and len(set(own.texts)) == 1:
+        found.append(f"all {len(own.ids):,} texts are the same")
+    return found

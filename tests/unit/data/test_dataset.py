@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import fsspec
@@ -13,7 +14,7 @@ import pytest
 
 from divscale.data.dataset import find
 from divscale.data.dataset_rows import rows
-from divscale.data.formats import jsonl_rows
+from divscale.data.formats import MAX_LINE_BYTES, jsonl_rows
 from divscale.data.layouts import infer, named, text_of
 from divscale.data.text_set import read_set
 from divscale.errors import ConfigError, DataError
@@ -179,13 +180,16 @@ def test_vectors_of_different_widths_and_columns_that_hold_none_are_named(tmp_pa
         ConfigError, jsonl(tmp_path / "x.jsonl", [{"v": [1]}]), vectors="v")
 
 
-def test_a_line_longer_than_the_limit_is_refused_without_being_read_whole(tmp_path):
+def test_a_line_of_a_gigabyte_is_refused_without_being_read_whole(tmp_path):
     path = tmp_path / "x.jsonl"
     with path.open("wb") as stream:
         stream.write(b'{"text": "fine"}\n{"text": "')
-        stream.truncate(1 << 30)  # a gigabyte of nothing, without a line break
-    with pa.OSFile(str(path)) as stream, pytest.raises(DataError, match=r"line 2: longer than 1,000 bytes"):
-        list(jsonl_rows(stream, "x.jsonl", max_line_bytes=1000))
+        stream.truncate(1 << 30)  # sparse: a gigabyte of nothing, without a line break
+    tracemalloc.start()
+    with pa.OSFile(str(path)) as stream, pytest.raises(DataError, match=r"line 2: longer than 67,108,864 bytes"):
+        list(jsonl_rows(stream, "x.jsonl"))
+    assert tracemalloc.get_traced_memory()[1] < 4 * MAX_LINE_BYTES
+    tracemalloc.stop()
 
 
 def test_a_named_layout_reads_its_columns_in_order_and_an_inferred_one_needs_all_that_it_is_known_by():

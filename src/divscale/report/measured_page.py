@@ -1,0 +1,43 @@
+"""The page of one measured data set: one self-contained HTML file, with no script and no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+from divscale.report.tables import Table
+
+
+@dataclass(frozen=True)
+class MeasuredPage:
+    """What the page shows; every text is escaped.
+
+    Attributes:
+        name: the data set.
+        reference: what it was compared with.
+        facts: (word, value) in large type.
+        metrics: one measure a row.
+        groups: one group a row; null without groups.
+        rejected: rows and groups left out; null where there are none.
+        notes: sentences below the table.
+    """
+
+    name: str
+    reference: str | None
+    facts: tuple[tuple[str, str], ...]
+    metrics: Table
+    groups: Table | None
+    rejected: Table | None
+    notes: tuple[str, ...]
+
+
+def render(page: MeasuredPage) -> str:
+    """The page as HTML text. The same input gives the same bytes."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("divscale.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True)
+    style = Markup(files("divscale.report").joinpath("page.css").read_text("utf-8"))
+    return environment.get_template("measured.html.j2").render(page=page, style=style)
