@@ -82,13 +82,17 @@ class _GainsState:
         self._temperature = temperature
         self.gains_N = torch.zeros(shape.rows, dtype=torch.float64, device=shape.device)
 
-    def add(self, tile: Tile) -> None:
+    def reduce(self, tile: Tile) -> tuple[Tile, Tensor, Tensor | None]:
         e_BC = torch.sub(tile.values_BC, 1.0, out=tile.scratch_BC).div_(self._temperature).exp_()
         if tile.itself:
             e_BC.fill_diagonal_(0.0)
         rows_B, columns_C = _gains(e_BC, self._sums_N[tile.columns]).sum(1), None
         if tile.mirrored:  # e is symmetric: what rows do to columns, columns do to rows
             columns_C = _gains(e_BC, self._sums_N[tile.rows].unsqueeze(1)).sum(0)
+        return tile, rows_B, columns_C
+
+    def add(self, found: tuple[Tile, Tensor, Tensor | None]) -> None:
+        tile, rows_B, columns_C = found
         self.gains_N[tile.rows] += rows_B
         if columns_C is not None:
             self.gains_N[tile.columns] += columns_C

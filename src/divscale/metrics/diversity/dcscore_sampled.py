@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from divscale.errors import ConfigError
 from divscale.metrics.approximation import Approximation
@@ -108,13 +109,17 @@ class _GroupedState:
         self._member_MG = torch.nn.functional.one_hot(torch.from_numpy(spec.group_M)).to(shape.device, torch.float32)
         self.sums_NG = torch.zeros(shape.rows, self._member_MG.shape[1], dtype=torch.float64, device=shape.device)
 
-    def add(self, tile: Tile) -> None:
+    def reduce(self, tile: Tile) -> tuple[slice, Tensor]:
         e_BC = torch.sub(tile.values_BC, tile.diagonal_B.unsqueeze(1), out=tile.scratch_BC)
         e_BC.div_(self._temperature).exp_()
         chosen_C = self._chosen_M[tile.columns]
         inside = ((chosen_C >= tile.rows.start) & (chosen_C < tile.rows.stop)).nonzero().squeeze(1)
         e_BC[chosen_C[inside] - tile.rows.start, inside] = 0.0  # a row's pair with itself
-        self.sums_NG[tile.rows] += e_BC @ self._member_MG[tile.columns]
+        return tile.rows, e_BC @ self._member_MG[tile.columns]
+
+    def add(self, found: tuple[slice, Tensor]) -> None:
+        rows, sums_BG = found
+        self.sums_NG[rows] += sums_BG
 
     def merge(self, other: _GroupedState) -> None:
         self.sums_NG += other.sums_NG.to(self.sums_NG.device)

@@ -13,10 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from divscale.errors import ConfigError, DataError
 from divscale.metrics.diversity.density import reference_density
-from divscale.similarity.kernels import Kernel
 from divscale.similarity.tiles import blocks
-from divscale.similarity.torch_kernels import Panel, kernel_tile, prepare
-from divscale.similarity.vectors import as_vectors
+from divscale.similarity.vectors import as_vectors, unit_rows
 
 _PANEL = 1 << 24  # pairs of a panel: 64 MiB of float32
 
@@ -86,12 +84,12 @@ def density_scale(
 
 def distance_panels(x_ND: NDArray, device: str) -> Iterator[tuple[slice, torch.Tensor]]:
     """1 - cos of some rows to all rows, B x N float32, at least 0; a panel is overwritten by the next."""
-    side = prepare(x_ND, Kernel(), center_D=None, device=device)
-    n = len(x_ND)
-    panel = torch.empty(min(max(_PANEL // n, 1), n) * n, device=device)
-    for rows in blocks(n, max(_PANEL // n, 1)):
-        out_BN = panel[:(rows.stop - rows.start) * n].view(-1, n)
-        kernel_tile(Panel(*(part[rows] for part in side)), side, Kernel(), out_BN)
+    u_ND = torch.from_numpy(unit_rows(x_ND).astype(np.float32, copy=False)).to(device)
+    n = len(u_ND)
+    most = min(max(_PANEL // n, 1), n)
+    panel_BN = torch.empty(most, n, device=device)
+    for rows in blocks(n, most):
+        out_BN = torch.mm(u_ND[rows], u_ND.T, out=panel_BN[:rows.stop - rows.start])
         yield rows, out_BN.neg_().add_(1.0).clamp_(min=0.0)
 
 

@@ -42,6 +42,6 @@ def mean_pairwise_distance(x_ND: ArrayLike, *, metric: Literal["cosine", "square
         spread = sum(float(((rows - mean_D) ** 2).sum()) for _, rows in row_chunks(x))
         return 2.0 * spread / (n - 1)
     sum_D = np.zeros(x.shape[1])
-    for _, u_BD in row_chunks(unit_rows(x)):
-        sum_D += u_BD.sum(axis=0, dtype=np.float64)
+    for start, rows in row_chunks(x):
+        sum_D += unit_rows(rows, first_row=start).sum(axis=0, dtype=np.float64)
     return max(float(n * n - sum_D @ sum_D), 0.0) / (n * (n - 1))
