@@ -171,5 +171,9 @@ def test_on_one_machine_large_vectors_go_through_a_temporary_file_that_is_gone_a
     monkeypatch.setattr(shipping, "STORE_SHARE", 1e-9)
     with Session(Resources(cpus=1, similarity_actors=1)) as session:
         found = reduce_pairs_sharded(session, x_ND, **PASS)
+        rounded = reduce_pairs_sharded(session, x_ND, reductions=SUMS[:1], precision="int8")
     assert_same(found, whole)
     assert not list(tmp_path.glob("divscale-vectors-*"))
+    alone = reduce_pairs(x_ND, reductions=SUMS[:1], precision="int8", device="cpu")
+    np.testing.assert_allclose(rounded[SUMS[0]], alone[SUMS[0]], rtol=1e-9)
+    assert rounded.row_errors == pytest.approx(alone.row_errors, rel=1e-3)

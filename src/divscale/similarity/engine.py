@@ -22,7 +22,7 @@ from divscale.similarity.plan import Pass, Precision, plan_pass
 from divscale.similarity.reductions.protocol import Reduction, State
 from divscale.similarity.sides import Vectors, opened
 
-__all__ = ["Pass", "PassPart", "Reduced", "finish", "merge", "plan_pass", "reduce_pairs"]
+__all__ = ["Pass", "PassPart", "Reduced", "corrected", "finish", "merge", "plan_pass", "reduce_pairs"]
 
 R = TypeVar("R")
 
@@ -77,11 +77,16 @@ def reduce_pairs(
                      tile_rows=tile_rows)
     part = PassPart(plan, x, y)
     part.run(plan.tiles())
-    reduced = finish(plan, part.states, part.tile_rows)
-    if precision == "float32":
+    return corrected(finish(plan, part.states, part.tile_rows), part, x, y)
+
+
+def corrected(reduced: Reduced, part: PassPart, x_ND: Vectors, y_MD: Vectors | None) -> Reduced:
+    """What a part that holds the vectors can put right in a finished pass: int8's sums, and the error they have."""
+    if part.plan.precision != "int8":
         return reduced
+    x, y = opened(x_ND), None if y_MD is None else opened(y_MD)
     with torch.inference_mode():
-        (exps,) = plan.reductions
+        (exps,) = part.plan.reductions
         sums_TN, errors_T = correct(reduced[exps], exps.temperatures,  # type: ignore[attr-defined]
                                     (x, part.x), None if y is None else (y, part.y))
     return replace(reduced, results={exps: sums_TN}, row_errors=tuple(errors_T.tolist()))

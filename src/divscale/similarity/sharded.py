@@ -2,9 +2,9 @@
 
 The tiles are cut into items of equal work; which ones depends on the sizes alone, never on the actors. Each item comes
 back as states of its own, which the driver merges in the items' order. So the number of actors, the order in which
-they finish, and deaths among them do not change a single bit, as long as they compute with the same number of threads
-on alike machines; else, and against one process, results differ by the rounding that `reduce_pairs` states (measured
-on a CPU against one process: 1e-13 relative, from float64 sums in another order).
+they finish, and deaths among them do not change a single bit where an actor has one thread. With several threads, or
+a GPU, the order of float64 sums within an item is free: 1e-13 relative. So it is against one process; other machines
+and devices differ by the rounding that `reduce_pairs` states.
 
 Shapes: N rows of x, M rows of y, D features.
 """
@@ -23,10 +23,12 @@ import numpy as np
 
 from divscale.runtime.pool import ActorPool
 from divscale.runtime.session import Session, worker_env
-from divscale.similarity.engine import Pass, PassPart, Reduced, finish, merge, plan_pass, reduce_pairs
+from divscale.similarity.engine import Reduced, corrected, finish, merge, reduce_pairs
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.memory import LARGEST_TILE
+from divscale.similarity.part import PassPart
 from divscale.similarity.places import Place, places_for
+from divscale.similarity.plan import Pass, Precision, plan_pass
 from divscale.similarity.reductions.protocol import Reduction, State
 from divscale.similarity.shipping import received, shipped
 from divscale.similarity.sides import Vectors, opened
@@ -38,7 +40,7 @@ BYTES_MOVED = 4 << 30  # of states, over all items; but `FEWEST_ITEMS` there are
 FEWEST_ITEMS = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sharded(Reduced):
     """Results of a sharded pass and how it went."""
 
@@ -67,7 +69,8 @@ def reducer(session: Session) -> Callable[..., Reduced]:
 def reduce_pairs_sharded(
     session: Session, x_ND: Vectors, y_MD: Vectors | None = None, *,
     kernel: Kernel = Kernel(), reductions: Sequence[Reduction[Any]],  # noqa: B008 (frozen)
-    device: str = "auto", backend: str = "auto", tile_rows: int | None = None, pairs_per_item: int = PAIRS_PER_ITEM,
+    precision: Precision = "float32", device: str = "auto", tile_rows: int | None = None,
+    pairs_per_item: int = PAIRS_PER_ITEM,
 ) -> Sharded:
     """`reduce_pairs` by actors of `session`: one a GPU, or one a node, or `resources.similarity_actors`.
 
@@ -80,8 +83,8 @@ def reduce_pairs_sharded(
         y_MD: as `reduce_pairs`.
         kernel: k.
         reductions: as `reduce_pairs`.
+        precision: as `reduce_pairs`.
         device: `cpu`, `cuda`, or `auto`: CUDA where the cluster has GPUs.
-        backend: as `reduce_pairs`.
         tile_rows: as `reduce_pairs`; None: for the free memory of this machine, so the others should be alike.
         pairs_per_item: fewer means less to do again after a death and more states to move.
 
@@ -95,7 +98,7 @@ def reduce_pairs_sharded(
     x = opened(x_ND)
     y = None if y_MD is None else opened(y_MD)
     at = places_for(session, device)
-    plan = plan_pass(x, y, kernel=kernel, reductions=reductions, device="cpu", backend=backend,
+    plan = plan_pass(x, y, kernel=kernel, reductions=reductions, precision=precision, device="cpu",
                      tile_rows=tile_rows or (LARGEST_TILE["cuda"] if at[0].gpus else None))
     totals = plan.start()
     tiles = plan.tiles()
@@ -112,8 +115,10 @@ def reduce_pairs_sharded(
     assert done == len(bounds), "every item comes back once"
     redone = sum(stop - start for i, (start, stop) in enumerate(bounds) for key in pool.redone if key == i)
     found = finish(plan, totals)
-    return Sharded(found.results, found.device, found.backend, found.tile_rows, len(at), len(bounds), len(tiles),
-                   pool.replaced, redone)
+    if precision == "int8":
+        found = corrected(found, PassPart(plan, x, y), x, y)
+    return Sharded(**vars(found), actors=len(at), items=len(bounds), tiles=len(tiles), replaced=pool.replaced,
+                   redone_tiles=redone)
 
 
 def cut(tiles: Sequence[TileIndex], count: int) -> list[tuple[int, int]]:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from divscale.errors import ConfigError, DataError
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
-from divscale.similarity.engine import PassPart, finish, plan_pass, reduce_pairs
+from divscale.similarity.engine import finish, plan_pass, reduce_pairs
 from divscale.similarity.kernels import Kernel
+from divscale.similarity.part import PassPart
 from divscale.similarity.places import Place, places
 from divscale.similarity.reductions import (
     Components,
