@@ -38,6 +38,14 @@ def test_nystrom_bounds_close_as_landmarks_are_added_and_meet_at_all_rows():
     assert vendi_nystrom(x_ND, landmarks=400, seed=0, gamma=0.05) == pytest.approx((exact,) * 3, rel=1e-6)
 
 
+@pytest.mark.parametrize("gamma", [0.005, 0.02, 0.05])
+@pytest.mark.parametrize("order", [1.0, 2.0, math.inf])
+def test_the_value_of_nystrom_is_near_where_its_bounds_are_still_apart(gamma, order):
+    x_ND = clustered()
+    found = vendi_nystrom(x_ND, landmarks=100, seed=0, order=order, gamma=gamma)
+    assert found.value == pytest.approx(vendi_score(x_ND, order=order, kernel="rbf", gamma=gamma), rel=0.05)
+
+
 def test_nystrom_of_a_kernel_of_low_rank_is_exact_from_few_landmarks():
     x_ND = clustered(d=6)
     assert vendi_nystrom(x_ND, landmarks=30, seed=0, kernel="cosine") == pytest.approx((vendi_score(x_ND),) * 3, rel=1e-9)
@@ -54,6 +62,13 @@ def test_random_features_come_near_the_exact_score_and_say_how_near(order):
     found = [vendi_fourier(x_ND, gamma=0.02, seed=seed, frequencies=256, order=order) for seed in range(10)]
     assert np.mean([f.value for f in found]) == pytest.approx(exact, rel=0.05 if order >= 1 else 0.1)
     assert sum(f.low <= exact <= f.high for f in found) >= 8
+
+
+def test_too_few_random_features_fall_short_and_their_upper_bound_knows_it():
+    x_ND = np.random.default_rng(0).normal(size=(400, 64))
+    exact = vendi_score(x_ND, kernel="rbf", gamma=0.01)
+    found = vendi_fourier(x_ND, gamma=0.01, seed=0, frequencies=64)
+    assert found.value < 0.5 * exact < exact < found.high <= 400
 
 
 def test_more_random_features_leave_a_smaller_error():

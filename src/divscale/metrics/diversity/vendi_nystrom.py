@@ -16,6 +16,7 @@ from divscale.similarity.kernels import Kernel, KernelName
 from divscale.similarity.vectors import as_vectors
 
 _BLOCK = 1 << 20  # elements of a block of the N x M matrix: 8 MiB in float64
+_TRIED = 1000  # rows from which the shape of what is missing is estimated
 _CUT = 1e-10  # landmarks' eigenvalues below this share of the largest are directions seen already
 
 
@@ -29,8 +30,9 @@ def vendi_nystrom(
     Seeger 2001), so no eigenvalue of K / N is below its counterpart of K~ / N, and since K / N has trace 1 the mass
     that is missing, r = 1 - tr K~ / N, is known. Hence bounds, not guesses: the score is least where all of r sits
     on the largest eigenvalue and greatest where it fills up the smallest of all N evenly, because the score falls
-    with concentration. The value is that of K~ / N with its mass scaled to 1, or the nearer bound. Where the bounds
-    are far apart, take more landmarks: they close as r goes to 0.
+    with concentration. The value takes r to be spread evenly over (r N)^2 / |K - K~|_F^2 further directions (the
+    participation ratio of what is missing, from up to 1,000 random rows). Where the bounds are far apart, take more
+    landmarks: they close as r goes to 0.
 
     Args:
         x_ND: N x D vectors, of unit length after scaling (cosine) or as given.
@@ -53,28 +55,53 @@ def vendi_nystrom(
     x, k = as_vectors(x_ND), Kernel(kernel, gamma, degree)
     if landmarks < 1:
         raise ConfigError(f"Nystrom is asked to use {landmarks} landmarks; it needs at least one.")
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(x))[:landmarks])
-    seen_R = _seen_spectrum(x, np.ascontiguousarray(x[chosen]), k)
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.permutation(len(x))[:landmarks])
+    landmarks_MD = np.ascontiguousarray(x[chosen])
+    whiten_MR = _whitening(landmarks_MD, k)
+    seen_R = _seen_spectrum(x, landmarks_MD, whiten_MR, k)
     missing = max(1.0 - float(seen_R.sum()), 0.0)
     concentrated_R = seen_R.copy()
     concentrated_R[-1] += missing
     low = effective_number(concentrated_R / concentrated_R.sum(), order)
     high = effective_number(_filled(seen_R, missing, len(x)), order)
-    value = effective_number(seen_R / seen_R.sum(), order)
+    some = np.ascontiguousarray(x[rng.permutation(len(x))[:_TRIED]])
+    further = min(max(round(_participation(some, landmarks_MD, whiten_MR, k, len(x))), 1), len(x))
+    guessed = np.concatenate([np.full(further, missing / further), seen_R])
+    value = effective_number(guessed / guessed.sum(), order)
     return Approximation(min(max(value, low), high), low, high)
 
 
-def _seen_spectrum(x_ND: NDArray, landmarks_MD: NDArray, kernel: Kernel) -> NDArray[np.float64]:
-    """Eigenvalues of C W^+ C^T / N, ascending, from the M x M Gram matrix of the whitened rows of C."""
+def _whitening(landmarks_MD: NDArray, kernel: Kernel) -> NDArray[np.float64]:
+    """M x R matrix V with V V^T = W^+: rows of C V have the inner products of K~."""
     values_M, vectors_MM = np.linalg.eigh(unit_kernel(landmarks_MD, landmarks_MD, kernel))
     keep = values_M > _CUT * values_M[-1]
-    whiten_MR = vectors_MM[:, keep] / np.sqrt(values_M[keep])
+    return vectors_MM[:, keep] / np.sqrt(values_M[keep])
+
+
+def _seen_spectrum(
+    x_ND: NDArray, landmarks_MD: NDArray, whiten_MR: NDArray, kernel: Kernel,
+) -> NDArray[np.float64]:
+    """Eigenvalues of K~ / N = C W^+ C^T / N, ascending, from the R x R Gram matrix of the whitened rows of C."""
     gram_RR = np.zeros((whiten_MR.shape[1],) * 2)
     step = max(1, _BLOCK // len(landmarks_MD))
     for start in range(0, len(x_ND), step):
         features_BR = unit_kernel(x_ND[start:start + step], landmarks_MD, kernel) @ whiten_MR
         gram_RR += features_BR.T @ features_BR
     return np.maximum(np.linalg.eigvalsh(gram_RR / len(x_ND)), 0.0)
+
+
+def _participation(
+    some_SD: NDArray, landmarks_MD: NDArray, whiten_MR: NDArray, kernel: Kernel, n: int,
+) -> float:
+    """(tr E)^2 / |E|_F^2 of E = K - K~ over all n rows, from some: n pairs (i, i) and n (n - 1) others, by their means."""
+    features_SR = unit_kernel(some_SD, landmarks_MD, kernel) @ whiten_MR
+    rest_SS = unit_kernel(some_SD, some_SD, kernel) - features_SR @ features_SR.T
+    own_S, s = np.maximum(np.diag(rest_SS), 0.0), len(some_SD)
+    own_squares = float((own_S ** 2).sum())
+    others = max(float((rest_SS ** 2).sum()) - own_squares, 0.0) / max(s * (s - 1), 1)
+    squares = own_squares / s * n + others * n * (n - 1)
+    return float(own_S.mean() * n) ** 2 / squares if squares > 0 else 1.0
 
 
 def _filled(seen_R: NDArray[np.float64], mass: float, n: int) -> NDArray[np.float64]:
