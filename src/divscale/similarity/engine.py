@@ -32,9 +32,10 @@ class Reduced:
     """Results of a pass and how it was done."""
 
     results: dict[Reduction[Any], Any]
+    device: str
     backend: str
     tile_rows: int  # at the end: smaller than at the start where memory ran out
-    row_errors: tuple[float, ...] = ()  # int8: root mean square relative error of a row's sum, a temperature
+    row_errors: tuple[float, ...] = ()  # int8: root mean square relative error of a row's sum, one a temperature
 
     def __getitem__(self, reduction: Reduction[R]) -> R:
         """The result of one of the reductions asked for."""
@@ -101,4 +102,4 @@ def merge(into: Sequence[State[Any]], others: Sequence[State[Any]]) -> None:
 def finish(plan: Pass, states: Sequence[State[Any]], tile_rows: int | None = None) -> Reduced:
     """The results of a pass from states that hold all of its tiles."""
     results = {reduction: state.finish() for reduction, state in zip(plan.reductions, states, strict=True)}
-    return Reduced(results, plan.backend, tile_rows or plan.tile_rows)
+    return Reduced(results, plan.device, plan.backend, tile_rows or plan.tile_rows)

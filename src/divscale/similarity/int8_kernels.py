@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from divscale.errors import DataError
-from divscale.similarity.kernels import Kernel
 from divscale.similarity.sides import Matrix, Side
 from divscale.similarity.tiles import blocks
 
@@ -62,9 +61,8 @@ def prepare_int8(x_ND: NDArray, first_row: int = 0) -> Int8Panel:
     return Int8Panel(rows_ND, scales_N, torch.ones(len(x_ND)))
 
 
-def int8_tile(a: Int8Panel, b: Int8Panel, kernel: Kernel, out_BC: Tensor, scratch_BC: Tensor) -> Tensor:
+def int8_tile(a: Int8Panel, b: Int8Panel, out_BC: Tensor, scratch_BC: Tensor) -> Tensor:
     """Cosine of the rounded rows for one tile, float32, written into `out_BC`."""
-    assert kernel.name == "cosine"
     products_BC = scratch_BC.view(torch.int32)
     torch._int_mm(a.rows, b.rows.T, out=products_BC)  # pyright: ignore[reportPrivateImportUsage] (no public name)
     return torch.mul(products_BC, b.scales, out=out_BC).mul_(a.scales.unsqueeze(1))

@@ -1,16 +1,18 @@
 """One process's part of a pass over all pairs: it holds the vectors and reduces any list of tiles.
 
 On a CPU every thread works on a tile of its own: no thread waits for another within a tile, which matters most where
-the cores are shared (two threads in one tile took three times the CPU seconds of one on a busy machine).
+the cores are shared (two threads in one tile took three times the CPU seconds of one on a busy machine). What they find
+is added in the order of the list, so that threads change no bit.
 
 Shapes: N rows of x, M rows of y, B rows and C columns of a tile, D features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock, local
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from divscale.similarity.plan import Pass
 from divscale.similarity.reductions.protocol import State, Tile, on_cpu
 from divscale.similarity.sides import HeldSide, Matrix, ReadSide, Side, Vectors, is_on_disk, opened
 from divscale.similarity.tiles import TileIndex, length, quarters
+
+Found = list[Any]  # what each reduction's `reduce` found in one tile
 
 
 class PassPart:
@@ -49,7 +53,6 @@ class PassPart:
         self.x = self._side(x, maker.prepare)
         self.y = self.x if y_MD is None else self._side(y, maker.prepare)
         self._own = local()  # each thread's buffers
-        self._lock = Lock()
 
     def run(self, tiles: Iterable[TileIndex]) -> None:
         """Reduce these tiles into `states`. Where memory runs out tiles are halved, from then on.
@@ -58,16 +61,21 @@ class PassPart:
             PreflightError: memory ran out at a tile of a single pair.
         """
         todo = list(tiles)
-        threads = min(torch.get_num_threads() if self.plan.device == "cpu" else 1, len(todo))
-        waiting = _Shared(iter(todo))
-        if threads <= 1:
-            self._work(waiting)
-            return
         usual = torch.get_num_threads()
+        threads = min(usual if self.plan.device == "cpu" else 1, len(todo))
+        if threads <= 1:
+            for tile in todo:
+                self._add(self._found(tile))
+            return
         try:
             with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                for done in [pool.submit(self._work, waiting) for _ in range(threads)]:
-                    done.result()
+                ahead: deque[Future[list[Found]]] = deque()
+                for tile in todo:
+                    ahead.append(pool.submit(self._found, tile))
+                    if len(ahead) > 2 * threads:
+                        self._add(ahead.popleft().result())
+                while ahead:
+                    self._add(ahead.popleft().result())
         finally:
             torch.set_num_threads(usual)  # what a thread sets, later threads inherit
 
@@ -76,37 +84,30 @@ class PassPart:
         return [on_cpu(state) for state in self.states]
 
     @torch.inference_mode()
-    def _work(self, tiles: Iterable[TileIndex]) -> None:
-        for listed in tiles:
-            waiting = [listed]
-            while waiting:
-                tile = waiting.pop()
-                if max(map(length, tile)) <= self.tile_rows:
-                    if self._reduce(tile):
-                        continue
-                    self._halve(tile)
-                waiting += quarters(tile, symmetric=self.plan.symmetric)
-
-    def _reduce(self, tile: TileIndex) -> bool:
-        """Compute a tile and take in what every reduction finds in it. False, and nothing taken in: out of memory."""
-        try:
-            computed = self._compute(tile)
-            found = [state.reduce(computed) for state in self.states]
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return False
-        with self._lock:
-            for state, part in zip(self.states, found, strict=True):
+    def _add(self, found: list[Found]) -> None:
+        for parts in found:
+            for state, part in zip(self.states, parts, strict=True):
                 state.add(part)
-        return True
+
+    @torch.inference_mode()
+    def _found(self, tile: TileIndex) -> list[Found]:
+        """What every reduction finds in a tile, or in its quarters where memory runs out, in a fixed order."""
+        if max(map(length, tile)) <= self.tile_rows:
+            try:
+                computed = self._compute(tile)
+                return [[state.reduce(computed) for state in self.states]]
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            self._halve(tile)
+        return [found for part in quarters(tile, symmetric=self.plan.symmetric) for found in self._found(part)]
 
     def _compute(self, tile: TileIndex) -> Tile:
         rows, columns = tile
         a, b = self.x.block(rows), self.y.block(columns)
         values_BC, scratch_BC = (part[:tile.pairs].view(length(rows), length(columns))
                                  for part in self._buffers(tile.pairs))
-        self._tile(a, b, self.plan.kernel, values_BC, scratch_BC)
+        self._tile(a, b, values_BC, scratch_BC)
         itself = self.plan.symmetric and rows == columns
         if itself:  # rounding must not move k_ii, to which the exponentials are relative
             values_BC.diagonal().copy_(a.diagonal)
@@ -135,17 +136,3 @@ class PassPart:
             return HeldSide(x_ND, prepare)
         assert plan.panel_rows is not None, "a pass over vectors on disk has panels"
         return ReadSide(x_ND, prepare, plan.panel_rows, kept=2 if plan.symmetric else 1)
-
-
-class _Shared:
-    """An iterator that several threads draw from."""
-
-    def __init__(self, tiles: Iterator[TileIndex]) -> None:
-        self._tiles, self._lock = tiles, Lock()
-
-    def __iter__(self) -> Iterator[TileIndex]:
-        return self
-
-    def __next__(self) -> TileIndex:
-        with self._lock:
-            return next(self._tiles)

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
+from torch import Tensor
 
 from divscale.errors import ConfigError
-from divscale.similarity import int8_kernels, torch_kernels
+from divscale.similarity import int8_kernels
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.memory import free_bytes, panel_rows_for, tile_rows_for
 from divscale.similarity.reductions.protocol import Reduction, Shape, State
 from divscale.similarity.reductions.sums import ExpRowSums
 from divscale.similarity.sides import Matrix, Prepare, Vectors, center_of, is_on_disk, opened
 from divscale.similarity.tiles import TileIndex, all_tiles, upper_tiles
+from divscale.similarity.torch_kernels import kernel_tile, prepare
 from divscale.similarity.vectors import same_width
 
 Precision = Literal["float32", "int8"]
@@ -29,7 +30,7 @@ class TileMaker(NamedTuple):
     """How vectors become tiles: rows prepared once, then one call a tile."""
 
     prepare: Prepare
-    tile: Callable[..., torch.Tensor]  # (panel, panel, kernel, out_BC, scratch_BC)
+    tile: Callable[[Any, Any, Tensor, Tensor], Tensor]  # rows, columns, where to, and scratch of that size
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,10 @@ class Pass:
         """How this pass makes tiles; y is what distances are centred on."""
         if self.precision == "int8":
             return TileMaker(int8_kernels.prepare_int8, int8_kernels.int8_tile)
-        prepare = partial(torch_kernels.prepare, kernel=self.kernel, center_D=center_of(y_MD, self.kernel),
-                          device=self.device)
-        return TileMaker(prepare, torch_kernels.kernel_tile)
+        kernel, device, center_D = self.kernel, self.device, center_of(y_MD, self.kernel)
+        return TileMaker(
+            lambda x_ND, first_row: prepare(x_ND, kernel, center_D=center_D, device=device, first_row=first_row),
+            lambda a, b, out_BC, _: kernel_tile(a, b, kernel, out_BC))
 
 
 def plan_pass(

@@ -26,7 +26,7 @@ class Panel(NamedTuple):
 
 
 def prepare(
-    x_ND: NDArray, first_row: int = 0, *, kernel: Kernel, center_D: NDArray | None, device: str,
+    x_ND: NDArray, kernel: Kernel, *, center_D: NDArray | None, device: str, first_row: int = 0,
 ) -> Panel:
     """Move vectors to the device as the kernel needs them: of unit length (cosine) or centred (rbf, laplacian).
 
@@ -54,9 +54,8 @@ def prepare(
     return Panel(rows_ND, squares_N, diagonal_N)
 
 
-def kernel_tile(a: Panel, b: Panel, kernel: Kernel, out_BC: Tensor, scratch_BC: Tensor) -> Tensor:
-    """k(x_i, y_j) for one tile, written into `out_BC` (contiguous float32) and returned; `scratch_BC` is left alone."""
-    del scratch_BC  # other precisions need it
+def kernel_tile(a: Panel, b: Panel, kernel: Kernel, out_BC: Tensor) -> Tensor:
+    """k(x_i, y_j) for one tile, written into `out_BC` (contiguous float32) and returned."""
     gamma = kernel.scale(a.rows.shape[1])
     if kernel.name == "laplacian":
         return torch.exp(torch.cdist(a.rows, b.rows, p=1.0).mul_(-gamma), out=out_BC)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from divscale.errors import ConfigError
 from divscale.similarity.reductions.protocol import Shape, Tile
@@ -59,10 +60,13 @@ class _SignedSums:
         self.signs_NP = torch.from_numpy(signs_NP).to(device)
         self.sums_P = torch.zeros(signs_NP.shape[1], dtype=torch.float64, device=device)
 
-    def add(self, tile: Tile) -> None:
+    def reduce(self, tile: Tile) -> Tensor:
         left_BP, right_CP = self.signs_NP[tile.rows].float(), self.signs_NP[tile.columns].float()
         sums_P = (left_BP * (tile.values_BC @ right_CP)).sum(0)
-        self.sums_P += 2 * sums_P if tile.mirrored else sums_P
+        return 2 * sums_P if tile.mirrored else sums_P
+
+    def add(self, found: Tensor) -> None:
+        self.sums_P += found
 
     def merge(self, other: _SignedSums) -> None:
         self.sums_P += other.sums_P.to(self.sums_P.device)
@@ -76,12 +80,15 @@ class _GroupSums:
         self.group_of_N = torch.from_numpy(group_of_N).to(device)
         self.sums_GG = torch.zeros(groups, groups, dtype=torch.float64, device=device)
 
-    def add(self, tile: Tile) -> None:
+    def reduce(self, tile: Tile) -> Tensor:
         groups = len(self.sums_GG)
         left_BG, right_CG = (torch.nn.functional.one_hot(self.group_of_N[part], groups).float()
                              for part in (tile.rows, tile.columns))
         sums_GG = (left_BG.T @ (tile.values_BC @ right_CG)).double()
-        self.sums_GG += sums_GG + sums_GG.T if tile.mirrored else sums_GG
+        return sums_GG + sums_GG.T if tile.mirrored else sums_GG
+
+    def add(self, found: Tensor) -> None:
+        self.sums_GG += found
 
     def merge(self, other: _GroupSums) -> None:
         self.sums_GG += other.sums_GG.to(self.sums_GG.device)

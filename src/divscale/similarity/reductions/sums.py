@@ -47,6 +47,21 @@ class SquareSums:
 
 
 @dataclass(frozen=True)
+class Diagonal:
+    """k_ii of a set with itself, as the kernel defines it (1 where it is always 1). Result: N, float64.
+
+    Raises:
+        ConfigError: two different sets.
+    """
+
+    def start(self, shape: Shape) -> _Diagonal:
+        """Zeros."""
+        if not shape.symmetric:
+            raise ConfigError("Only a set compared with itself has a diagonal; leave it out for two sets.")
+        return _Diagonal(shape)
+
+
+@dataclass(frozen=True)
 class ExpRowSums:
     """sum_j exp((k_ij - k_ii) / t), per temperature t and row i. Result: T x N, float64.
 
@@ -107,6 +122,25 @@ class _Sums:
 
     def finish(self) -> NDArray[np.float64]:
         return self.sums_N.cpu().numpy()
+
+
+class _Diagonal:
+    def __init__(self, shape: Shape) -> None:
+        self.diagonal_N = torch.zeros(shape.rows, dtype=torch.float64, device=shape.device)
+
+    def reduce(self, tile: Tile) -> tuple[slice, Tensor | None]:
+        return tile.rows, tile.diagonal_B.double() if tile.itself else None
+
+    def add(self, found: tuple[slice, Tensor | None]) -> None:
+        rows, diagonal_B = found
+        if diagonal_B is not None:
+            self.diagonal_N[rows] = diagonal_B
+
+    def merge(self, other: _Diagonal) -> None:
+        self.diagonal_N += other.diagonal_N.to(self.diagonal_N.device)
+
+    def finish(self) -> NDArray[np.float64]:
+        return self.diagonal_N.cpu().numpy()
 
 
 class _ExpSums:
