@@ -94,7 +94,7 @@ def _seen_spectrum(
 def _participation(
     some_SD: NDArray, landmarks_MD: NDArray, whiten_MR: NDArray, kernel: Kernel, n: int,
 ) -> float:
-    """(tr E)^2 / |E|_F^2 of E = K - K~ over all n rows, from some: n pairs (i, i) and n (n - 1) others, by their means."""
+    """(tr E)^2 / |E|_F^2 of E = K - K~ over n rows, from some: n pairs (i, i) and n (n - 1) others, by their means."""
     features_SR = unit_kernel(some_SD, landmarks_MD, kernel) @ whiten_MR
     rest_SS = unit_kernel(some_SD, some_SD, kernel) - features_SR @ features_SR.T
     own_S, s = np.maximum(np.diag(rest_SS), 0.0), len(some_SD)
