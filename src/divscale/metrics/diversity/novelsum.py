@@ -51,11 +51,11 @@ def novelsum(
     x = as_vectors(x_ND)
     weight_N = rank_weights(len(x), distance_power)
     scale_N = density_scale(x, reference_MD, density_power, neighbours)
-    weight = torch.from_numpy(weight_N).to(device)
+    weight = torch.from_numpy(weight_N).to(device, torch.float32)
     novelty_N = np.empty(len(x))
     for rows, distance_BN in distance_panels(x, device):
         distance_BN[torch.arange(len(distance_BN)), torch.arange(rows.start, rows.stop)] = torch.inf  # not its own
-        novelty_N[rows] = (_sorted(distance_BN)[:, :-1].double() @ weight).cpu().numpy()
+        novelty_N[rows] = _weighted(_sorted(distance_BN)[:, :-1], weight).cpu().numpy()
     return float((scale_N * novelty_N).mean())
 
 
@@ -91,6 +91,12 @@ def distance_panels(x_ND: NDArray, device: str) -> Iterator[tuple[slice, torch.T
     for rows in blocks(n, most):
         out_BN = torch.mm(u_ND[rows], u_ND.T, out=panel_BN[:rows.stop - rows.start])
         yield rows, out_BN.neg_().add_(1.0).clamp_(min=0.0)
+
+
+def _weighted(sorted_BN: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Products with the weights: float32 in pieces, float64 between them, for a float64 copy of a panel costs more."""
+    pieces = blocks(len(weight), 4096)
+    return torch.stack([(sorted_BN[:, piece] @ weight[piece]).double() for piece in pieces]).sum(0)
 
 
 def _sorted(panel_BN: torch.Tensor) -> torch.Tensor:
