@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +30,18 @@ def test_published_value_of_six_numbers_under_a_laplacian_kernel():
 def test_published_value_of_a_three_by_three_matrix():
     k_NN = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]])
     assert effective_number(np.linalg.eigvalsh(k_NN / 3)) == pytest.approx(2.1573, abs=5e-5)
+
+
+def test_published_value_of_five_sentences_by_their_words_and_word_pairs():
+    sentences = ["Look, Jane.", "See Spot.", "See Spot run.", "Run, Spot, run.", "Jane sees Spot run."]
+    words = [re.findall(r"\w+|[^\w\s]", sentence) for sentence in sentences]
+    counts = []
+    for n in (1, 2):
+        grams = [[tuple(w[i:i + n]) for i in range(len(w) - n + 1)] for w in words]
+        count_NV = np.array([[g.count(v) for v in sorted({v for g in grams for v in g})] for g in grams], float)
+        counts.append(count_NV / np.linalg.norm(count_NV, axis=1, keepdims=True))
+    # cosines of unit rows side by side are the mean of the two cosine matrices
+    assert vendi_score(np.concatenate(counts, axis=1)) == pytest.approx(3.91, abs=0.005)
 
 
 @pytest.mark.parametrize("order", ORDERS)
