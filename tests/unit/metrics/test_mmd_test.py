@@ -40,37 +40,37 @@ def test_signs_of_another_number_of_rows_and_two_sets_are_refused():
 @pytest.mark.parametrize("kernel", ["rbf", "polynomial"])
 def test_the_value_is_mmd2_and_p_is_the_share_of_orders_recomputed_one_by_one(kernel):
     x, y = gaussian(14), gaussian(9, seed=1) + 0.6
-    found = mmd2_test(x, y, seed=3, permutations=60, kernel=kernel)
+    found = mmd2_test(x, y, seed=3, permutations=30, kernel=kernel)
     assert found.value == pytest.approx(mmd2(x, y, kernel=kernel), abs=1e-6)
     gamma = median_gamma(np.concatenate([x, y])) if kernel == "rbf" else None
     rng, both = np.random.default_rng(3), np.concatenate([x, y])
     observed = np.repeat(np.array([1, -1], np.int8), [14, 9])
     values = []
-    for _ in range(60):
+    for _ in range(30):
         dealt = rng.permutation(observed)
         values.append(mmd2(both[dealt > 0], both[dealt < 0], kernel=kernel, gamma=gamma))
-    assert found.p_value == (1 + sum(value >= found.value for value in values)) / 61
+    assert found.p_value == (1 + sum(value >= found.value for value in values)) / 31
 
 
 def test_blocks_give_the_p_value_of_their_orders_recomputed_one_by_one():
     x, y = gaussian(26), gaussian(21, seed=1) + 0.3
-    found = mmd2_test(x, y, seed=5, permutations=50, blocks=5, gamma=0.1)
+    found = mmd2_test(x, y, seed=5, permutations=20, blocks=5, gamma=0.1)
     assert (found.n, found.m) == (24, 20)  # blocks of four rows
     rng = np.random.default_rng(5)
     both = np.concatenate([x[rng.permutation(26)[:24]], y[rng.permutation(21)[:20]]])
     value, larger = mmd2(both[:24], both[24:], gamma=0.1), 1
-    for _ in range(50):
+    for _ in range(20):
         dealt = np.repeat(rng.permutation(np.repeat(np.array([1, -1], np.int8), [6, 5])), 4)
         larger += mmd2(both[dealt > 0], both[dealt < 0], gamma=0.1) >= value
-    assert found.value == pytest.approx(value, abs=1e-6) and found.p_value == larger / 51
+    assert found.value == pytest.approx(value, abs=1e-6) and found.p_value == larger / 21
 
 
 @pytest.mark.parametrize("blocks", [None, 10])
 def test_p_is_uniform_where_both_sets_are_draws_of_one_distribution(blocks):
     p = np.array([mmd2_test(gaussian(30, seed=2 * s), gaussian(40, seed=2 * s + 1), seed=s, permutations=99,
-                            blocks=blocks, gamma=0.1).p_value for s in range(80)])
-    assert abs(p.mean() - 0.5) < 4 * np.sqrt(1 / 12 / 80)
-    assert (p <= 0.1).mean() < 0.1 + 4 * np.sqrt(0.09 / 80)
+                            blocks=blocks, gamma=0.1).p_value for s in range(50)])
+    assert abs(p.mean() - 0.5) < 4 * np.sqrt(1 / 12 / 50)
+    assert (p <= 0.1).mean() < 0.1 + 4 * np.sqrt(0.09 / 50)
 
 
 @pytest.mark.parametrize("blocks", [None, 20])

@@ -74,8 +74,8 @@ def mmd2_test(
         ConfigError: permutations below 1, blocks below 4 or above the rows of the smaller set, or a bad kernel.
     """
     from divscale.similarity.engine import reduce_pairs
+    from divscale.similarity.reductions import Diagonal, RowSums
     from divscale.similarity.reductions.forms import GroupSums, SignedSums
-    from divscale.similarity.reductions.sums import Diagonal, RowSums
 
     if kernel not in ("rbf", "polynomial") or permutations < 1:
         raise ConfigError("An MMD test uses the rbf or the polynomial kernel and permutes at least once; got "

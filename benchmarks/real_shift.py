@@ -1,0 +1,122 @@
+"""The shift measures on real text: what is one distribution looks like one, what is not does not.
+
+Banking77 (customers' queries, 77 intents; its test set has 40 a label, its training set 35 to 187) and FairytaleQA
+(questions about stories), embedded by the packaged MiniLM. Five draws of each comparison, at 2,000 rows a set.
+
+Run: python benchmarks/real_shift.py DATA_FOLDER [VECTORS_FOLDER]
+     DATA_FOLDER holds banking77/{train,test}.parquet and fairytaleqa/{train,test}.parquet (columns text and label;
+     question and story). Vectors are kept in VECTORS_FOLDER where given; without it they are made anew (a minute or
+     two). Exit code 3 without the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from divscale.embedding.config import EmbedderConfig
+from divscale.embedding.fleet import Encoder
+from divscale.embedding.minilm import minilm_folder
+from divscale.metrics.shift.c2st import c2st
+from divscale.metrics.shift.mauve import mauve
+from divscale.metrics.shift.mmd_test import mmd2_test
+from divscale.metrics.shift.prdc import prdc
+from divscale.runtime.sizes import FleetSize
+
+ROWS, DRAWS = 2_000, 5
+REQUIREMENTS = {
+    "halves of Banking77's train": "the 95 % interval of C2ST accuracy covers 0.5 in 4 of 5 draws or more",
+    "label-matched train against test": "likewise",
+    "raw train against test": "mean accuracy .52 to .57, for the labels' imbalance",
+    "Banking77 against FairytaleQA questions": "accuracy .99 or more in every draw",
+}
+Rows = np.ndarray
+
+
+def main() -> int:
+    if len(sys.argv) < 2 or not (Path(sys.argv[1]) / "banking77" / "train.parquet").exists():
+        print(__doc__, file=sys.stderr)
+        return 3
+    data, kept = Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    banking = {part: pq.read_table(data / "banking77" / f"{part}.parquet") for part in ("train", "test")}
+    questions = pq.read_table(data / "fairytaleqa" / "train.parquet", columns=["question"])["question"].to_pylist()
+    train, test = (embedded(banking[part]["text"].to_pylist(), kept) for part in ("train", "test"))
+    fairy = embedded(questions, kept)
+    labels = {part: np.array(banking[part]["label"].to_pylist()) for part in ("train", "test")}
+
+    def halves(rng: np.random.Generator) -> tuple[Rows, Rows]:
+        order = rng.permutation(len(train))
+        return train[order[:ROWS]], train[order[ROWS:2 * ROWS]]
+
+    def matched(rng: np.random.Generator) -> tuple[Rows, Rows]:
+        return train[rows_with(labels["train"], rng.permutation(labels["test"])[:ROWS], rng)], chosen(test, rng)
+
+    pairs: dict[str, Callable[[np.random.Generator], tuple[Rows, Rows]]] = dict(zip(REQUIREMENTS, (
+        halves, matched, lambda rng: (chosen(train, rng), chosen(test, rng)),
+        lambda rng: (chosen(train, rng), chosen(fairy, rng))), strict=True))
+    found = {name: compared(draw) for name, draw in pairs.items()}
+    covered = {name: sum(low <= 0.5 <= high for low, high in figures["intervals"]) for name, figures in found.items()}
+    accuracies = {name: figures["accuracies"] for name, figures in found.items()}
+    first, second, third, fourth = REQUIREMENTS
+    met = {first: covered[first] >= 4, second: covered[second] >= 4,
+           third: bool(0.52 <= np.mean(accuracies[third]) <= 0.57), fourth: min(accuracies[fourth]) >= 0.99}
+    print(json.dumps({"requirements": REQUIREMENTS, "rows": ROWS, "found": found, "each_met": met,
+                      "met": all(met.values())}, indent=1))
+    return 0 if all(met.values()) else 1
+
+
+def compared(draw: Callable[[np.random.Generator], tuple[Rows, Rows]]) -> dict[str, Any]:
+    """C2ST of every draw, and the other measures of the first."""
+    tests = [c2st(*draw(np.random.default_rng(seed)), seed=seed) for seed in range(DRAWS)]
+    x, y = draw(np.random.default_rng(0))
+    like, balls, means = mauve(x, y), prdc(x, y), mmd2_test(x, y, seed=0, permutations=199)
+    return {
+        "accuracies": [test.accuracy for test in tests],
+        "intervals": [(test.accuracy - 1.96 * test.accuracy_std, test.accuracy + 1.96 * test.accuracy_std)
+                      for test in tests],
+        "aucs": [test.auc for test in tests],
+        "mauve": like.value, "mauve_star": like.star, "mmd2": means.value, "mmd2_p": means.p_value,
+        "precision": balls.precision, "recall": balls.recall, "density": balls.density, "coverage": balls.coverage}
+
+
+def chosen(vectors_ND: Rows, rng: np.random.Generator) -> Rows:
+    """ROWS of them at random."""
+    return vectors_ND[rng.permutation(len(vectors_ND))[:ROWS]]
+
+
+def rows_with(labels: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Random rows whose labels are the wanted ones, each row once.
+
+    The wanted labels are a draw, not a quota: where both sets hold exactly as many rows of every label, a label that
+    is over-represented in training is under-represented in the held-out fold, and accuracy falls below one half.
+    """
+    names, counts = np.unique(wanted, return_counts=True)
+    return np.concatenate([rng.permutation(np.flatnonzero(labels == name))[:count]
+                           for name, count in zip(names, counts, strict=True)])
+
+
+def embedded(texts: Sequence[str], kept: Path | None) -> Rows:
+    """Vectors of the texts, from the folder where they are there already."""
+    file = kept / (hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16] + ".npy") if kept else None
+    if file is not None and file.exists():
+        return np.load(file)
+    encoder = Encoder(str(minilm_folder()), EmbedderConfig(), FleetSize(actors=1, threads=2, gpus_each=0))
+    encoder.load()
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))  # texts of like length share a batch
+    vectors_ND = np.empty((len(texts), 384), np.float32)
+    vectors_ND[order] = encoder.embed([texts[row] for row in order])
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, vectors_ND)
+    return vectors_ND
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
