@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel
+from divscale.similarity.plan import FUSED
+from divscale.similarity.reductions import ExpRowSums, RowSums, SquareSums
 from divscale.similarity.reference import exp_row_sums, kernel_matrix
 from divscale.similarity.rounded import rounded_rows
 from divscale.similarity.stream import self_sums
@@ -55,6 +58,16 @@ def test_dcscore_is_float64s_within_the_precisions_tolerance(precision):
     exact = (1 / exp_row_sums(x_ND, Kernel(), 0.05)).sum()
     found = fused_sums(rounded_rows(x_ND, Kernel(), precision), temperatures=(0.05,)).exp_TN
     assert abs(float((1 / found).sum()) / exact - 1) < ROUNDING[precision]
+
+
+@pytest.mark.parametrize("precision", FUSED)
+def test_the_engine_in_a_precision_of_tensor_cores_is_near_float32(precision):
+    x_ND = clustered(5_000)
+    wanted = (ExpRowSums((1.0, 0.05)), RowSums(own=False), SquareSums())
+    rounded, exact = (reduce_pairs(x_ND, reductions=wanted, precision=p, device="cuda") for p in (precision, "float32"))
+    assert rounded.backend == f"triton {precision} on cuda"
+    for reduction in wanted:
+        np.testing.assert_allclose(rounded[reduction], exact[reduction], rtol=5e-3, atol=1.0)
 
 
 def test_parts_add_up_and_a_second_run_gives_the_same():

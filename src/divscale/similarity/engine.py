@@ -1,8 +1,8 @@
 """All pairs of one set, or of two, in one pass over tiles: each is computed once, reduced, and overwritten.
 
 `reduce_pairs` does it in this process. Its parts serve those who spread a pass over several: `plan_pass` settles a
-`Pass`, which is small and can be pickled; `Pass.tiles` lists the work; a `PassPart` holds the vectors and runs any
-list of tiles; `merge` adds up what parts found and `finish` turns it into results.
+`Pass`, which is small and can be pickled; `Pass.tiles` lists the work; `part_of` makes what holds the vectors and runs
+any list of tiles; `merge` adds up what parts found and `finish` turns it into results.
 
 Shapes: N rows of x, M rows of y, D features.
 """
@@ -11,18 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from divscale.similarity.int8_kernels import correct
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.part import PassPart
-from divscale.similarity.plan import Pass, Precision, plan_pass
+from divscale.similarity.plan import FUSED, Pass, Precision, plan_pass
 from divscale.similarity.reductions.protocol import Reduction, State
 from divscale.similarity.sides import Vectors, opened
 
-__all__ = ["Pass", "PassPart", "Reduced", "corrected", "finish", "merge", "plan_pass", "reduce_pairs"]
+if TYPE_CHECKING:
+    from divscale.similarity.fused import FusedPart
+
+__all__ = ["Pass", "PassPart", "Reduced", "corrected", "finish", "merge", "part_of", "plan_pass", "reduce_pairs"]
 
 R = TypeVar("R")
 
@@ -60,7 +63,8 @@ def reduce_pairs(
         kernel: k.
         reductions: what to reduce to; each costs a few passes over a tile in cache.
         precision: float32; or int8 by name, for exponential row sums on a CPU: about a third of the time, with the
-            error that `int8_kernels` states and `row_errors` of the result measures.
+            error that `int8_kernels` states and `row_errors` of the result measures; or tf32, fp16, bf16 by name, for
+            row sums on a GPU's tensor cores (`triton_kernels`, which states their error; not run on a GPU yet).
         device: `cpu`, `cuda`, or `auto`: CUDA where there is one. The result says which in `backend`.
         tile_rows: rows and columns of a tile; None: from free memory. Halved, without losing what was reduced, where
             memory runs out.
@@ -76,9 +80,19 @@ def reduce_pairs(
     x, y = opened(x_ND), None if y_MD is None else opened(y_MD)
     plan = plan_pass(x, y, kernel=kernel, reductions=reductions, precision=precision, device=device,
                      tile_rows=tile_rows)
-    part = PassPart(plan, x, y)
+    part = part_of(plan, x, y)
     part.run(plan.tiles())
-    return corrected(finish(plan, part.states, part.tile_rows), part, x, y)
+    reduced = finish(plan, part.states, part.tile_rows)
+    return corrected(reduced, part, x, y) if isinstance(part, PassPart) else reduced
+
+
+def part_of(plan: Pass, x_ND: Vectors, y_MD: Vectors | None = None) -> PassPart | FusedPart:
+    """A part of a pass, by tiles or fused as the plan's precision asks. Arguments and errors as `PassPart`."""
+    if plan.precision in FUSED:
+        from divscale.similarity.fused import FusedPart  # brings triton
+
+        return FusedPart(plan, x_ND, y_MD)
+    return PassPart(plan, x_ND, y_MD)
 
 
 def corrected(reduced: Reduced, part: PassPart, x_ND: Vectors, y_MD: Vectors | None) -> Reduced:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from divscale.errors import ConfigError, DataError
 from divscale.similarity.kernels import Kernel
+from divscale.similarity.sides import Matrix
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 
@@ -41,13 +42,13 @@ class RoundedRows:
 
 @torch.inference_mode()
 def rounded_rows(
-    x_ND: NDArray | Tensor, kernel: Kernel, precision: Precision, *, device: str = "cuda",
-    center_D: NDArray | Tensor | None = None,
+    x_ND: Matrix | Tensor, kernel: Kernel, precision: Precision, *, device: str = "cuda",
+    center_D: NDArray | None = None,
 ) -> RoundedRows:
     """Round vectors for `triton_kernels`: to unit length first (cosine), or centred first (rbf).
 
     Args:
-        x_ND: N x D floats, on any device.
+        x_ND: N x D floats: a tensor on any device, an array, or vectors on disk, which are read in chunks.
         kernel: cosine or rbf.
         precision: fp32; tf32 (float32 with 10 bits of fraction); fp16 (10 bits); bf16 (7 bits).
         device: where the result lives.
@@ -63,15 +64,17 @@ def rounded_rows(
         raise ConfigError(f"The fused kernels know cosine and rbf; compute {kernel.name} with torch.")
     if precision not in _DTYPES:
         raise ConfigError(f"There is no precision {precision!r}; choose one of {', '.join(get_args(Precision))}.")
-    x = torch.as_tensor(x_ND)
-    n, features = x.shape
+    n, features = x_ND.shape
     rows_PE = torch.zeros(_padded(n, ROW_PAD), _padded(features, FEATURE_PAD), dtype=_DTYPES[precision], device=device)
     cosine = kernel.name == "cosine"
     terms_P = torch.full((len(rows_PE),), 0.0 if cosine else torch.inf, dtype=torch.float32, device=device)
     center = None if center_D is None else torch.as_tensor(center_D).to(device, torch.float64)
     step = max(1, _AT_ONCE // features)
     for start in range(0, n, step):
-        wide_BD = x[start:start + step].to(device, torch.float64)
+        part_BD = x_ND[start:start + step]
+        if not isinstance(part_BD, Tensor):  # copied: arrays from the object store or a map cannot be written to
+            part_BD = torch.tensor(np.asarray(part_BD))
+        wide_BD = part_BD.to(device, torch.float64)
         if cosine:  # largest magnitude first: squares of 1e-200 or 1e200 would leave float64
             wide_BD = torch.nn.functional.normalize(wide_BD / wide_BD.abs().amax(1, keepdim=True), dim=1)
         elif center is not None:

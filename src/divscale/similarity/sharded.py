@@ -1,10 +1,10 @@
 """The pass over all pairs, spread over a Ray cluster.
 
 The tiles are cut into items of equal work; which ones depends on the sizes alone, never on the actors. Each item comes
-back as states of its own, which the driver merges in the items' order. So the number of actors, the order in which
-they finish, and deaths among them do not change a single bit where an actor has one thread. With several threads, or
-a GPU, the order of float64 sums within an item is free: 1e-13 relative. So it is against one process; other machines
-and devices differ by the rounding that `reduce_pairs` states.
+back as states of its own, which the driver merges in the items' order. So on CPUs of one kind the number of actors,
+their threads, the order in which they finish, and deaths among them do not change a single bit (tested with actors of
+one thread). One process differs by the order of float64 sums, 1e-13 relative; other machines and devices by the
+rounding that `reduce_pairs` states.
 
 Shapes: N rows of x, M rows of y, D features.
 """
@@ -23,9 +23,8 @@ import numpy as np
 
 from divscale.runtime.pool import ActorPool
 from divscale.runtime.session import Session, worker_env
-from divscale.similarity.engine import Reduced, corrected, finish, merge, reduce_pairs
+from divscale.similarity.engine import Reduced, corrected, finish, merge, part_of, reduce_pairs
 from divscale.similarity.kernels import Kernel
-from divscale.similarity.memory import LARGEST_TILE
 from divscale.similarity.part import PassPart
 from divscale.similarity.places import Place, places_for
 from divscale.similarity.plan import Pass, Precision, plan_pass
@@ -38,6 +37,7 @@ PAIRS_PER_ITEM = 1 << 24  # up to a second of a CPU's work: what is lost with an
 MOST_ITEMS = 256
 BYTES_MOVED = 4 << 30  # of states, over all items; but `FEWEST_ITEMS` there are at least
 FEWEST_ITEMS = 32
+GPU_BYTES = 16 << 30  # planned for on each GPU, which this process may not see: tiles are halved where that is too much
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,13 +97,12 @@ def reduce_pairs_sharded(
     """
     x = opened(x_ND)
     y = None if y_MD is None else opened(y_MD)
-    at = places_for(session, device)
-    plan = plan_pass(x, y, kernel=kernel, reductions=reductions, precision=precision, device="cpu",
-                     tile_rows=tile_rows or (LARGEST_TILE["cuda"] if at[0].gpus else None))
-    totals = plan.start()
+    at = places_for(session, "cpu" if precision == "int8" and device == "auto" else device)
+    plan = plan_pass(x, y, kernel=kernel, reductions=reductions, precision=precision, tile_rows=tile_rows,
+                     device="cuda" if at[0].gpus else "cpu", free=GPU_BYTES if at[0].gpus else None)
+    totals = replace(plan, device="cpu").start()
     tiles = plan.tiles()
     bounds = cut(tiles, _items(tiles, totals, pairs_per_item))
-    plan = replace(plan, device="cuda" if at[0].gpus else "cpu")
     with ExitStack() as shipments:
         sides = [None if side is None else shipments.enter_context(shipped(session, side)) for side in (x, y)]
         pool = ActorPool(lambda i: _actor(at[i]).remote(plan, at[i].threads, *sides), len(at), "similarity",
@@ -153,7 +152,7 @@ class PairWorker:
 
     def __init__(self, plan: Pass, threads: int, x: Any, y: Any) -> None:
         self._plan, self._threads, self._x, self._y = plan, threads, x, y
-        self._part: PassPart | None = None
+        self._part: Any = None
         self._tiles: list[TileIndex] = []
 
     def load(self) -> None:
@@ -162,7 +161,7 @@ class PairWorker:
 
         torch.set_num_threads(self._threads)
         self._tiles = self._plan.tiles()
-        self._part = PassPart(self._plan, received(self._x), None if self._y is None else received(self._y))
+        self._part = part_of(self._plan, received(self._x), None if self._y is None else received(self._y))
 
     def run(self, bounds: tuple[int, int]) -> list[State[Any]]:
         """The states of the tiles from `bounds[0]` to before `bounds[1]`."""

@@ -12,6 +12,8 @@ import torch
 
 from divscale.errors import ConfigError, DataError
 from divscale.similarity.kernels import Kernel
+from divscale.similarity.plan import plan_pass
+from divscale.similarity.reductions import RowSums, TopK
 from divscale.similarity.reference import exp_row_sums, kernel_matrix
 from divscale.similarity.rounded import rounded_rows
 from divscale.similarity.triton_kernels import all_blocks, plain_sums
@@ -41,6 +43,23 @@ for kernel, precision in [(Kernel("cosine"), "fp32"), (Kernel("cosine"), "tf32")
                          for some in (blocks[::2], blocks[1::2]))
         for want, *parts in zip(wanted, first, second):
             worst = max(worst, float(((sum(parts) - want).abs() / want.abs().clamp(min=1)).max()))
+from dataclasses import replace
+from divscale.similarity.engine import finish, plan_pass, reduce_pairs
+from divscale.similarity.fused import FusedPart
+from divscale.similarity.reductions import Diagonal, ExpRowSums, RowSums, SquareSums
+wanted = (ExpRowSums((1.0, 0.05)), ExpRowSums((0.001,)), RowSums(), RowSums(own=False), SquareSums(), Diagonal())
+for other in (None, y_MD):
+    some = wanted if other is None else wanted[:3]
+    plan = plan_pass(x_ND, other, reductions=some, precision="fp16", device="cuda", free=0, tile_rows=256)
+    plan = replace(plan, device="cpu", tile_rows=128)
+    part = FusedPart(plan, x_ND, other, tiling=tiling)
+    for tile in plan.tiles():
+        part.run([tile])
+    found = finish(plan, part.portable_states())
+    assert found.backend == "triton fp16 on cpu"
+    exact = reduce_pairs(x_ND, other, reductions=some, device="cpu")
+    for reduction in some:
+        np.testing.assert_allclose(found[reduction], exact[reduction], rtol=3e-3, atol=3e-3)
 whole = fused_sums(x, temperatures=(0.5,), block_rows=128, tiling=tiling)
 torch.testing.assert_close(whole.exp_TN, plain_sums(x, temperatures=(0.5,)).exp_TN)
 exact = fused_sums(x, temperatures=(1e-4,), plain=False, block_rows=128, tiling=tiling)
@@ -89,7 +108,7 @@ def run(code, *arguments, cache, interpret):
     return done.stdout
 
 
-def test_the_fused_kernel_gives_its_plain_twins_sums_also_in_parts(tmp_path):
+def test_the_fused_kernel_gives_its_plain_twins_sums_also_in_parts_and_as_a_part_of_a_pass(tmp_path):
     assert float(run(INTERPRETED, cache=tmp_path, interpret=True)) < 5e-6
 
 
@@ -163,3 +182,12 @@ def test_a_tiling_that_the_device_cannot_run_is_out_and_the_fastest_of_the_other
     assert list(found.values()) == ["RuntimeError: out of shared memory", 0.25, 0.125]
     with pytest.raises(RuntimeError, match=r"none of 1 tilings.*out of shared memory"):
         fastest_tiling([Tiling(1, 1, 1, 4, 4)], seconds)
+
+
+@pytest.mark.parametrize("arguments", [{"device": "cpu"}, {"kernel": Kernel("laplacian"), "free": 0},
+                                       {"reductions": [TopK(3)], "free": 0}])
+def test_what_tensor_cores_cannot_do_is_refused_by_name(arguments):
+    with pytest.raises(ConfigError, match=r"bf16 is for row sums .* cosine or rbf kernel on a CUDA device; use float32"):
+        plan_pass(np.ones((4, 2)), **{"reductions": [RowSums()], "device": "cuda", "precision": "bf16"} | arguments)
+    with pytest.raises(ConfigError, match="tile_rows is 100; for the fused kernel it is a multiple of 256"):
+        plan_pass(np.ones((4, 2)), reductions=[RowSums()], device="cuda", precision="bf16", tile_rows=100, free=0)

@@ -172,9 +172,7 @@ class _ExpSums:
         self.sums_TN += other.sums_TN.to(self.sums_TN.device)
 
     def finish(self) -> NDArray[np.float64]:
-        # float32's exp(1 / t), so that a row's pair with itself is exactly 1
-        scales = [float(torch.ones(()).mul(1 / t).exp()) if plain else 1.0
-                  for t, plain in zip(self.temperatures, self.plain, strict=True)]
+        scales = [plain_scale(t) if plain else 1.0 for t, plain in zip(self.temperatures, self.plain, strict=True)]
         return self.sums_TN.cpu().numpy() / np.array(scales)[:, None]
 
     @staticmethod
@@ -185,3 +183,8 @@ class _ExpSums:
         if temperature != 1.0:
             k_BC = torch.mul(k_BC, 1 / temperature, out=tile.scratch_BC)
         return torch.exp(k_BC, out=tile.scratch_BC)
+
+
+def plain_scale(temperature: float) -> float:
+    """What plain exponential sums are divided by: float32's exp(1 / t), so that a row and itself give exactly 1."""
+    return float(torch.ones(()).mul(1 / temperature).exp())
