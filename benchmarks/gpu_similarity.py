@@ -197,7 +197,8 @@ def rows_off(rows: RoundedRows, sums_TN: torch.Tensor) -> float:
 
 def tuning_seconds(rows: RoundedRows, tiling: Tiling) -> float:
     """Seconds of a tiling on 128 blocks."""
-    blocks = [block for block in all_blocks(rows.n) if block[0] != block[1]][:128]
+    blocks_K2 = all_blocks(rows.n)
+    blocks = blocks_K2[blocks_K2[:, 0] != blocks_K2[:, 1]][:128]
     return seconds(lambda: fused_sums(rows, temperatures=(1.0,), plain=False, blocks=blocks, tiling=tiling), 3)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import psutil
 import torch
 
 LARGEST_TILE = {"cpu": 1024, "cuda": 8192}  # beyond these, tiles on either device got no faster
@@ -14,6 +13,8 @@ def free_bytes(device: str) -> int:
     """Memory that can be had now without pushing anything out."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)[0]
+    import psutil  # here, so that the GPU path needs torch and Triton alone
+
     return psutil.virtual_memory().available
 
 

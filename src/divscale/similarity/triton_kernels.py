@@ -37,7 +37,8 @@ class FusedSums(NamedTuple):
 
 def fused_sums(
     x: RoundedRows, y: RoundedRows | None = None, *, temperatures: Sequence[float] = (), plain: bool = True,
-    blocks: Sequence[tuple[int, int]] | None = None, block_rows: int = BLOCK_ROWS, tiling: Tiling | None = None,
+    blocks: Sequence[tuple[int, int]] | Tensor | None = None, block_rows: int = BLOCK_ROWS,
+    tiling: Tiling | None = None,
 ) -> FusedSums:
     """Row sums over all pairs of x with itself (each unordered pair computed once), or with y.
 
@@ -51,8 +52,8 @@ def fused_sums(
         y: M rows of the same kernel, precision and width; None: x itself.
         temperatures: of the exponential sums; each costs one exponential a pair.
         plain: whether sums and squares are wanted too; where not, they come back as zeros.
-        blocks: (row, column) numbers of the blocks to do, each at most once; None: all that there are. Of x with
-            itself those have row <= column. Sums over disjoint sets of blocks add up.
+        blocks: (row, column) numbers of the blocks to do, each at most once; None: `all_blocks`. Of x with itself
+            those have row <= column. Sums over disjoint sets of blocks add up.
         block_rows: rows and columns of a block; a multiple of the tiling's.
         tiling: None: `usual_tiling`.
 
@@ -63,17 +64,18 @@ def fused_sums(
     assert x.rows_PE.shape[1] == other.rows_PE.shape[1]
     tiling = tiling or usual_tiling(x.precision)
     assert block_rows % tiling.rows == 0 and block_rows % tiling.columns == 0
-    todo = all_blocks(x.n, None if y is None else y.n, block_rows) if blocks is None else blocks
     device = x.rows_PE.device
+    blocks_K2 = all_blocks(x.n, None if y is None else y.n, block_rows) if blocks is None else torch.tensor(
+        blocks, dtype=torch.int32).reshape(-1, 2)
+    blocks_K2 = blocks_K2.to(device)
     out = FusedSums(*(torch.zeros(shape, dtype=torch.float64, device=device)
                       for shape in ((len(temperatures), x.n), (x.n,), (x.n,))))
-    if not todo:
+    if not len(blocks_K2):
         return out
-    blocks_K2 = torch.tensor(todo, dtype=torch.int32, device=device)
     # exp(v / t) = 2^(v log2(e) / t), which is one instruction
     scales_T = torch.tensor([math.log2(math.e) / t for t in temperatures] or [0.0], dtype=torch.float32, device=device)
     tiles = (block_rows // tiling.rows) * (block_rows // tiling.columns)
-    launch: Any = _pair_sums[(len(todo) * tiles,)]  # Triton adds num_warps and num_stages to the signature
+    launch: Any = _pair_sums[(len(blocks_K2) * tiles,)]  # Triton adds num_warps and num_stages to the signature
     launch(
         x.rows_PE, other.rows_PE, x.terms_P, other.terms_P, blocks_K2, scales_T, *out, x.n, other.n,
         x.kernel.scale(1) * math.log2(math.e), FEATURES=x.rows_PE.shape[1], TEMPERATURES=len(temperatures), PLAIN=plain,
@@ -171,8 +173,9 @@ def plain_sums(
     return FusedSums(torch.cat(exps, dim=1), torch.cat(sums), torch.cat(squares))
 
 
-def all_blocks(n: int, m: int | None = None, block_rows: int = BLOCK_ROWS) -> list[tuple[int, int]]:
-    """Blocks that cover the n x m matrix, or, with m None, the n x n matrix on and above its diagonal."""
+def all_blocks(n: int, m: int | None = None, block_rows: int = BLOCK_ROWS) -> Tensor:
+    """Blocks that cover the n x m matrix, or, with m None, the n x n matrix on and above its diagonal: K x 2, int32."""
     down = -(-n // block_rows)
-    across = down if m is None else -(-m // block_rows)
-    return [(i, j) for i in range(down) for j in range(i if m is None else 0, across)]
+    if m is None:
+        return torch.triu_indices(down, down, dtype=torch.int32).T.contiguous()
+    return torch.cartesian_prod(*(torch.arange(size, dtype=torch.int32) for size in (down, -(-m // block_rows))))

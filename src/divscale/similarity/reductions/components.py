@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from divscale.errors import ConfigError
 from divscale.similarity.reductions.protocol import Shape, Tile
@@ -89,6 +87,9 @@ class _Components:
 
 def _lowest(edges_2E: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Per node, the lowest node of its component."""
+    from scipy.sparse import coo_array  # here, so that other reductions need no SciPy
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(edges_2E.shape[1], np.bool_), (edges_2E[0], edges_2E[1])), shape=(n, n))
     count, component_N = connected_components(graph, directed=False)
     first = np.full(count, n)
