@@ -75,6 +75,32 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--html", metavar="F", help="write one self-contained page here ('-': standard output)")
     measure.set_defaults(run=_measure)
 
+    dedup = verbs.add_parser("dedup", help="remove exact, near and semantic duplicates from any dataset",
+                             description="Remove rows that repeat an earlier one: the same text; with --near, texts of "
+                             "nearly the same characters; with --semantic, texts of nearly the same vector.")
+    dedup.add_argument("data", metavar="DATA")
+    dedup.add_argument("--out", required=True, metavar="DIR", help="folder for the rows kept, and the others with what "
+                       "they repeat")
+    dedup.add_argument("--near", type=float, metavar="T", help="Jaccard similarity of 5-character shingles, 0 to 1")
+    dedup.add_argument("--semantic", type=float, metavar="T", help="cosine similarity of vectors, -1 to 1")
+    _text_options(dedup)
+    dedup.set_defaults(run=_dedup)
+
+    select = verbs.add_parser("select", help="select rows of a wanted diversity from any dataset",
+                              description="Select N rows whose diversity is as near to VALUE as can be: random rows, "
+                              "moved towards diverse or towards redundant ones.")
+    select.add_argument("data", metavar="DATA")
+    select.add_argument("--to-diversity", type=float, required=True, metavar="VALUE")
+    select.add_argument("--size", type=int, required=True, metavar="N")
+    select.add_argument("--out", required=True, metavar="F", help="file of the dataset's format")
+    select.add_argument("--measure", choices=["dcscore", "vendi"], default="dcscore",
+                        help="what VALUE is of: dcscore (temperature 0.05, default) or vendi (order 1)")
+    select.add_argument("--method", choices=["k-center", "facility", "dcscore"], default="k-center",
+                        help="how diversity is raised (default: k-center)")
+    select.add_argument("--seed", type=int, default=0)
+    _text_options(select)
+    select.set_defaults(run=_select)
+
     doctor = verbs.add_parser("doctor", help="is this machine ready?")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
@@ -129,6 +155,23 @@ def _measure(arguments: argparse.Namespace) -> int:
         reference_text_column=arguments.reference_text_column, vectors=arguments.vectors, embedder=arguments.embedder,
         metrics=arguments.metrics, by=arguments.by, n=arguments.n, seed=arguments.seed,
         max_minutes=arguments.max_minutes, json_file=arguments.json, html_file=arguments.html)
+
+
+def _dedup(arguments: argparse.Namespace) -> int:
+    from divscale.stages.selection_terminal import dedup_from_terminal
+
+    return dedup_from_terminal(
+        arguments.data, arguments.out, text_column=arguments.text_column, vectors=arguments.vectors,
+        embedder=arguments.embedder, near=arguments.near, semantic=arguments.semantic)
+
+
+def _select(arguments: argparse.Namespace) -> int:
+    from divscale.stages.selection_terminal import select_from_terminal
+
+    return select_from_terminal(
+        arguments.data, arguments.out, to_diversity=arguments.to_diversity, size=arguments.size,
+        measure=arguments.measure, method=arguments.method, text_column=arguments.text_column,
+        vectors=arguments.vectors, embedder=arguments.embedder, seed=arguments.seed)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "divscale"
-ROOMS = ("graph", "runtime", "data", "generation", "rendering", "embedding", "similarity", "metrics", "training",
-         "evaluation", "report", "stages")
+ROOMS = ("graph", "runtime", "data", "generation", "rendering", "embedding", "similarity", "metrics", "selection",
+         "training", "evaluation", "report", "stages")
 EVERYWHERE = {"schema", "errors", "frozen", "order"}
 DOORS = {  # room -> what it may open beside itself, EVERYWHERE and runtime
     "graph": set(), "runtime": set(), "data": set(), "rendering": set(), "similarity": set(), "report": set(),
-    "metrics": {"similarity"}, "generation": {"rendering"}, "training": {"rendering"}, "evaluation": {"rendering"},
+    "metrics": {"similarity"}, "selection": {"similarity"}, "generation": {"rendering"}, "training": {"rendering"}, "evaluation": {"rendering"},
     "embedding": set(), "stages": {*ROOMS, "config", "study_file"},
 }
 NOT_RUNTIME = {"graph", "data", "rendering", "metrics", "report"}

@@ -1,0 +1,117 @@
+"""`divscale select`: a subset of a data set with a wanted diversity.
+
+Shapes: N rows of the pool, K rows chosen, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from divscale.data.copy_rows import EXTENSIONS, copy_rows
+from divscale.data.dataset import find
+from divscale.data.text_set import read_set
+from divscale.embedding.config import EmbedderConfig
+from divscale.errors import ConfigError
+from divscale.runtime.resources import Resources
+from divscale.selection.diverse import greedy_dcscore, k_center
+from divscale.selection.redundant import densest
+from divscale.selection.representative import facility_location
+from divscale.selection.target import Chosen, choose_to
+from divscale.stages.embed_files import Log, check_embedder, embed_texts
+
+SelectMeasure = Literal["dcscore", "vendi"]
+Method = Literal["k-center", "facility", "dcscore"]
+TEMPERATURE = 0.05
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A written subset: `chosen.value` is its diversity, measured on the rows written."""
+
+    pool: int
+    measure: str
+    chosen: Chosen
+
+
+def select_files(
+    data: str, out: str, *, to_diversity: float, size: int, measure: SelectMeasure = "dcscore",
+    method: Method = "k-center", text_column: str | None = None, vectors: str | None = None,
+    embedder: EmbedderConfig | None = None, seed: int = 0, resources: Resources | None = None,
+    log: Log = lambda _: None,
+) -> Selected:
+    """Write `size` rows of a data set whose diversity is as near to `to_diversity` as can be.
+
+    Random rows are moved towards diverse ones (`method`) to raise diversity, towards the densest neighbourhood of the
+    pool to lower it: see `selection.target.choose_to`. Levels of one pool share its texts; their mixtures of topics
+    differ, which is what diversity is.
+
+    Args:
+        data: as `measure_files`.
+        out: local file of the pool's format, written anew.
+        to_diversity: wanted value, 1 to `size`.
+        size: rows, at least 4.
+        measure: `dcscore` (cosine, temperature 0.05) or `vendi` (cosine, order 1): effective numbers of rows.
+        method: which order raises diversity: `k-center` (reaches farthest), `dcscore` (greedy), `facility`
+            (representative rows, which raise it least).
+        text_column: as `measure_files`.
+        vectors: list column of given vectors.
+        embedder: the encoder otherwise.
+        seed: of everything drawn.
+        resources: of the encoder's fleet.
+        log: takes what is said on the way.
+
+    Raises:
+        ConfigError: a value out of reach, with the reachable range; a size above the pool's; a file that cannot be.
+        DataError: unreadable data.
+    """
+    if measure not in get_args(SelectMeasure) or method not in get_args(Method):
+        raise ConfigError(f"--measure is {' or '.join(get_args(SelectMeasure))} and --method one of "
+                          f"{', '.join(get_args(Method))}; got {measure} and {method}.")
+    dataset, file = find(data, "data"), Path(out)
+    if file.suffix.lower() != f".{EXTENSIONS[dataset.format]}":
+        raise ConfigError(f"--out: rows of {data} are written as .{EXTENSIONS[dataset.format]}; {out} has another "
+                          "extension.")
+    if not file.resolve().parent.is_dir():
+        raise ConfigError(f"--out: {out} cannot be written, because its folder does not exist. Make it first.")
+    found = read_set(dataset, field="data", columns=text_column, vectors=vectors)
+    log(f"{data}: {found.read_as}")
+    if not 4 <= size <= len(found.ids):
+        raise ConfigError(f"--size: {size} rows are asked for and the pool has {len(found.ids)} that can be measured; "
+                          f"give a number from 4 to {len(found.ids)}.")
+    x_ND = found.x_ND
+    if x_ND is None:
+        assert found.texts is not None
+        config = embedder or EmbedderConfig()
+        check_embedder(config)
+        x_ND = embed_texts(found.texts, config, resources or Resources(), before=lambda *_: None, log=log)
+    chosen = _choose(x_ND, size, to_diversity, _measured(x_ND, measure), method, seed)
+    wanted_N = np.zeros(found.rows_in, bool)
+    wanted_N[found.ordinals[chosen.rows_K]] = True
+    copy_rows(dataset, wanted_N, file)
+    return Selected(len(found.ids), f"dcscore@{TEMPERATURE:g}" if measure == "dcscore" else measure, chosen)
+
+
+def _choose(
+    x_ND: NDArray, size: int, target: float, measure: Callable[[NDArray[np.int64]], float], method: Method, seed: int,
+) -> Chosen:
+    orders: dict[Method, Callable[[], NDArray[np.int64]]] = {
+        "k-center": lambda: k_center(x_ND, size, seed=seed),
+        "facility": lambda: facility_location(x_ND, size),
+        "dcscore": lambda: greedy_dcscore(x_ND, size, seed=seed, temperature=TEMPERATURE)}
+    random_K = np.random.default_rng(seed).permutation(len(x_ND))[:size].astype(np.int64)
+    return choose_to(target, measure, orders[method](), densest(x_ND, size, seed=seed), random_K)
+
+
+def _measured(x_ND: NDArray, measure: SelectMeasure) -> Callable[[NDArray[np.int64]], float]:
+    from divscale.metrics.diversity.dcscore import dcscore
+    from divscale.metrics.diversity.vendi import vendi_score
+
+    if measure == "vendi":
+        return lambda rows: vendi_score(x_ND[rows])
+    return lambda rows: dcscore(x_ND[rows], temperature=TEMPERATURE)
