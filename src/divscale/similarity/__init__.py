@@ -1,6 +1,7 @@
 """All-pairs work on vectors: kernels on tiles, streaming reductions over them, exact neighbours.
 
 Nothing here ever holds N x N. `stream` walks the tiles of the pairwise kernel matrix and hands each to reductions
-that keep O(N); `neighbours` is FAISS; `reference` is the float64 specification the tests hold everything to.
-This package imports nothing heavy by itself: `stream` brings torch, `neighbours` brings FAISS.
+that keep O(N); `neighbours`, `range_search`, `clustering` and `ivf` are FAISS; `reference` is the float64
+specification the tests hold everything to. This package imports nothing heavy by itself: `stream` brings torch,
+`neighbours` brings FAISS.
 """

@@ -41,7 +41,8 @@ def pairs_within(
     """The pairs with an inner product above, or a squared distance below, the threshold; strictly.
 
     N identical rows have N^2 / 2 pairs, so there is a cap, and the search stops where it is reached. The pairs kept
-    are the first ones in order of their rows, whatever the number of threads.
+    are the first ones in order of their rows, whatever the number of threads. On the CPU only; the engine's
+    `PairsAbove` finds pairs of unit rows on a GPU.
 
     Args:
         x_ND: N x D vectors, searched in float32. For cosine similarity give unit rows and `inner_product`.
