@@ -2,7 +2,7 @@
 
 Ours is float64 throughout: blocks of rows are scaled to unit length and multiplied in float64, half of each product
 being saved by symmetry. The yardstick is X.T @ X of the same float32 matrix in float32, by NumPy, which saves the same
-half and scales nothing. The two take turns five times, and the fastest of each are compared: others on the
+half and scales nothing. The two take turns three times, and the fastest of each are compared: others on the
 machine only ever slow a run down. Against `vendi-score` the full form is meant:
 X @ X.T and all N eigenvalues; both sides get float64 there.
 
@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-ROWS, FEATURES, REPEATS = 1_000_000, 384, 5
+ROWS, FEATURES, REPEATS = 1_000_000, 384, 3
 FULL_ROWS = 4_000
 CHUNK = 50_000
 REQUIREMENT = {
