@@ -14,6 +14,7 @@ from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
+from divscale.metrics.catalogue import Part, metric
 from divscale.metrics.config import Diversity, MeasureConfig, Shift
 from divscale.stages import correctness
 from divscale.stages import split as splits
@@ -21,6 +22,9 @@ from divscale.stages.context import Context
 
 if TYPE_CHECKING:
     from divscale.stages.expand import World
+
+
+REFERENCE_WORDS: tuple[Part, ...] = ("reference_texts", "reference_labels")
 
 
 class MeasureStageConfig(FrozenConfig):
@@ -57,6 +61,8 @@ def stage(
         subsamples=wanted.subsamples,
     )
     inputs = {"samples": samples, "vectors": vectors, "split": world.split, "reference": world.test_vectors}
+    if any(part in REFERENCE_WORDS for name in wanted.diversity + wanted.shift for part in metric(name).takes):
+        inputs["test"] = world.test
     if part == "label_agreement":
         assert checked is not None
         inputs["correctness"] = checked
@@ -72,16 +78,18 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         reference = job.input("reference")
         test = splits.rows(job.input("split"), "test")
         vectors = job.input("vectors")
+        held_out = job.input("test").table("samples").take(test) if "test" in job.stage.inputs else None
         calls.append(
             (
                 (str(vectors.path("vectors")), vectors.values["shape"], rows),
                 (str(reference.path("vectors")), reference.values["shape"], test),
-                samples["text"].take(rows).to_pylist(),
+                _words(samples.take(rows)),
+                None if held_out is None else _words(held_out),
                 job.stage.config,
             )
         )
-    for i, values in context.workers().map(_measure, calls):
-        rows = len(calls[i][2])
+    for i, values in context.workers().map(measure_rows, calls):
+        rows = len(calls[i][2][0])
         context.events.advanced("measure", rows=rows)
         jobs[i].commit(rows=Rows(asked=rows, ok=rows), values=values)
 
@@ -108,12 +116,32 @@ def _rows(job: Job, samples: Any) -> np.ndarray:
     return kept[first_per_label(labels, config.samples, config.per_label)]
 
 
-def _measure(
+def _words(samples: Any) -> tuple[list[str], list[str | None] | None]:
+    """Texts and labels; None for labels where no row has one."""
+    labels = samples["label"].to_pylist()
+    return samples["text"].to_pylist(), labels if any(label is not None for label in labels) else None
+
+
+def measure_rows(
     set_: tuple[str, list[int], np.ndarray],
     reference: tuple[str, list[int], np.ndarray],
-    texts: list[str],
+    words: tuple[list[str], list[str | None] | None],
+    reference_words: tuple[list[str], list[str | None] | None] | None,
     config: MeasureStageConfig,
 ) -> dict[str, Any]:
+    """The values of one measurement, as a worker computes them.
+
+    Args:
+        set_: file, shape and rows of the set's vectors.
+        reference: the same of the reference's.
+        words: texts and labels of those rows of the set.
+        reference_words: of the reference, where a measure takes them.
+        config: what is measured, and at which n.
+
+    Returns:
+        `metrics` (name -> {value, low, high, n}), `n`, `rows`; without numbers and with a `reason` where the rows do
+        not suffice.
+    """
     from divscale.metrics.measure import measure_set
 
     wanted = MeasureConfig(
@@ -123,9 +151,10 @@ def _measure(
         shift=config.shift,
         subsamples=config.subsamples,
     )
-    n = config.n
+    n, (texts, labels), (reference_texts, reference_labels) = config.n, words, reference_words or (None, None)
     try:
-        found = measure_set(_load(*set_), texts, _load(*reference), wanted, n=n, seed=0)
+        found = measure_set(_load(*set_), texts, _load(*reference), wanted, n=n, seed=0, labels=labels,
+                            reference_texts=reference_texts, reference_labels=reference_labels)
     except DataError as error:
         return {"metrics": {}, "n": n, "rows": len(texts), "reason": str(error)}
     metrics = {name: {"value": m.value, "low": m.low, "high": m.high, "n": m.n} for name, m in found.items()}
