@@ -7,12 +7,14 @@ import secrets
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 
 import numpy as np
 import psutil
 import pytest
 
 from divscale.errors import ConfigError, DataError
+from divscale.metrics import dcscore
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.similarity import sharded, shipping
@@ -21,6 +23,7 @@ from divscale.similarity.kernels import Kernel
 from divscale.similarity.reductions import Components, CountAbove, ExpRowSums, PairsAbove, RowSums, SquareSums, TopK
 from divscale.similarity.sharded import reduce_pairs_sharded
 from divscale.similarity.shards import write_shards
+from divscale.similarity.spread import spread
 
 pytestmark = pytest.mark.engine
 
@@ -78,17 +81,38 @@ def test_the_cluster_asks_for_its_token(cluster):
         from divscale.runtime.session import Session
         Session(Resources(address={cluster(2).address!r})).ensure()
         """
-    for token, refused in ((os.environ["RAY_AUTH_TOKEN"], False), ("0" * 64, True)):
-        done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "RAY_AUTH_TOKEN": token},
-                              capture_output=True, text=True, timeout=120)
-        assert (done.returncode != 0) == refused, done.stderr
+    environment = {**os.environ, "RAY_AUTH_TOKEN": "0" * 64, "RAY_gcs_rpc_server_connect_timeout_s": "1",
+                   "RAY_py_gcs_connect_timeout_s": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert "Authentication token is missing or incorrect" in done.stderr
+
+
+@contextmanager
+def counted(monkeypatch):
+    """The sharded passes within, one entry each."""
+    passes, places_for = [], sharded.places_for
+
+    def noted(*arguments):
+        passes.append(arguments)
+        return places_for(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sharded, "places_for", noted)
+        yield passes
 
 
 @pytest.mark.parametrize("nodes", [2, 3])
-def test_every_node_takes_part_and_the_value_is_that_of_one_process(cluster, nodes, x_ND, whole):
+def test_every_node_takes_part_and_the_value_is_that_of_one_process(cluster, nodes, x_ND, whole, monkeypatch):
     with Session(Resources(address=cluster(nodes).address)) as session:
         found = reduce_pairs_sharded(session, x_ND, **PASS)
         again = reduce_pairs_sharded(session, x_ND, **PASS)
+        with spread(session, at_least=0), counted(monkeypatch) as passes:
+            score = dcscore(x_ND)
+        with spread(session), counted(monkeypatch) as small_passes:
+            assert dcscore(x_ND) == pytest.approx(score, rel=1e-9)
+    assert score == pytest.approx(dcscore(x_ND), rel=1e-9)
+    assert (len(passes), len(small_passes)) == (1, 0)
     assert found.actors == nodes
     assert found.items > 2 * nodes
     assert found.replaced == found.redone_tiles == 0

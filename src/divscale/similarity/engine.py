@@ -9,7 +9,9 @@ Shapes: N rows of x, M rows of y, D features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,7 +27,8 @@ from divscale.similarity.sides import Vectors, opened
 if TYPE_CHECKING:
     from divscale.similarity.fused import FusedPart
 
-__all__ = ["Pass", "PassPart", "Reduced", "corrected", "finish", "merge", "part_of", "plan_pass", "reduce_pairs"]
+__all__ = ["Pass", "PassPart", "Reduced", "corrected", "finish", "merge", "part_of", "passes_by", "plan_pass",
+           "reduce_pairs"]
 
 R = TypeVar("R")
 
@@ -43,6 +46,9 @@ class Reduced:
     def __getitem__(self, reduction: Reduction[R]) -> R:
         """The result of one of the reductions asked for."""
         return self.results[reduction]
+
+
+_elsewhere: ContextVar[Callable[..., Reduced] | None] = ContextVar("_elsewhere", default=None)
 
 
 def reduce_pairs(
@@ -77,6 +83,10 @@ def reduce_pairs(
         ConfigError: no reduction or one twice, tile_rows below 1, or a device or precision that cannot be.
         PreflightError: memory ran out at a tile of a single pair.
     """
+    elsewhere = _elsewhere.get()
+    if elsewhere is not None:
+        return elsewhere(x_ND, y_MD, kernel=kernel, reductions=reductions, precision=precision, device=device,
+                         tile_rows=tile_rows)
     x, y = opened(x_ND), None if y_MD is None else opened(y_MD)
     plan = plan_pass(x, y, kernel=kernel, reductions=reductions, precision=precision, device=device,
                      tile_rows=tile_rows)
@@ -84,6 +94,27 @@ def reduce_pairs(
     part.run(plan.tiles())
     reduced = finish(plan, part.states, part.tile_rows)
     return corrected(reduced, part, x, y) if isinstance(part, PassPart) else reduced
+
+
+@contextmanager
+def passes_by(run: Callable[..., Reduced]) -> Iterator[None]:
+    """Within this context `reduce_pairs` hands its arguments to `run` and returns what that returns.
+
+    Metrics are functions of arrays and know of no cluster; this is how one is put under them (`spread.spread`). `run`
+    itself is outside of the context.
+    """
+    def outside(*arguments: Any, **named: Any) -> Reduced:
+        within = _elsewhere.set(None)
+        try:
+            return run(*arguments, **named)
+        finally:
+            _elsewhere.reset(within)
+
+    before = _elsewhere.set(outside)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(before)
 
 
 def part_of(plan: Pass, x_ND: Vectors, y_MD: Vectors | None = None) -> PassPart | FusedPart:

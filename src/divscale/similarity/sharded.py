@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import itertools
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from divscale.runtime.pool import ActorPool
 from divscale.runtime.session import Session, worker_env
-from divscale.similarity.engine import Reduced, corrected, finish, merge, part_of, reduce_pairs
+from divscale.similarity.engine import Reduced, corrected, finish, merge, part_of
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.part import PassPart
 from divscale.similarity.places import Place, places_for
@@ -49,21 +48,6 @@ class Sharded(Reduced):
     tiles: int
     replaced: int  # actors that died and were replaced
     redone_tiles: int  # tiles of the items those held: each actor holds two
-
-
-def reducer(session: Session) -> Callable[..., Reduced]:
-    """`reduce_pairs` as it serves this cluster best: in this process, or over its nodes and GPUs.
-
-    Over them where a running cluster is connected to, this machine has several GPUs, or
-    `resources.similarity_actors` asks for it. A local Ray on one node is not started only to find out.
-    """
-    if session.resources.similarity_actors is None and session.is_local:
-        import torch
-
-        gpus = torch.cuda.device_count()
-        if min(gpus, gpus if session.resources.gpus is None else session.resources.gpus) < 2:
-            return reduce_pairs
-    return partial(reduce_pairs_sharded, session)
 
 
 def reduce_pairs_sharded(

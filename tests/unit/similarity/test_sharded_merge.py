@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from divscale.errors import ConfigError, DataError
+from divscale.metrics import dcscore
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
-from divscale.similarity.engine import finish, plan_pass, reduce_pairs
+from divscale.similarity.engine import finish, passes_by, plan_pass, reduce_pairs
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.part import PassPart
 from divscale.similarity.places import Place, places
@@ -28,9 +29,10 @@ from divscale.similarity.reductions import (
     SquareSums,
     TopK,
 )
-from divscale.similarity.sharded import cut, merge_in_order, reducer
+from divscale.similarity.sharded import cut, merge_in_order
 from divscale.similarity.shards import write_shards
 from divscale.similarity.shipping import MappedFile, received, shipped
+from divscale.similarity.spread import reducer
 from divscale.similarity.tiles import all_tiles, upper_tiles
 
 SUMS = (ExpRowSums((1.0, 0.05)), RowSums(), SquareSums())
@@ -121,6 +123,19 @@ def test_one_machine_without_gpus_computes_in_its_own_process_unless_actors_are_
     assert reducer(Session(Resources())) is reduce_pairs
     assert reducer(Session(Resources(similarity_actors=1))) is not reduce_pairs
     assert reducer(Session(Resources(address="10.0.0.1:6379"))) is not reduce_pairs
+
+
+def test_metrics_hand_their_passes_to_whoever_runs_them_within_the_context_and_only_there():
+    x_ND, asked = gaussian(40), []
+
+    def run(*arguments, **named):
+        asked.append(named["reductions"])
+        return reduce_pairs(*arguments, **named)  # not handed to itself again
+
+    with passes_by(run):
+        within = dcscore(x_ND)
+    assert within == dcscore(x_ND)
+    assert len(asked) == 1
 
 
 def test_mapped_vectors_travel_as_their_place_in_the_file(tmp_path):
