@@ -27,9 +27,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
+from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel
+from divscale.similarity.reductions import ExpRowSums
 from divscale.similarity.rounded import RoundedRows, rounded_rows
-from divscale.similarity.stream import self_sums
 from divscale.similarity.triton_kernels import all_blocks, fused_sums, plain_sums
 from divscale.similarity.triton_tilings import TILINGS, Tiling, fastest_tiling
 
@@ -102,8 +103,9 @@ def parity(missed: list[str], n: int = 16_384, features: int = 768) -> dict[str,
     exact_TN, nearest_NK = float64_sums_and_neighbours(x_ND)
     exact = (1 / exact_TN).sum(1)
     found: dict[str, Any] = {}
-    with_torch = torch.from_numpy(self_sums(x_ND.cpu().numpy(), COSINE, temperatures=TEMPERATURES, device="cuda").exp)
-    sums = {"torch": with_torch.cuda()}
+    exps = ExpRowSums(TEMPERATURES)
+    with_torch = reduce_pairs(x_ND.cpu().numpy(), reductions=[exps], device="cuda")[exps]
+    sums = {"torch": torch.from_numpy(with_torch).cuda()}
     for precision in TILINGS:
         rows = rounded_rows(x_ND, COSINE, precision)
         sums[precision] = fused_sums(rows, temperatures=TEMPERATURES).exp_TN
@@ -206,7 +208,7 @@ def torch_rate(n: int, features: int) -> dict[str, Any]:
     """The unfused torch engine, float32."""
     x_ND = np.random.default_rng(0).standard_normal((n, features), dtype=np.float32)
     begun = time.perf_counter()
-    self_sums(x_ND, COSINE, temperatures=(1.0,), device="cuda", tile_rows=8192)
+    reduce_pairs(x_ND, reductions=[ExpRowSums()], device="cuda")
     took = time.perf_counter() - begun
     return {"seconds": took, "tflops": operations(n, features) / took / 1e12}
 

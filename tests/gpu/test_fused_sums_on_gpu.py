@@ -12,7 +12,6 @@ from divscale.similarity.plan import FUSED
 from divscale.similarity.reductions import ExpRowSums, RowSums, SquareSums
 from divscale.similarity.reference import exp_row_sums, kernel_matrix
 from divscale.similarity.rounded import rounded_rows
-from divscale.similarity.stream import self_sums
 from divscale.similarity.triton_kernels import all_blocks, fused_sums, plain_sums
 from divscale.similarity.triton_tilings import TILINGS
 
@@ -94,6 +93,6 @@ def test_rows_beyond_two_to_the_thirty_first_element_are_reached():
 def test_the_torch_engine_on_cuda_is_the_float64_specification(kernel):
     x_ND = clustered(1_500, 64)
     k_NN = kernel_matrix(x_ND, x_ND, kernel)
-    sums = self_sums(x_ND, kernel, temperatures=(1.0,), device="cuda", tile_rows=512)
-    np.testing.assert_allclose(sums.kernel, k_NN.sum(1), rtol=1e-5, atol=1e-5 * np.abs(k_NN).max())
-    np.testing.assert_allclose(sums.squares, (k_NN ** 2).sum(1), rtol=1e-5)
+    sums = reduce_pairs(x_ND, kernel=kernel, reductions=[RowSums(), SquareSums()], device="cuda", tile_rows=512)
+    np.testing.assert_allclose(sums[RowSums()], k_NN.sum(1), rtol=1e-5, atol=1e-5 * np.abs(k_NN).max())
+    np.testing.assert_allclose(sums[SquareSums()], (k_NN ** 2).sum(1), rtol=1e-5)

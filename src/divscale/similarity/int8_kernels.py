@@ -113,7 +113,7 @@ def correct(
 
 def _scaled(x_BD: NDArray) -> tuple[Tensor, Tensor]:
     """Rows over their largest magnitude, float32, and that magnitude: squares of 1e30 would leave float32."""
-    wide_BD = torch.from_numpy(np.ascontiguousarray(x_BD))
+    wide_BD = torch.from_numpy(np.require(x_BD, requirements=["C", "W"]))  # mapped rows are read only: copied
     peaks_B1 = wide_BD.abs().amax(1, keepdim=True)
     return (wide_BD / peaks_B1).float(), peaks_B1
 

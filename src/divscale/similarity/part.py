@@ -41,7 +41,7 @@ class PassPart:
         DataError: vectors that `as_vectors` rejects, or a zero row under cosine.
     """
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __init__(self, plan: Pass, x_ND: Vectors, y_MD: Vectors | None = None) -> None:
         self.plan = plan
         self.tile_rows = plan.tile_rows
@@ -83,13 +83,13 @@ class PassPart:
         """The states, ready to be pickled to a process without the device."""
         return [on_cpu(state) for state in self.states]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _add(self, found: list[Found]) -> None:
         for parts in found:
             for state, part in zip(self.states, parts, strict=True):
                 state.add(part)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _found(self, tile: TileIndex) -> list[Found]:
         """What every reduction finds in a tile, or in its quarters where memory runs out, in a fixed order."""
         if max(map(length, tile)) <= self.tile_rows:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from divscale.errors import ConfigError, DataError
+from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel
-from divscale.similarity.stream import TILE_ROWS, SelfSums, cross_sums, self_sums
+from divscale.similarity.reductions.sums import RowSums
 from divscale.similarity.vectors import as_vectors, same_width
 
 _HEURISTIC_ROWS = 1000
@@ -20,7 +21,7 @@ _HEURISTIC_ROWS = 1000
 
 def mmd2(
     x_ND: ArrayLike, y_MD: ArrayLike, *, kernel: Literal["rbf", "polynomial"] = "rbf", gamma: float | None = None,
-    degree: int = 3, tile_rows: int = TILE_ROWS, device: str = "cpu",
+    degree: int = 3, tile_rows: int | None = None, device: str = "cpu",
 ) -> float:
     """Unbiased MMD^2 (Gretton et al. 2012): mean k(x, x') + mean k(y, y') - 2 mean k(x, y), over distinct pairs.
 
@@ -34,7 +35,7 @@ def mmd2(
         gamma: None is, for rbf, the median heuristic on x and y together (`median_gamma`), and 1 / D for polynomial.
             Values under different gammas do not compare: fix it to compare several sets with one reference.
         degree: of the polynomial.
-        tile_rows: rows of a tile; does not change the value beyond rounding.
+        tile_rows: rows of a tile; None: from free memory. Does not change the value beyond rounding.
         device: where torch computes.
 
     Cost: (N^2 / 2 + M^2 / 2 + N M) D, O((N + M) D) memory. Absolute error about 1e-7 times the largest k.
@@ -52,9 +53,12 @@ def mmd2(
     if kernel == "rbf" and gamma is None:
         gamma = median_gamma(np.concatenate([_spread_rows(v, _HEURISTIC_ROWS // 2) for v in (x, y)]))
     k = Kernel(kernel, gamma, degree)
-    within_x, within_y = (_mean_off_diagonal(self_sums(v, k, tile_rows=tile_rows, device=device)) for v in (x, y))
-    across = cross_sums(x, y, k, tile_rows=tile_rows, device=device).sum() / (len(x) * len(y))
-    return float(within_x + within_y - 2.0 * across)
+    others, everyone = RowSums(own=False), RowSums()
+    within_x, within_y = (
+        reduce_pairs(v, kernel=k, reductions=[others], tile_rows=tile_rows, device=device)[others].sum()
+        / (len(v) * (len(v) - 1)) for v in (x, y))
+    across = reduce_pairs(x, y, kernel=k, reductions=[everyone], tile_rows=tile_rows, device=device)[everyone].mean()
+    return float(within_x + within_y - 2.0 * across / len(y))
 
 
 def median_gamma(x_ND: ArrayLike) -> float:
@@ -81,8 +85,3 @@ def _spread_rows(x_ND: np.ndarray, most: int) -> np.ndarray:
     if len(x_ND) <= most:
         return x_ND
     return x_ND[np.linspace(0, len(x_ND) - 1, most).round().astype(np.int64)]
-
-
-def _mean_off_diagonal(sums: SelfSums) -> float:
-    n = len(sums.kernel)
-    return float((sums.kernel - sums.diagonal).sum() / (n * (n - 1)))

@@ -82,7 +82,8 @@ class _TopK:
         """
         chosen = (k_BC.amax(1) > self.scores_NK[rows, -1]).nonzero().squeeze(1)
         scores, columns = k_BC[chosen].topk(min(self.scores_NK.shape[1], k_BC.shape[1]))
-        return chosen + rows.start, scores, columns + first_column
+        # the row itself, masked, is among a small tile's best: it stands for nobody
+        return chosen + rows.start, scores, (columns + first_column).masked_fill_(scores == -torch.inf, -1)
 
 
 def _best(scores: Tensor, indices: Tensor, k: int) -> tuple[Tensor, Tensor]:
