@@ -101,7 +101,7 @@ def test_what_cannot_be_written_is_refused(tmp_path):
 
 
 def test_a_pass_over_disk_runs_where_the_vectors_do_not_fit_in_memory(tmp_path):
-    # 160 MB of vectors; the process may map 120 MB more than it has when its libraries are loaded
+    # 160 MB of vectors; the process may map 140 MB more than it has when its libraries are loaded
     rng = np.random.default_rng(0)
     write_shards(tmp_path / "v", (rng.standard_normal((200, 10_000), dtype=np.float32) for _ in range(20)))
     code = (
@@ -110,11 +110,11 @@ def test_a_pass_over_disk_runs_where_the_vectors_do_not_fit_in_memory(tmp_path):
         "from divscale.similarity import engine, plan\n"
         "from divscale.similarity.reductions import ExpRowSums\n"
         "from divscale.similarity.shards import ShardedVectors\n"
-        "plan.panel_rows_for = lambda free, features, tile_rows: 256\n"
-        "run = lambda x: engine.reduce_pairs(x, reductions=[ExpRowSums()], device='cpu', tile_rows=256)\n"
+        "plan.panel_rows_for = lambda free, features, tile_rows: 128\n"
+        "run = lambda x: engine.reduce_pairs(x, reductions=[ExpRowSums()], device='cpu', tile_rows=128)\n"
         "run(np.ones((600, 8), np.float32))\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (used + (120 << 20),) * 2)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (140 << 20),) * 2)\n"
         "x = ShardedVectors(sys.argv[1])\n"
         "try:\n"
         "    np.concatenate([x[:2000], x[2000:]])\n"
