@@ -29,6 +29,12 @@ def test_nystrom_bounds_hold_at_every_order_and_number_of_landmarks(kernel, gamm
         assert found.low <= found.value <= found.high
 
 
+def test_the_upper_bound_counts_what_little_is_missing_for_each_of_many_rows():
+    x_ND = np.concatenate([np.ones((3000, 2)), [[1.0, 1.0 + 1e-5]]])
+    found = vendi_nystrom(x_ND, landmarks=1, seed=0, order=0.1)
+    assert found.low == pytest.approx(1.0) and found.high > 100
+
+
 def test_nystrom_bounds_close_as_landmarks_are_added_and_meet_at_all_rows():
     x_ND = clustered()
     exact = vendi_score(x_ND, kernel="rbf", gamma=0.05)

@@ -45,26 +45,35 @@ def spectrum(x_ND: Vectors, kernel: Kernel, weights_N: ArrayLike | None = None) 
 
 
 def effective_number(weights_R: ArrayLike, order: float = 1.0) -> float:
-    """Hill number of order q of non-negative weights that sum to 1 (eigenvalues, or any distribution).
+    """`hill_number` of computed eigenvalues, or of any other non-negative weights that sum to 1.
 
-    exp(-sum w ln w) for q = 1, 1 / max w for infinity, else (sum w^q)^(1 / (1 - q)). Weights within rounding of zero,
-    which eigenvalues of rank-deficient matrices are, count as zero: at small orders each would otherwise add a
-    spurious mode. Weights below that are no rounding and fail an assertion.
+    Weights within rounding of zero, which eigenvalues of rank-deficient matrices are, count as zero: at small orders
+    each would otherwise add a spurious mode. Weights below that are no rounding and fail an assertion.
+
+    Raises:
+        ConfigError: order not positive.
+    """
+    w = np.asarray(weights_R, np.float64)
+    tolerance = 16 * len(w) * np.finfo(np.float64).eps * w.max()
+    assert w.min() >= -tolerance, f"eigenvalue {w.min()} of a positive semi-definite matrix"
+    return hill_number(w[w > tolerance], order)
+
+
+def hill_number(weights_R: NDArray[np.float64], order: float = 1.0) -> float:
+    """Hill number of order q of positive weights w.
+
+    exp(-sum w ln w) for q = 1, 1 / max w for infinity, else (sum w^q)^(1 / (1 - q)).
 
     Raises:
         ConfigError: order not positive.
     """
     if not order > 0:
         raise ConfigError(f"The order of a Vendi score is {order}; it must be positive (1, 2, ... or infinity).")
-    w = np.asarray(weights_R, np.float64)
-    tolerance = 16 * len(w) * np.finfo(np.float64).eps * w.max()
-    assert w.min() >= -tolerance, f"eigenvalue {w.min()} of a positive semi-definite matrix"
-    w = w[w > tolerance]
     if math.isinf(order):
-        return float(1.0 / w.max())
+        return float(1.0 / weights_R.max())
     if abs(order - 1.0) < 1e-6:  # closer than this the general form only loses digits
-        return float(np.exp(-(w * np.log(w)).sum()))
-    return float(np.exp(np.log((w ** order).sum()) / (1.0 - order)))
+        return float(np.exp(-(weights_R * np.log(weights_R)).sum()))
+    return float(np.exp(np.log((weights_R ** order).sum()) / (1.0 - order)))
 
 
 def truncated(weights_R: NDArray[np.float64], keep: int) -> NDArray[np.float64]:

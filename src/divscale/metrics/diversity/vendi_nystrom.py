@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from divscale.errors import ConfigError
 from divscale.metrics.approximation import Approximation
-from divscale.metrics.diversity.spectrum import effective_number
+from divscale.metrics.diversity.spectrum import effective_number, hill_number
 from divscale.metrics.diversity.unit_kernel import unit_kernel
 from divscale.similarity.kernels import Kernel, KernelName
 from divscale.similarity.vectors import as_vectors
@@ -64,7 +64,8 @@ def vendi_nystrom(
     concentrated_R = seen_R.copy()
     concentrated_R[-1] += missing
     low = effective_number(concentrated_R / concentrated_R.sum(), order)
-    high = effective_number(_filled(seen_R, missing, len(x)), order)
+    filled_N = _filled(seen_R, missing, len(x))
+    high = hill_number(filled_N[filled_N > 0], order)  # however small, these are no rounding
     some = np.ascontiguousarray(x[rng.permutation(len(x))[:_TRIED]])
     further = min(max(round(_participation(some, landmarks_MD, whiten_MR, k, len(x))), 1), len(x))
     guessed = np.concatenate([np.full(further, missing / further), seen_R])
