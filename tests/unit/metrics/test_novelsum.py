@@ -7,7 +7,6 @@ import pytest
 
 from divscale.errors import ConfigError, DataError
 from divscale.metrics import mean_pairwise_distance, novelsum, novelsum_histogram, reference_density
-from divscale.metrics.diversity import novelsum as module
 
 
 def sample(n=50, d=6, seed=0):
@@ -66,14 +65,6 @@ def test_copies_lower_the_score_and_the_order_of_rows_changes_nothing():
     copied[:25] = copied[25:]
     assert novelsum(copied) < 0.95 * novelsum(x_ND)
     assert novelsum(x_ND[::-1]) == pytest.approx(novelsum(x_ND), rel=1e-6)
-
-
-def test_the_size_of_panels_changes_nothing(monkeypatch):
-    x_ND = sample()
-    whole, counted = novelsum(x_ND), novelsum_histogram(x_ND)
-    monkeypatch.setattr(module, "_PANEL", 7 * 50)
-    assert novelsum(x_ND) == pytest.approx(whole, rel=1e-6)
-    assert novelsum_histogram(x_ND) == pytest.approx(counted, rel=1e-6)
 
 
 @pytest.mark.parametrize("bins", [2, 16, 256, 4096])

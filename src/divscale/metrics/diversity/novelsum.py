@@ -1,11 +1,9 @@
 """NovelSum: how novel every sample is beside the others, near ones counting most (arXiv 2502.17184).
 
-Shapes: N rows, M rows of the reference, D features, B rows of a panel, K neighbours.
+Shapes: N rows, M rows of the reference, D features, B rows of a panel, R = N - 1 ranks.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -13,10 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from divscale.errors import ConfigError, DataError
 from divscale.metrics.diversity.density import reference_density
+from divscale.similarity.panels import sorted_rows
 from divscale.similarity.tiles import blocks
-from divscale.similarity.vectors import as_vectors, unit_rows
-
-_PANEL = 1 << 24  # pairs of a panel: 64 MiB of float32
+from divscale.similarity.vectors import as_vectors
 
 
 def novelsum(
@@ -42,7 +39,7 @@ def novelsum(
         device: where torch computes.
 
     Cost: N^2 D and N sorts of N - 1 distances, in panels of rows; N M D with a reference. O((N + M) D) memory and
-        panels of 64 MiB. For more rows than that is patient for, `novelsum_histogram`.
+        a panel. For more rows than that is patient for, `novelsum_histogram`.
 
     Raises:
         DataError: vectors empty, not finite, with a zero row, of different widths, or fewer than two rows.
@@ -53,9 +50,9 @@ def novelsum(
     scale_N = density_scale(x, reference_MD, density_power, neighbours)
     weight = torch.from_numpy(weight_N).to(device, torch.float32)
     novelty_N = np.empty(len(x))
-    for rows, distance_BN in distance_panels(x, device):
-        distance_BN[torch.arange(len(distance_BN)), torch.arange(rows.start, rows.stop)] = torch.inf  # not its own
-        novelty_N[rows] = _weighted(_sorted(distance_BN)[:, :-1], weight).cpu().numpy()
+    for rows, similarity_BR in sorted_rows(x, device=device):
+        novelty_N[rows] = 1.0 - _weighted(similarity_BR, weight).cpu().numpy()  # the weights sum to 1
+    novelty_N = np.maximum(novelty_N, 0.0)  # rounding puts copies at -1e-7
     return float((scale_N * novelty_N).mean())
 
 
@@ -82,25 +79,7 @@ def density_scale(
     return reference_density(x_ND, reference_MD, neighbours) ** power
 
 
-def distance_panels(x_ND: NDArray, device: str) -> Iterator[tuple[slice, torch.Tensor]]:
-    """1 - cos of some rows to all rows, B x N float32, at least 0; a panel is overwritten by the next."""
-    u_ND = torch.from_numpy(unit_rows(x_ND).astype(np.float32, copy=False)).to(device)
-    n = len(u_ND)
-    most = min(max(_PANEL // n, 1), n)
-    panel_BN = torch.empty(most, n, device=device)
-    for rows in blocks(n, most):
-        out_BN = torch.mm(u_ND[rows], u_ND.T, out=panel_BN[:rows.stop - rows.start])
-        yield rows, out_BN.neg_().add_(1.0).clamp_(min=0.0)
-
-
-def _weighted(sorted_BN: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def _weighted(similarity_BR: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Products with the weights: float32 in pieces, float64 between them, for a float64 copy of a panel costs more."""
     pieces = blocks(len(weight), 4096)
-    return torch.stack([(sorted_BN[:, piece] @ weight[piece]).double() for piece in pieces]).sum(0)
-
-
-def _sorted(panel_BN: torch.Tensor) -> torch.Tensor:
-    if panel_BN.device.type != "cpu":
-        return panel_BN.sort(dim=1).values
-    panel_BN.numpy().sort(axis=1)  # in place, and vectorised, which torch's is not
-    return panel_BN
+    return torch.stack([(similarity_BR[:, piece] @ weight[piece]).double() for piece in pieces]).sum(0)
