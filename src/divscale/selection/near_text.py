@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import cast
 
 from divscale.errors import ConfigError
 from divscale.selection.duplicates import Duplicates, none_gone
@@ -61,7 +62,7 @@ def near_texts(texts: Sequence[str], thresholds: Sequence[float]) -> dict[float,
         signature.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in sorted(own)])
         likeness: dict[int, float] = {}
         for threshold, index in indexes.items():
-            candidates = index.query(signature)
+            candidates = cast("list[int]", index.query(signature))  # the keys given below
             for other in candidates:
                 if other not in likeness:
                     likeness[other] = jaccard(own, shingles(texts[other]))
