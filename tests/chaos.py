@@ -125,6 +125,18 @@ def await_moment(study: Study, committed: int, since_s: float) -> None:
         time.sleep(0.1)
 
 
+def hunt(arguments: list[str], reference: Path, store: Path) -> dict[str, object]:
+    """Run a study and kill the first actor of every kind that is seen at work. Returns whom."""
+    study, hits = Study(arguments, store), Counter[str]()
+    study.start()
+    while study.process.poll() is None:
+        for kind, process in study.working().items():
+            if kind not in hits:
+                process.kill()
+                hits[kind] += 1
+    return {"hits": dict(hits), **same_end(study, reference)}
+
+
 def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: float, store: Path) -> dict[str, object]:
     """Run a study under fire; raises AssertionError where a promise is broken. Returns what was done."""
     rng = random.Random(seed)
@@ -143,16 +155,22 @@ def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: 
         done.append({"moment_s": round(moment, 1), "victim": victim, "last_committed": stage, "committed": len(before)})
         if victim == "driver":
             study.start()
+    ended = same_end(study, reference)
+    assert committed.items() <= records(store).items(), "a committed stage was made again"
+    return {"kills": done, "hits": dict(hits), **ended}
+
+
+def same_end(study: Study, reference: Path) -> dict[str, int]:
+    """Wait for a study's end and hold it against the uninterrupted run's. Returns how much was compared."""
     code = study.process.wait()
     assert code == 0, f"exit code {code}:\n{study.output()[-3000:]}"
-    after = records(store)
-    assert committed.items() <= after.items(), "a committed stage was made again"
+    store, after = study.store, records(study.store)
     assert set(after) == set(records(reference)), "other fingerprints than the uninterrupted run"
     expected, found = contents(reference), contents(store)
     wrong = [key for key in expected if found.get(key) != expected[key]]
     assert not wrong, f"{len(wrong)} artifacts differ from the uninterrupted run, for example {wrong[:3]}"
     assert not [p for p in store.glob("*/*/shard-*")], "shards were left behind"
-    return {"kills": done, "hits": dict(hits), "stages": len(after), "compared": len(expected)}
+    return {"stages": len(after), "compared": len(expected)}
 
 
 def run_alone(arguments: list[str], store: Path) -> float:
@@ -169,6 +187,7 @@ def main() -> None:
     parser.add_argument("study", nargs="+")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--hunt", action="store_true", help="then one more run, in which one actor of every kind is killed")
     parser.add_argument("--reference", type=Path, help="store of an uninterrupted run; with --wall-s")
     parser.add_argument("--wall-s", type=float)
     options = parser.parse_args()
@@ -180,7 +199,9 @@ def main() -> None:
         print(json.dumps({"reference_wall_s": round(wall_s, 1)}), flush=True)
         begun = time.monotonic()
         found = chaos(options.study, options.kills, options.seed, reference, wall_s, Path(folder) / "chaos")
-        print(json.dumps({**found, "wall_s": round(time.monotonic() - begun, 1)}, indent=1))
+        print(json.dumps({**found, "wall_s": round(time.monotonic() - begun, 1)}, indent=1), flush=True)
+        if options.hunt:
+            print(json.dumps(hunt(options.study, reference, Path(folder) / "hunt"), indent=1))
 
 
 if __name__ == "__main__":
