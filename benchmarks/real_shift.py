@@ -1,7 +1,12 @@
 """The shift measures on real text: what is one distribution looks like one, what is not does not.
 
 Banking77 (customers' queries, 77 intents; its test set has 40 a label, its training set 35 to 187) and FairytaleQA
-(questions about stories), embedded by the packaged MiniLM. Five draws of each comparison, at 2,000 rows a set.
+(questions about stories), embedded by the packaged MiniLM. Five draws of each comparison, at 2,800 rows a set; 1,500
+where labels are matched, so that no label runs out.
+
+Label imbalance is little to a linear classifier: mean accuracy .51 to .52 at 2,000 to 3,000 rows and any penalty from
+0.001 to 1, where a prototype's single draw had .54. The requirement is that prototype's, and is missed. `label_tv` is
+the imbalance itself: the total variation of label shares, beside what halves of one set have by the chance of drawing.
 
 Run: python benchmarks/real_shift.py DATA_FOLDER [VECTORS_FOLDER]
      DATA_FOLDER holds banking77/{train,test}.parquet and fairytaleqa/{train,test}.parquet (columns text and label;
@@ -25,12 +30,13 @@ from divscale.embedding.config import EmbedderConfig
 from divscale.embedding.fleet import Encoder
 from divscale.embedding.minilm import minilm_folder
 from divscale.metrics.shift.c2st import c2st
+from divscale.metrics.shift.histograms import label_divergence
 from divscale.metrics.shift.mauve import mauve
 from divscale.metrics.shift.mmd_test import mmd2_test
 from divscale.metrics.shift.prdc import prdc
 from divscale.runtime.sizes import FleetSize
 
-ROWS, DRAWS = 2_000, 5
+ROWS, MATCHED_ROWS, DRAWS = 2_800, 1_500, 5
 REQUIREMENTS = {
     "halves of Banking77's train": "the 95 % interval of C2ST accuracy covers 0.5 in 4 of 5 draws or more",
     "label-matched train against test": "likewise",
@@ -46,7 +52,7 @@ def main() -> int:
         return 3
     data, kept = Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None
     banking = {part: pq.read_table(data / "banking77" / f"{part}.parquet") for part in ("train", "test")}
-    questions = pq.read_table(data / "fairytaleqa" / "train.parquet", columns=["question"])["question"].to_pylist()
+    questions = pq.read_table(data / "fairytaleqa" / "train.parquet", columns=["question"])["question"].to_pylist()[::3]
     train, test = (embedded(banking[part]["text"].to_pylist(), kept) for part in ("train", "test"))
     fairy = embedded(questions, kept)
     labels = {part: np.array(banking[part]["label"].to_pylist()) for part in ("train", "test")}
@@ -56,18 +62,28 @@ def main() -> int:
         return train[order[:ROWS]], train[order[ROWS:2 * ROWS]]
 
     def matched(rng: np.random.Generator) -> tuple[Rows, Rows]:
-        return train[rows_with(labels["train"], rng.permutation(labels["test"])[:ROWS], rng)], chosen(test, rng)
+        every = np.unique(labels["test"])
+        x, y = (v[rows_with(labels[part], rng.choice(every, MATCHED_ROWS), rng)]
+                for part, v in (("train", train), ("test", test)))
+        return x[:len(y)], y[:len(x)]
 
+    rng = np.random.default_rng(0)
+    halves_of_labels = rng.permutation(labels["train"])
+    label_tv = {
+        "halves of train": label_divergence(*(part.tolist() for part in np.split(halves_of_labels[:2 * ROWS], 2))),
+        "train against test": label_divergence(halves_of_labels[:ROWS].tolist(), rng.permutation(labels["test"])[
+            :ROWS].tolist())}
     pairs: dict[str, Callable[[np.random.Generator], tuple[Rows, Rows]]] = dict(zip(REQUIREMENTS, (
         halves, matched, lambda rng: (chosen(train, rng), chosen(test, rng)),
         lambda rng: (chosen(train, rng), chosen(fairy, rng))), strict=True))
     found = {name: compared(draw) for name, draw in pairs.items()}
     covered = {name: sum(low <= 0.5 <= high for low, high in figures["intervals"]) for name, figures in found.items()}
-    accuracies = {name: figures["accuracies"] for name, figures in found.items()}
     first, second, third, fourth = REQUIREMENTS
     met = {first: covered[first] >= 4, second: covered[second] >= 4,
-           third: bool(0.52 <= np.mean(accuracies[third]) <= 0.57), fourth: min(accuracies[fourth]) >= 0.99}
-    print(json.dumps({"requirements": REQUIREMENTS, "rows": ROWS, "found": found, "each_met": met,
+           third: bool(0.52 <= np.mean(found[third]["accuracies"]) <= 0.57),
+           fourth: min(found[fourth]["accuracies"]) >= 0.99}
+    print(json.dumps({"requirements": REQUIREMENTS, "found": found, "label_tv": {
+        name: measured.total_variation for name, measured in label_tv.items()}, "each_met": met,
                       "met": all(met.values())}, indent=1))
     return 0 if all(met.values()) else 1
 
@@ -78,7 +94,7 @@ def compared(draw: Callable[[np.random.Generator], tuple[Rows, Rows]]) -> dict[s
     x, y = draw(np.random.default_rng(0))
     like, balls, means = mauve(x, y), prdc(x, y), mmd2_test(x, y, seed=0, permutations=199)
     return {
-        "accuracies": [test.accuracy for test in tests],
+        "rows": len(x), "accuracies": [test.accuracy for test in tests],
         "intervals": [(test.accuracy - 1.96 * test.accuracy_std, test.accuracy + 1.96 * test.accuracy_std)
                       for test in tests],
         "aucs": [test.auc for test in tests],
@@ -92,14 +108,15 @@ def chosen(vectors_ND: Rows, rng: np.random.Generator) -> Rows:
 
 
 def rows_with(labels: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Random rows whose labels are the wanted ones, each row once.
+    """Random rows whose labels are the wanted ones, each row once, in random order.
 
-    The wanted labels are a draw, not a quota: where both sets hold exactly as many rows of every label, a label that
-    is over-represented in training is under-represented in the held-out fold, and accuracy falls below one half.
+    The wanted labels are draws with replacement, not a quota: where both sets hold exactly as many rows of every
+    label, a label that is over-represented in training is under-represented in the held-out fold, and accuracy falls
+    below one half (.47 to .49 here).
     """
     names, counts = np.unique(wanted, return_counts=True)
-    return np.concatenate([rng.permutation(np.flatnonzero(labels == name))[:count]
-                           for name, count in zip(names, counts, strict=True)])
+    return rng.permutation(np.concatenate([rng.permutation(np.flatnonzero(labels == name))[:count]
+                                           for name, count in zip(names, counts, strict=True)]))
 
 
 def embedded(texts: Sequence[str], kept: Path | None) -> Rows:
