@@ -94,22 +94,6 @@ def test_doctor_lists_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in lines] == ["ok"] * len(found)
 
 
-@pytest.mark.engine
-def test_measure_measures_any_file_against_any_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    jsonl, parquet, out = (tmp_path / name for name in ("rows.jsonl", "rows.parquet", "numbers.json"))
-    jsonl.write_text("".join(json.dumps({"text": sentence}) + "\n" for sentence in SENTENCES), encoding="utf-8")
-    pq.write_table(pa.table({"said": [f"Trains are late on day {day}." for day in range(12)]}), parquet)
-
-    shown = said(capsys, "measure", str(jsonl), "--text-column", "text", "--reference", str(parquet),
-                 "--reference-text-column", "said", "--json", str(out))
-    found = json.loads(out.read_text(encoding="utf-8"))
-    assert shown.splitlines()[0] == f"{jsonl}: 18 rows, measured at n = 12, against {parquet}: 12 rows"
-    assert (found["rows"], found["reference_rows"], found["n"], found["embedder"]) == (18, 12, 12, "minilm")
-    assert {"dcscore@1", "vendi", "frechet", "mmd2", "c2st_auc"} <= set(found["metrics"])
-    assert {line.split()[0] for line in shown.splitlines()[1:]} == {*found["metrics"], "note:"}
-    assert found["metrics"]["vendi"]["value"] > 2 and found["metrics"]["c2st_auc"]["value"] > 0.9
-
-
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_of_the_repository_can_be_planned_on_a_machine_without_gpus(
     study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

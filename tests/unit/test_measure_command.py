@@ -88,7 +88,7 @@ def test_the_page_is_one_file_without_script_or_network_and_every_text_is_escape
     page = Path("page.html").read_text(encoding="utf-8")
     assert "<script" not in page and "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &#34;co&#34;" in page
     assert not re.search(r"""(?:src|href)=["'](?!data:)""", page)
-    for word in ("DCScore, temperature 0.05", "Vendi score", "95 % interval", "By group", "Left out", "given vectors"):
+    for word in ("DCScore, temperature 0.05", "Vendi score", "95 % interval", "Shift from the reference", "By group", "Left out", "given vectors"):
         assert word in page
     assert "rows.parquet" in capsys.readouterr().out  # the table is printed too
 

@@ -212,6 +212,11 @@ def possible(wanted: Iterable[str], parts: Iterable[Part]) -> tuple[str, ...]:
     return tuple(name for name in wanted if there.issuperset(metric(name).takes))
 
 
+def entry_of(output: str) -> Metric:
+    """The entry that reports an output, which may be `name@key`."""
+    return _BY_OUTPUT[output.partition("@")[0]][0]
+
+
 def title(output: str) -> str:
     """What an output is called for people; a key after "@" is named: "DCScore, temperature 0.05"."""
     name, _, key = output.partition("@")

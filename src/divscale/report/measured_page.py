@@ -16,7 +16,8 @@ class MeasuredPage:
         name: the data set.
         reference: what it was compared with.
         facts: (word, value) in large type.
-        metrics: one measure a row.
+        encoder: what made the vectors; empty without vectors.
+        tables: (heading, one measure a row).
         groups: one group a row; null without groups.
         rejected: rows and groups left out; null where there are none.
         notes: sentences below the table.
@@ -25,7 +26,8 @@ class MeasuredPage:
     name: str
     reference: str | None
     facts: tuple[tuple[str, str], ...]
-    metrics: Table
+    encoder: str
+    tables: tuple[tuple[str, Table], ...]
     groups: Table | None
     rejected: Table | None
     notes: tuple[str, ...]

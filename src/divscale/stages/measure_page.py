@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from divscale.metrics.catalogue import Setting, title
+from divscale.metrics.catalogue import Setting, entry_of, title
 from divscale.metrics.measure import Measurement
 from divscale.report.measured_page import MeasuredPage, render
 from divscale.report.naming import MISSING
@@ -15,8 +15,8 @@ from divscale.stages.measure_files import MeasuredFiles
 def page(found: MeasuredFiles) -> str:
     """The page as HTML text."""
     return render(MeasuredPage(
-        name=found.data, reference=found.reference, facts=_facts(found), metrics=_metrics(found.metrics),
-        groups=_groups(found), rejected=_rejected(found), notes=tuple(found.notes)))
+        name=found.data, reference=found.reference, facts=_facts(found), encoder=_settings(found.encoder),
+        tables=tuple(_tables(found)), groups=_groups(found), rejected=_rejected(found), notes=tuple(found.notes)))
 
 
 def _facts(found: MeasuredFiles) -> tuple[tuple[str, str], ...]:
@@ -28,10 +28,14 @@ def _facts(found: MeasuredFiles) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def _metrics(metrics: Mapping[str, Measurement]) -> Table:
-    rows = [(title(name), name, _settings(m.settings), f"{m.value:.4g}", _interval(m), f"{m.n:,}")
-            for name, m in metrics.items()]
-    return Table(("Measure", "Name", "Settings", "Value", "95 % interval", "n"), tuple(rows), names=3)
+def _tables(found: MeasuredFiles) -> Iterator[tuple[str, Table]]:
+    """Diversity and shift, each with its table where it was measured."""
+    for kind, heading in (("diversity", "Diversity"), ("shift", "Shift from the reference")):
+        rows = [(title(name), name, _settings({k: v for k, v in m.settings.items() if k not in found.encoder}),
+                 f"{m.value:.4g}", _interval(m), f"{m.n:,}")
+                for name, m in found.metrics.items() if entry_of(name).kind == kind]
+        if rows:
+            yield heading, Table(("Measure", "Name", "Settings", "Value", "95 % interval", "n"), tuple(rows), names=3)
 
 
 def _groups(found: MeasuredFiles) -> Table | None:
