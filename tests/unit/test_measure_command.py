@@ -102,18 +102,26 @@ def test_without_vectors_nothing_is_embedded_for_measures_of_texts(
 
 def test_the_cost_is_told_before_and_more_than_allowed_is_refused_with_what_is_dear() -> None:
     said: list[str] = []
-    check_cost(["vendi", "distinct"], 100_000, 100_000, 1, 0.0, 8, None, said.append)
+    check_cost(["vendi", "distinct"], 100_000, [100_000], 1, 0.0, 8, None, said.append)
     assert len(said) == 1 and re.fullmatch(
-        r"estimate: \d+ s \(0 s to embed, \d+ s to compute at n = 100,000\), \d\.\d GiB of memory for vectors", said[0])
+        r"estimate: \d+ s \(0 s to embed, \d+ s to compute at n = 100,000\), \d\.\d GiB of memory", said[0])
     with pytest.raises(ConfigError, match=r"--max-minutes: this is estimated to take .* Dearest is dcscore \(.*\): replace "
                                           r"it with dcscore_sampled, which is approximate and says by how much, or"):
-        check_cost(["dcscore", "radius"], 50_000_000, 50_000_000, 1, 0.0, 8, 10, said.append)
+        check_cost(["dcscore", "radius"], 50_000_000, [50_000_000], 1, 0.0, 8, 10, said.append)
     with pytest.raises(ConfigError, match="Most of it is embedding: give fewer rows, vectors that exist"):
-        check_cost(["distinct"], 100, 100, 1, 700.0, 384, 10, said.append)
+        check_cost(["distinct"], 100, [100], 1, 700.0, 384, 10, said.append)
     assert len(said) == 3
+
+
+def test_subsampling_a_larger_set_is_estimated_to_take_more_draws() -> None:
+    said: list[str] = []
+    for rows in (20_000, 90_000):
+        check_cost(["dcscore"], 20_000, [rows], 1, 0.0, 64, None, said.append)
+    whole, drawn = (float(line.split()[1]) * (60 if line.split()[2] == "minutes" else 1) for line in said)
+    assert drawn > 1.5 * whole
 
 
 def test_a_small_set_costs_nothing_worth_saying() -> None:
     said: list[str] = []
-    check_cost(["dcscore"], 300, 600, 2, 0.0, 384, 0.001, said.append)
+    check_cost(["dcscore"], 300, [600], 2, 0.0, 384, 0.001, said.append)
     assert said == []

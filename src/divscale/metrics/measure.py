@@ -51,7 +51,7 @@ def measure_set(
     x_ND: ArrayLike | None, texts: Sequence[str] | None, reference_MD: ArrayLike | None, config: MeasureConfig, n: int,
     seed: int, *, labels: Sequence[str | None] | None = None, reference_texts: Sequence[str] | None = None,
     reference_labels: Sequence[str | None] | None = None, encoder: Mapping[str, Setting] | None = None,
-    tile_rows: int = 1024, device: str = "cpu",
+    tile_rows: int | None = 1024, device: str = "cpu",
 ) -> dict[str, Measurement]:
     """Diversity of a set and its shift against a reference, every number at n rows: name -> `Measurement`.
 
@@ -72,7 +72,7 @@ def measure_set(
         reference_texts: the M texts.
         reference_labels: the M labels.
         encoder: what made the vectors (model, pooling, ...), for `Measurement.settings`.
-        tile_rows: rows of a tile; changes nothing beyond rounding.
+        tile_rows: rows of a tile; None: from free memory. Changes nothing beyond rounding.
         device: where torch computes.
 
     Cost: the default set at n = 240, D = 384 and 5 subsamples takes 0.1 to 0.3 s on one core.
@@ -117,7 +117,7 @@ class _Job:
     n: int
     seed: int
     encoder: Mapping[str, Setting]
-    tile_rows: int
+    tile_rows: int | None
     device: str
 
     def by_subsamples(self, entries: Sequence[Metric]) -> dict[str, Measurement]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from divscale.errors import ConfigError
 from divscale.selection.duplicates import Duplicates, none_gone
+from divscale.similarity.duplicates import exact_copies, near_duplicates
 from divscale.similarity.vectors import unit_rows
 
 _BLOCK = 1024
@@ -40,7 +41,7 @@ def near_vectors(x_ND: ArrayLike, thresholds: Sequence[float]) -> dict[float, Du
         if not -1 < threshold <= 1:
             raise ConfigError(f"semantic: a cosine similarity of {threshold} cannot be; give one in (-1, 1].")
     unit_ND = unit_rows(x_ND).astype(np.float32, copy=False)
-    first_N = _first_copies(unit_ND)
+    first_N = exact_copies(unit_ND)
     distinct = np.flatnonzero(first_N == np.arange(len(unit_ND)))
     found = {threshold: none_gone(len(unit_ND)) for threshold in thresholds}
     for component in _components(unit_ND[distinct], min(thresholds) - _ROUNDING):
@@ -54,20 +55,9 @@ def near_vectors(x_ND: ArrayLike, thresholds: Sequence[float]) -> dict[float, Du
     return found
 
 
-def _first_copies(x_ND: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Per row, the first row of the same bytes."""
-    keys = np.ascontiguousarray(x_ND + 0.0).view(np.dtype((np.void, x_ND.itemsize * x_ND.shape[1])))[:, 0]
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return first[inverse].astype(np.int64)
-
-
 def _components(x_ND: NDArray[np.float32], threshold: float) -> list[NDArray[np.int64]]:
     """Rows of each component of two rows or more, ascending."""
-    from divscale.similarity.engine import reduce_pairs
-    from divscale.similarity.reductions.components import Components
-
-    reduction = Components(threshold)
-    lowest_N = reduce_pairs(x_ND, reductions=[reduction])[reduction]
+    lowest_N = near_duplicates(x_ND, threshold).representative_N
     order = np.argsort(lowest_N, kind="stable")
     starts = np.flatnonzero(np.diff(lowest_N[order])) + 1
     return [rows for rows in np.split(order, starts) if len(rows) > 1]

@@ -6,7 +6,8 @@ Shapes: N rows of the set, M rows of the reference, D features.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from divscale.metrics.catalogue import Setting, notes
 from divscale.metrics.config import MeasureConfig
 from divscale.metrics.measure import Measurement, measure_set
 from divscale.runtime.resources import Resources
+from divscale.runtime.session import Session
 from divscale.stages.choose_measures import Chosen, choose
 from divscale.stages.embed_files import Log, check_embedder, embed_texts, encoder_facts
 from divscale.stages.measure_cost import check_cost
@@ -103,7 +105,8 @@ def measure_files(
         n: rows to measure at; None: as many as the smallest has.
         seed: of all draws.
         max_minutes: stop before starting what is estimated to take longer.
-        resources: of the encoder's fleet.
+        resources: of the encoder's fleet, and of passes over all pairs: large ones go over a running cluster that
+            `address` or RAY_ADDRESS names, or over several GPUs.
         log: takes what is said on the way: rows left out, the estimate, progress.
 
     Raises:
@@ -134,17 +137,30 @@ def measure_files(
             return measure_set(
                 at(x_ND), at(own.texts), reference_MD, config, n, seed, labels=at(own.labels),
                 reference_texts=others.texts if others else None, reference_labels=others.labels if others else None,
-                encoder=encoder)
+                encoder=encoder, tile_rows=None, device="auto")
 
         return _one_by_one(one, chosen, failed, must=metrics is not None)
 
-    whole = measured(None)
-    by_group = {name: measured(rows) for name, rows in groups.items() if len(rows) >= n}
+    with _passes(chosen, resources):
+        whole = measured(None)
+        by_group = {name: measured(rows) for name, rows in groups.items() if len(rows) >= n}
     return MeasuredFiles(
         data, len(own.ids), own.read_as, own.reasons(), reference, len(others.ids) if others else None,
         others.read_as if others else None, others.reasons() if others else {}, n, seed, encoder, whole, by_group,
         {name: len(rows) for name, rows in groups.items() if len(rows) < n},
         (*chosen.notes, *failed.values(), *_said(own, others, n), *notes(chosen.all)), time.monotonic() - begun)
+
+
+@contextmanager
+def _passes(chosen: Chosen, resources: Resources) -> Iterator[None]:
+    """Where passes over all pairs run. Measures of texts alone do not wait for torch to be imported."""
+    if not chosen.take("vectors"):
+        yield
+        return
+    from divscale.similarity.spread import spread
+
+    with Session(resources) as session, spread(session):
+        yield
 
 
 def _one_by_one(
@@ -212,7 +228,7 @@ def _vectors(
     max_minutes: float | None, groups: int, log: Log,
 ) -> tuple[NDArray | None, NDArray | None, dict[str, Setting]]:
     """x_ND, reference_MD and what made them; None where no measure takes vectors."""
-    rows, sides = len(own.ids) + (len(others.ids) if others else 0), 1 if others is None else 2
+    rows = [len(side.ids) for side in (own, others) if side is not None]
 
     def before(embedding_s: float, width: int | None) -> None:
         check_cost(chosen.all, n, rows, groups + 1, embedding_s, width, max_minutes, log)
@@ -220,7 +236,7 @@ def _vectors(
     if not (chosen.take("vectors") or chosen.take("reference_vectors")):
         return None, None, {}
     given = [side for side in (own, others) if side is not None and side.x_ND is not None]
-    if len(given) == sides:
+    if len(given) == len(rows):
         assert own.x_ND is not None
         before(0.0, own.x_ND.shape[1])
         return own.x_ND, others.x_ND if others else None, {"embedder": "given vectors"}
