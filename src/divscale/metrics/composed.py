@@ -59,16 +59,13 @@ def mauves(x_ND: ArrayLike, y_ND: ArrayLike, *, seed: int) -> Mauves:
 
 
 def told_apart(x_ND: ArrayLike, y_MD: ArrayLike, *, seed: int) -> ToldApart:
-    """`c2st` with the intervals of its own draw: binomial for accuracy, Hanley and McNeil's for AUC.
-
-    Both take the held-out rows for independent, although folds share their training rows.
-    """
+    """`c2st` with 1.96 standard errors of its own: `accuracy_std`, which allows for the folds, and `auc_std`."""
     from divscale.metrics.shift.c2st import c2st
 
     test = c2st(x_ND, y_MD, seed=seed)
-    # At the ends the binomial error of the observed share is 0; half an error in 2n keeps the interval honest.
+    # At the ends the observed error is 0; that of half an error in 2n rows keeps the interval honest.
     share = min(max(test.accuracy, 0.25 / test.n), 1 - 0.25 / test.n)
-    accuracy_std = (share * (1 - share) / (2 * test.n)) ** 0.5
+    accuracy_std = max(test.accuracy_std, (share * (1 - share) / (2 * test.n)) ** 0.5)
     return ToldApart(_within_0_and_1(test.accuracy, 1.96 * accuracy_std),
                      _within_0_and_1(test.auc, 1.96 * test.auc_std))
 
