@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from divscale.data.config import DataConfig, MixConfig
 from divscale.frozen import Count, Distinct, FrozenConfig
 from divscale.generation.config import GeneratorConfig, RecipeConfig
+from divscale.metrics.catalogue import metric
 from divscale.metrics.config import MeasureConfig
 from divscale.runtime.resources import Resources
 from divscale.training.config import PretrainConfig, TrainConfig
@@ -105,7 +106,17 @@ class Study(FrozenConfig):
         for score in self.evaluate.metrics:
             if score in wrong:
                 raise ValueError(f"evaluate.metrics: {score} does not apply to data.task {self.data.task}")
+        _check_measures(self.measure)
         return self
+
+
+def _check_measures(wanted: MeasureConfig) -> None:
+    """Measures that were named have the rows they need; one that has not would leave a set without any number."""
+    for kind in wanted.model_fields_set & {"diversity", "shift"}:
+        for name in getattr(wanted, kind):
+            if (least := metric(name).least) > wanted.n:
+                raise ValueError(f"measure.{kind}: {name} needs {least} rows, and measure.n is {wanted.n}; raise it, "
+                                 "or leave the measure out")
 
 
 def _check_without_prior(study: Study) -> None:

@@ -45,7 +45,7 @@ COMMAND = [
          "leave it out.", words=("rows.jsonl", "--metrics", "mmd")),
     Case("a measure of texts where there are vectors alone", 2, "--metrics: distinct needs texts, which this data does "
          "not have. Leave it out.", words=("x.npy", "--metrics", "distinct"), files={"x.npy": b""}),
-    Case("a measure that needs more rows", 2, "--metrics: inertia needs 400 rows, and n is 18. Bring more rows, or "
+    Case("a measure that needs more rows", 2, "--metrics: inertia needs 1000 rows, and n is 18. Bring more rows, or "
          "leave it out.", words=("rows.jsonl", "--metrics", "inertia")),
     Case("too small an n", 2, "n: 2 rows are too few to measure; give -n 4 or more.", words=("rows.jsonl", "-n", "2")),
     Case("too large an n", 2, "n: 90 rows are asked for and the smaller side has 18; give a smaller -n.",

@@ -72,6 +72,9 @@ STUDY_FILES = [
          overrides=("data.prior_share=1.5",)),
     Case("no prior for the generator to learn from", 2, "{tmp}/study.yaml: data.prior_share: 0 leaves no prior to "
          "learn from, for generator.model: pretrain; raise it.", overrides=("data.prior_share=0",)),
+    Case("a named measure that needs more rows", 2, "{tmp}/study.yaml: measure.diversity: inertia needs 1000 rows, and "
+         "measure.n is 200; raise it, or leave the measure out.",
+         overrides=("measure={n: 200, diversity: [vendi, inertia]}",)),
     Case("no seeds", 2, "{tmp}/study.yaml: seeds.data = 0: must be 1 or more.", overrides=("seeds.data=0",)),
     Case("two dials", 2, "{tmp}/study.yaml: recipe: one dial at a time: temperature and top_p are all lists; leave one "
          "a list.", overrides=("recipe.top_p=[0.5, 0.9]",)),

@@ -44,8 +44,8 @@ class Metric:
         outputs: what it reports.
         cost: see `Cost`.
         default: measured where nothing is chosen.
-        least: rows it needs.
-        grows: an effective number, which rises with n, so that its spread at fewer rows is scaled up.
+        least: rows it needs; where the spread comes from subsamples, so many that half of them will do.
+        grows: an effective number or a sum, which rises with n, so that its spread at fewer rows is scaled up.
         spread: see `Spread`.
         settings: keyword arguments that are part of the number's definition.
         facts: further words of that definition, for the record.
@@ -118,7 +118,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("pairwise", "diversity", "diversity.pairwise.mean_pairwise_distance", _VECTORS,
            (Output("pairwise_distance", "Mean pairwise distance"),), "linear", settings={"metric": "cosine"}),
     Metric("tenth_neighbour", "diversity", "diversity.neighbours.kth_neighbour_distance", _VECTORS,
-           (Output("nn10_distance", "Distance to 10th neighbour"),), "pairs", least=11, settings={"k": 10},
+           (Output("nn10_distance", "Distance to 10th neighbour"),), "pairs", least=22, settings={"k": 10},
            facts=_COSINE),
     Metric("novelsum", "diversity", "diversity.novelsum.novelsum", _VECTORS, (Output("novelsum", "NovelSum"),), "pairs",
            facts={**_COSINE, "distance_power": 1.0, "density_power": 0.0}),
@@ -126,10 +126,10 @@ CATALOGUE: tuple[Metric, ...] = (
            (Output("novelsum_histogram", "NovelSum, by histogram"),), "pairs", spread="own", settings={"bins": 256},
            facts={**_COSINE, **_OWN, "distance_power": 1.0, "density_power": 0.0}, approximates="novelsum"),
     Metric("novelsum_density", "diversity", "diversity.novelsum.novelsum", _BOTH,
-           (Output("novelsum_density", "NovelSum, density from the reference"),), "pairs", least=11,
+           (Output("novelsum_density", "NovelSum, density from the reference"),), "pairs", least=22,
            settings={"distance_power": 1.0, "density_power": 0.5, "neighbours": 10}, facts=_COSINE),
     Metric("inertia", "diversity", "diversity.clusters.cluster_inertia", _VECTORS,
-           (Output("cluster_inertia", "Cluster inertia"),), "fits", least=400,
+           (Output("cluster_inertia", "Cluster inertia"),), "fits", least=1000, grows=True,
            settings={"clusters": 200}, facts=_COSINE),
     Metric("partition", "diversity", "diversity.clusters.partition_entropy", _BOTH,
            (Output("partition_entropy", "Entropy over the reference's clusters, bits"),), "fits", least=200,
@@ -165,7 +165,7 @@ CATALOGUE: tuple[Metric, ...] = (
            tiled=True),
     Metric("c2st", "shift", "composed.told_apart", _BOTH,
            (Output("c2st_accuracy", "Classifier test, accuracy", "accuracy"),
-            Output("c2st_auc", "Classifier test, AUC", "auc")), "fits", default=True, spread="own",
+            Output("c2st_auc", "Classifier test, AUC", "auc")), "fits", default=True, least=10, spread="own",
            facts={"classifier": "logistic regression", "folds": 5}, seeded=True),
     Metric("mmd_test", "shift", "shift.mmd_test.mmd2_test", _BOTH,
            (Output("mmd2_p", "MMD², permutation p", "p_value"),), "pairs", spread="none",

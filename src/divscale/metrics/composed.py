@@ -59,7 +59,7 @@ def mauves(x_ND: ArrayLike, y_ND: ArrayLike, *, seed: int) -> Mauves:
 
 
 def told_apart(x_ND: ArrayLike, y_MD: ArrayLike, *, seed: int) -> ToldApart:
-    """`c2st` with 1.96 standard errors of its own: `accuracy_std`, which allows for the folds, and `auc_std`."""
+    """`c2st` with 1.96 standard errors of its own, `accuracy_std` and `auc_std`, which allow for the folds."""
     from divscale.metrics.shift.c2st import c2st
 
     test = c2st(x_ND, y_MD, seed=seed)

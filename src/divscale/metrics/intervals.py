@@ -37,7 +37,7 @@ def subsampled(
     there are. The half-width is Student's t times a delete-d jackknife error (Shao and Wu 1989): the spread over
     draws of b of N rows, times sqrt(b / (N - b)), with b the smaller of n and N / 2 (draws of nearly all rows would
     hardly differ and say nothing). Draws of N / 2 < n rows estimate the spread at N / 2; for quantities named in
-    `growing`, effective numbers that rise with n, it is scaled by value / mean at N / 2.
+    `growing`, effective numbers and sums that rise with n, it is scaled by value / mean at N / 2.
 
     Args:
         fn: takes one array of row indices a set (in random order, without repetition), returns named numbers.
@@ -75,10 +75,10 @@ def jackknife(value: float, left_out_N: ArrayLike) -> Interval:
     """Interval of a score from its values with each row left out, for a fresh sample of as many rows.
 
     Half-width: Student's t at 95 % times sqrt((n - 1) / n sum_r (s_r - mean s)^2), s_r the score without row r. By
-    the inequality of Efron and Stein (1981) this variance is, in expectation, not below that of the score of n - 1
-    rows, for any symmetric score and rows drawn independently; so for smooth scores the interval errs on the wide
-    side. It does not apply where rows come in groups (paraphrases of one source): leave out whole groups then, giving
-    one value a group. Nor where the score hangs on single pairs, such as a nearest-neighbour distance.
+    the inequality of Efron and Stein (1981) the sum alone is, in expectation, not below the variance of the score of
+    n - 1 rows, for any symmetric score and rows drawn independently; so for smooth scores the interval errs on the
+    wide side. It does not apply where rows come in groups (paraphrases of one source): leave out whole groups then,
+    giving one value a group. Nor where the score hangs on single pairs, such as a nearest-neighbour distance.
 
     Args:
         value: the score of all n rows, which the interval is around: the bias of the score at n rows is part of what
@@ -108,7 +108,7 @@ def _interval(at_n: NDArray, at_half: NDArray, factor: float, smaller: bool, gro
     value, draws = float(at_n.mean()), len(at_half)
     if draws < 2:
         return Interval(value, None)
-    scale = value / at_half.mean() if smaller and growing else 1.0
+    scale = value / at_half.mean() if smaller and growing and at_half.mean() else 1.0
     variance = (scale * factor * at_half.std(ddof=1)) ** 2
     if len(at_n) > 1:  # the value is itself a mean over few draws
         variance += at_n.var(ddof=1) / len(at_n)

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from divscale.errors import ConfigError
 from divscale.similarity.vectors import unit_rows
 
-_BLOCK = 512
+_BLOCK = 512  # rows whose gains are taken at once,
+_AT_ONCE = 1 << 25  # and similarities: 128 MiB of float32
 
 
 def facility_location(x_ND: ArrayLike, k: int) -> NDArray[np.int64]:
@@ -30,6 +31,7 @@ def facility_location(x_ND: ArrayLike, k: int) -> NDArray[np.int64]:
         Row numbers in the order taken, K, int64.
 
     Cost: N^2 D multiply-adds once, then N D for every gain that is looked at again, a few for each row taken.
+        O(N D) memory.
 
     Raises:
         ConfigError: k outside 1 to N.
@@ -39,9 +41,10 @@ def facility_location(x_ND: ArrayLike, k: int) -> NDArray[np.int64]:
     n = len(unit_ND)
     if not 1 <= k <= n:
         raise ConfigError(f"{k} rows are to be taken of {n}; give a number from 1 to {n}.")
+    step = max(1, min(_BLOCK, _AT_ONCE // n))
     gains_N = np.concatenate([
-        np.maximum(unit_ND[start:start + _BLOCK] @ unit_ND.T, 0.0).sum(axis=1, dtype=np.float64)
-        for start in range(0, n, _BLOCK)])
+        np.maximum(unit_ND[start:start + step] @ unit_ND.T, 0.0).sum(axis=1, dtype=np.float64)
+        for start in range(0, n, step)])
     heap = [(-gain, row) for row, gain in enumerate(gains_N.tolist())]
     heapq.heapify(heap)
     covered_N = np.zeros(n, np.float32)

@@ -66,8 +66,9 @@ def stage(
     if part == "label_agreement":
         assert checked is not None
         inputs["correctness"] = checked
-    # 2: the interval of C2ST's accuracy allows for folds that share training rows
-    return Stage("measure", 2 if "c2st" in wanted.shift else 1, config, inputs, title=f"{samples.title} {part}")
+    # 3: the intervals of C2ST allow for folds that share training rows; 2: that of inertia, a sum, grows with n
+    version = 3 if "c2st" in wanted.shift else 2 if "inertia" in wanted.diversity else 1
+    return Stage("measure", version, config, inputs, title=f"{samples.title} {part}")
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:

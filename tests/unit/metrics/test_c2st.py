@@ -98,9 +98,11 @@ def test_groups_of_one_set_alone_of_another_number_or_too_few_are_refused():
         c2st(x, y, seed=0, groups=[0] * 20, reference_groups=[1] * 20)
 
 
-def test_the_interval_of_accuracy_covers_one_half_as_often_as_it_says_where_nothing_differs():
+def test_the_intervals_cover_one_half_as_often_as_they_say_where_nothing_differs():
     tests = [c2st(gaussian(100, seed=2 * s), gaussian(100, seed=2 * s + 1), seed=s) for s in range(80)]
-    covered = np.mean([abs(test.accuracy - 0.5) < 1.96 * test.accuracy_std for test in tests])
-    assert covered >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / 80)
+    for covers in ([abs(test.accuracy - 0.5) < 1.96 * test.accuracy_std for test in tests],
+                   [abs(test.auc - 0.5) < 1.96 * test.auc_std for test in tests]):
+        assert np.mean(covers) >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / 80)
     # binomial errors alone are too small: folds share their training rows
     assert np.std([test.accuracy for test in tests]) > 1.15 * tests[0].null_std
+    assert np.std([test.auc for test in tests]) > 1.15 * np.mean([test.auc_std for test in tests]) / 1.5

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from importlib import import_module
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from divscale.metrics import measure_set
 from divscale.metrics.catalogue import CATALOGUE, Metric, metric, names, possible
 from divscale.metrics.config import MeasureConfig
 from divscale.report.naming import MEASURES, family
@@ -22,6 +24,22 @@ def test_every_entry_names_a_function_that_takes_what_the_entry_says(entry: Metr
     keywords = {*entry.settings, *entry.fitted, *([entry.keyed[0]] if entry.keyed else []),
                 *(["seed"] if entry.seeded else []), *(["tile_rows", "device"] if entry.tiled else [])}
     signature.bind(*entry.takes, **dict.fromkeys(keywords))
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+def test_every_measure_has_its_numbers_and_a_spread_at_the_least_rows_it_says_it_needs(entry: Metric):
+    rng, n = np.random.default_rng(0), entry.least
+    vectors, others = rng.normal(size=(2, n, 8)).astype(np.float32)
+    texts, other_texts = ([" ".join(rng.choice(list("abcdefgh"), 30)) for _ in range(n)] for _ in range(2))
+    chosen = {"diversity": (), "shift": (), entry.kind: (entry.name,)}
+    found = measure_set(vectors, texts, others, MeasureConfig(subsamples=3, **chosen), n, 0, labels=list("ab" * n)[:n],
+                        reference_texts=other_texts, reference_labels=list("aab" * n)[:n])
+    assert len(found) == len(entry.outputs) * (2 if entry.keyed else 1)
+    for m in found.values():
+        assert np.isfinite(m.value) and (m.low is None) == (entry.spread == "none")
+        assert m.low is None or m.low <= m.value <= m.high
+    if entry.name == "inertia":  # halves of 400 rows lay on their 200 centroids, and the interval had no width
+        assert found["cluster_inertia"].low < 0.99 * found["cluster_inertia"].value
 
 
 def test_names_and_outputs_are_unique_and_a_shift_has_a_reference():

@@ -100,3 +100,8 @@ def test_sets_and_settings_out_of_range_are_refused():
     for blocks in (3, 6):
         with pytest.raises(ConfigError, match=f"in {blocks} blocks; give 4 to 5"):
             mmd2_test(gaussian(5), gaussian(5), seed=0, blocks=blocks)
+
+
+def test_blocks_of_a_much_larger_second_set_are_refused_before_their_pairs_fill_the_memory():
+    with pytest.raises(ConfigError, match="Blocks of 1 rows cut the sets of 150 and 100,000 rows into 100,150"):
+        mmd2_test(gaussian(150), gaussian(100_000), seed=0, blocks=100)

@@ -49,3 +49,10 @@ def test_unequal_sets_and_rows_of_zeros_are_refused():
         rrke(gaussian(5), gaussian(6))
     with pytest.raises(DataError, match="of the reference vectors is all zeros"):
         rrke(gaussian(5), np.zeros((5, 6)))
+
+
+def test_a_row_of_zeros_far_down_is_named_by_its_number():
+    x_ND = np.ones((300_000, 8), np.float32)
+    x_ND[290_001] = 0
+    with pytest.raises(DataError, match="Row 290001 of the vectors is all zeros"):
+        rrke(x_ND, np.ones_like(x_ND))

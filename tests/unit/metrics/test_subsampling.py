@@ -58,6 +58,19 @@ def test_the_interval_of_a_diversity_score_covers_the_mean_over_fresh_samples(ro
     assert covered >= 33
 
 
+def test_the_spread_of_a_sum_is_scaled_up_from_halves_and_a_sum_of_zeros_has_none():
+    x = np.random.default_rng(0).exponential(size=400)
+
+    def sums(rows):
+        return {"sum": x[rows].sum(), "zero": 0.0}
+
+    plain, grown = (subsampled(sums, 400, 400, 20, 0, growing=growing)
+                    for growing in ((), ("sum", "zero")))
+    assert grown["sum"].half_width == pytest.approx(2 * plain["sum"].half_width, rel=0.1)
+    assert grown["sum"].half_width == pytest.approx(2.093 * x.std() * 20, rel=0.5)
+    assert grown["zero"].half_width == 0
+
+
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
     x = np.random.default_rng(0).normal(size=100)
 

@@ -185,6 +185,15 @@ def test_a_zero_row_far_down_is_named_by_its_number():
             vendi_score(x_ND)
 
 
+def test_orders_however_large_stay_between_order_two_and_infinity():
+    x_ND = np.eye(400)
+    x_ND[1] = x_ND[0]  # one eigenvalue of 2 / 400
+    for order in (20.0, 125.0, 1e4):
+        assert vendi_score(x_ND, order=order) == pytest.approx(200.0 ** (order / (order - 1)), rel=1e-4)
+        assert 200 <= vendi_score(x_ND, order=order) <= vendi_score(x_ND, order=2)
+    assert vendi_score(np.eye(400), order=500.0) == pytest.approx(400.0)
+
+
 def test_an_order_of_zero_and_bad_vectors_are_refused():
     with pytest.raises(ConfigError, match="order of a Vendi score is 0"):
         vendi_score(np.eye(3), order=0)

@@ -46,3 +46,10 @@ def test_one_row_has_no_radius_and_an_epsilon_of_zero_is_refused():
         radius([[1.0]])
     with pytest.raises(ConfigError, match="epsilon of the log-determinant is 0"):
         log_det(np.eye(2), epsilon=0)
+
+
+def test_an_epsilon_that_rounding_swallows_is_refused_with_the_least_that_it_does_not():
+    x_ND = np.tile(np.random.default_rng(0).normal(size=(1, 4)).astype(np.float32), (1_000_000, 1))
+    with pytest.raises(ConfigError, match="is 1e-09; of 1,000,000 rows give a finite number, 1e-08 or more"):
+        log_det(x_ND, epsilon=1e-9)  # has no Cholesky factor in float64
+    assert log_det(x_ND, epsilon=1e-8) == pytest.approx(999_999 * math.log(1e-8) + math.log(1e6), rel=1e-6)

@@ -59,6 +59,13 @@ def test_facility_location_is_the_greedy_order_and_near_the_best():
     assert coverage(x_ND, facility_location(x_ND, 2)) >= (1 - 1 / np.e) * best
 
 
+def test_facility_location_takes_the_same_rows_whatever_is_compared_at_once(monkeypatch):
+    x_ND = pool(100)
+    rows = facility_location(x_ND, 20)
+    monkeypatch.setattr("divscale.selection.representative._AT_ONCE", 700)  # 7 rows
+    assert facility_location(x_ND, 20).tolist() == rows.tolist()
+
+
 def test_greedy_dcscore_is_more_diverse_than_chance_and_the_densest_rows_less():
     x_ND = pool()
     score = [dcscore(x_ND[rows], temperature=0.05) for rows in (

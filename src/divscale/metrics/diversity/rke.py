@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 
 from divscale.errors import ConfigError
-from divscale.metrics.diversity.spectrum import Vectors, cosine_gram
+from divscale.metrics.diversity.spectrum import cosine_gram
 from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.reductions.sums import SquareSums
+from divscale.similarity.sides import Vectors
 
 
 def rke(

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from numpy.typing import ArrayLike
 
-from divscale.metrics.diversity.spectrum import Vectors, effective_number, spectrum, truncated
+from divscale.metrics.diversity.spectrum import effective_number, spectrum, truncated
 from divscale.similarity.kernels import Kernel, KernelName
+from divscale.similarity.sides import Vectors
 
 ORDERS = (0.1, 0.5, 1.0, 2.0, math.inf)
 

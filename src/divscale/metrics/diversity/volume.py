@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from divscale.errors import ConfigError, DataError
-from divscale.metrics.diversity.spectrum import Vectors, cosine_gram
+from divscale.metrics.diversity.spectrum import cosine_gram
 from divscale.similarity.shards import ShardedVectors
+from divscale.similarity.sides import Vectors
 from divscale.similarity.vectors import as_vectors, row_chunks
 
 
@@ -32,12 +33,15 @@ def log_det(x_ND: Vectors, *, epsilon: float = 1e-3) -> float:
 
     Raises:
         DataError: vectors empty, not finite, or with a zero row.
-        ConfigError: epsilon below 1e-9, where rounding of K would decide, or not finite.
+        ConfigError: epsilon not finite, or below 1e-9 or 1e-14 N, where rounding of K would decide.
     """
-    if not (epsilon >= 1e-9 and math.isfinite(epsilon)):
-        raise ConfigError(f"epsilon of the log-determinant is {epsilon}; give a finite number, 1e-9 or more.")
     x = x_ND if isinstance(x_ND, ShardedVectors) else as_vectors(x_ND)
-    n, gram = len(x), cosine_gram(x)
+    n = len(x)
+    least = max(1e-9, 1e-14 * n)  # a million copies of a row had no Cholesky factor at 1e-9
+    if not (epsilon >= least and math.isfinite(epsilon)):
+        raise ConfigError(f"epsilon of the log-determinant is {epsilon}; of {n:,} rows give a finite number, {least:g} "
+                          "or more.")
+    gram = cosine_gram(x)
     gram *= n
     gram[np.diag_indices_from(gram)] += epsilon
     diagonal = np.diag(np.linalg.cholesky(gram))

@@ -61,7 +61,7 @@ def self_bleu(texts: Sequence[str], *, seed: int, samples: int = 500) -> Approxi
         needed.add(_nearest_in_length(by_length, len(words[i]), int(i)))
         references = [" ".join(words[j]) for j in sorted(needed)]
         scores[row] = bleu.sentence_score(" ".join(words[i]), references).score / 100.0
-    mean = float(scores.mean())
+    mean = min(float(scores.mean()), 1.0)  # copies score 1 and a rounding
     error = math.sqrt((1.0 - len(chosen) / n) / len(chosen)) * float(scores.std(ddof=1))
     half_width = float(stdtrit(len(chosen) - 1, 0.975)) * error
     return Approximation(mean, max(mean - half_width, 0.0), min(mean + half_width, 1.0))

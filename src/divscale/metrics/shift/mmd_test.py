@@ -16,6 +16,8 @@ from divscale.metrics.shift.mmd import median_gamma
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.vectors import as_vectors, same_width
 
+_MOST_BLOCKS = 5_000  # of both sets: the sums over pairs of blocks are then 200 MB of float64
+
 
 @dataclass(frozen=True)
 class MmdTest:
@@ -59,7 +61,7 @@ def mmd2_test(
         blocks: None permutes rows. A number cuts the smaller set at random into so many blocks of equal size, the
             other into blocks of that size, and permutes whole blocks (Domingo-Enrich et al. 2025, arXiv 2502.07672):
             as exact and cheaper, while few blocks cost power; up to one block's rows of each set are left out. At
-            least 4; 100 is ample.
+            least 4; 100 is ample. Both sets together may have 5,000, which a much larger second set would exceed.
         kernel: `rbf` or `polynomial`, as `mmd2`.
         gamma: as `mmd2`; None is, for rbf, `median_gamma` of the rows of both sets as one.
         degree: of the polynomial.
@@ -67,11 +69,12 @@ def mmd2_test(
         device: where torch computes.
 
     Cost: (N + M)^2 / 2 times D + permutations multiply-adds, or times D + G with blocks; memory
-        O((N + M) (D + permutations / 4)), without the last term with blocks.
+        O((N + M) (D + permutations / 4)), with blocks O((N + M) D + G^2).
 
     Raises:
         DataError: vectors empty, not finite, of different widths, fewer than two rows in a set, or all rows equal.
-        ConfigError: permutations below 1, blocks below 4 or above the rows of the smaller set, or a bad kernel.
+        ConfigError: permutations below 1, blocks below 4 or above the rows of the smaller set or so many that G is
+            above 5,000, or a bad kernel.
     """
     from divscale.similarity.engine import reduce_pairs
     from divscale.similarity.reductions import Diagonal, RowSums
@@ -90,6 +93,9 @@ def mmd2_test(
                           f"{smaller}.")
     rng = np.random.default_rng(seed)
     each = 1 if blocks is None else smaller // blocks
+    if blocks is not None and (all_blocks := len(x) // each + len(y) // each) > _MOST_BLOCKS:
+        raise ConfigError(f"Blocks of {each} rows cut the sets of {len(x):,} and {len(y):,} rows into {all_blocks:,}, "
+                          f"and the limit is {_MOST_BLOCKS:,}; subsample the larger set, or ask for fewer blocks.")
     if each > 1:  # rows are dealt to blocks at random; what does not fill a block is left out
         x, y = (v[rng.permutation(len(v))[:len(v) // each * each]] for v in (x, y))
     n, m = len(x), len(y)

@@ -35,7 +35,8 @@ def rrke(x_ND: ArrayLike, y_ND: ArrayLike) -> float:
     """
     x, y = equal_sets(x_ND, y_ND, "RRKE")
     root_x, root_y = (
-        triangular_root((unit_rows(rows.astype(np.float64), name) for _, rows in row_chunks(v)), v.shape[1])
+        triangular_root((unit_rows(rows.astype(np.float64), name, first_row=start) for start, rows in row_chunks(v)),
+                        v.shape[1])
         for v, name in ((x, "vectors"), (y, "reference vectors")))
     fidelity = float(np.linalg.svd(root_x @ root_y.T, compute_uv=False).sum() / len(x))
     # Rounding leaves up to 1e-16 D of a sum that is 0, and may push one that is 1 above it.
