@@ -134,7 +134,7 @@ def corrected(reduced: Reduced, part: PassPart, x_ND: Vectors, y_MD: Vectors | N
     with torch.inference_mode():
         (exps,) = part.plan.reductions
         sums_TN, errors_T = correct(reduced[exps], exps.temperatures,  # type: ignore[attr-defined]
-                                    (x, part.x), None if y is None else (y, part.y))
+                                    (x, part.x), None if y is None else (y, part.y), part.plan.panel_rows)
     return replace(reduced, results={exps: sums_TN}, row_errors=tuple(errors_T.tolist()))
 
 

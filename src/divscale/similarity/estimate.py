@@ -8,15 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from divscale.similarity.engine import part_of
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.part import PassPart
 from divscale.similarity.plan import Pass, Precision, plan_pass
 from divscale.similarity.reductions.protocol import Reduction
+
+if TYPE_CHECKING:
+    from divscale.similarity.fused import FusedPart
 
 _MEASURED_S = 0.2  # at least this long, so that one hiccup of the machine is no estimate
 
@@ -67,7 +71,7 @@ def estimate(
     small = plan_pass(x_ND, kernel=kernel, reductions=reductions, precision=precision, device=device,
                       tile_rows=tile_rows)
     plan = replace(small, rows=n, columns=m_rows, symmetric=m is None)
-    part = PassPart(small, x_ND)
+    part = part_of(small, x_ND)
     tiles = small.tiles()
     part.run(tiles[:1])  # buffers are made, libraries are warm
     done, begun = 0, time.perf_counter()
@@ -88,7 +92,7 @@ def pairs_of(plan: Pass) -> int:
     return (plan.rows ** 2 + full * plan.tile_rows ** 2 + rest ** 2) // 2
 
 
-def _memory_gib(plan: Pass, part: PassPart, features: int) -> float:
+def _memory_gib(plan: Pass, part: PassPart | FusedPart, features: int) -> float:
     """Prepared vectors, two buffers and a temporary a thread, and the states scaled up from the small pass."""
     each = 1 if plan.precision == "int8" else 4
     vectors = (plan.rows + (0 if plan.symmetric else plan.columns)) * features * each

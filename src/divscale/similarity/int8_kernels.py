@@ -70,6 +70,7 @@ def int8_tile(a: Int8Panel, b: Int8Panel, out_BC: Tensor, scratch_BC: Tensor) ->
 
 def correct(
     sums_TN: NDArray[np.float64], temperatures: Sequence[float], x: tuple[Matrix, Side], y: tuple[Matrix, Side] | None,
+    panel_rows: int | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Exponential row sums corrected by the exact mean cosine of every row, and the error that is left.
 
@@ -78,6 +79,7 @@ def correct(
         temperatures: the T of them.
         x: vectors as given and as rounded.
         y: of the other set; None: x with itself.
+        panel_rows: rows that a side reads at a time where vectors are on disk: no chunk crosses from one to the next.
 
     Returns:
         Corrected sums, T x N; and the root mean square, over 64 rows evenly spaced, of the relative difference between
@@ -91,7 +93,7 @@ def correct(
     sampled_SD = torch.cat([_unit(x[0][int(row):int(row) + 1]) for row in sampled_S])
     total_D, lost_D = (torch.zeros(x[0].shape[1], dtype=torch.float64) for _ in range(2))  # sums of x_j, of x'_j - x_j
     exact_TS = torch.zeros(len(temperatures), len(sampled_S), dtype=torch.float64)
-    for part in blocks(m, _CHUNK_ROWS):
+    for part in _chunks(m, panel_rows):
         y_BD = _unit(other[0][part])
         total_D += y_BD.sum(0)
         lost_D += (_rounded(other[1].block(part)) - y_BD).sum(0)
@@ -100,7 +102,7 @@ def correct(
             sums_S += ((k_SB - 1) / t).exp_().sum(1)
     missing_N, mean_N = np.empty(n), np.empty(n)
     pairs = m - 1 if y is None else m
-    for part in blocks(n, _CHUNK_ROWS):
+    for part in _chunks(n, panel_rows):
         x_BD, rounded_BD = _unit(x[0][part]), _rounded(x[1].block(part))
         missing_N[part] = -(torch.mv(rounded_BD - x_BD, total_D.float()) + torch.mv(rounded_BD, lost_D.float())).numpy()
         mean_N[part] = torch.mv(x_BD, total_D.float()).numpy()
@@ -111,9 +113,15 @@ def correct(
     return corrected_TN, np.sqrt((off_TS ** 2).mean(axis=1))
 
 
+def _chunks(n: int, panel_rows: int | None) -> list[slice]:
+    return [part for panel in blocks(n, panel_rows or n) for part in blocks(panel.stop, _CHUNK_ROWS, panel.start)]
+
+
 def _scaled(x_BD: NDArray) -> tuple[Tensor, Tensor]:
     """Rows over their largest magnitude, float32, and that magnitude: squares of 1e30 would leave float32."""
     wide_BD = torch.from_numpy(np.require(x_BD, requirements=["C", "W"]))  # mapped rows are read only: copied
+    if wide_BD.dtype == torch.float16:  # its quotients would be rounded to three digits
+        wide_BD = wide_BD.float()
     peaks_B1 = wide_BD.abs().amax(1, keepdim=True)
     return (wide_BD / peaks_B1).float(), peaks_B1
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from divscale.errors import ConfigError, DataError
 from divscale.metrics import dcscore
-from divscale.similarity.engine import reduce_pairs
+from divscale.similarity.engine import corrected, finish, reduce_pairs
 from divscale.similarity.kernels import Kernel
+from divscale.similarity.part import PassPart
+from divscale.similarity.plan import plan_pass
 from divscale.similarity.reductions import ExpRowSums
 from divscale.similarity.reference import exp_row_sums
 from divscale.similarity.shards import write_shards
@@ -75,3 +79,17 @@ def test_it_is_refused_where_it_cannot_be_and_for_rows_without_direction():
         dcscore(np.eye(3), kernel="rbf", precision="int8")
     with pytest.raises(DataError, match="Row 1 of the vectors is all zeros"):
         dcscore([[1.0, 0.0], [0.0, 0.0]], precision="int8")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_vectors_on_disk_are_corrected_across_panels_as_those_in_memory(tmp_path, dtype):
+    x_ND = np.random.default_rng(3).standard_normal((5000, 32)).astype(dtype)
+    shards = write_shards(tmp_path / "vectors", [x_ND], dtype=dtype)
+    asked = ExpRowSums((1.0, 0.05))
+    plan = replace(plan_pass(shards, reductions=[asked], precision="int8", device="cpu", tile_rows=1000),
+                   panel_rows=3000)  # no multiple of the correction's chunks
+    part = PassPart(plan, shards)
+    part.run(plan.tiles())
+    on_disk = corrected(finish(plan, part.states), part, shards, None)
+    held = reduce_pairs(x_ND, reductions=[asked], precision="int8", device="cpu", tile_rows=1000)
+    np.testing.assert_allclose(on_disk[asked], held[asked], rtol=1e-6)
