@@ -22,6 +22,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("divscale: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
         return 130
+    except Exception as error:
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> int:
+    """One paragraph for what no message was written for; the traceback goes to a file."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="divscale-", suffix=".log", delete=False, encoding="utf-8") as log:
+        traceback.print_exception(error, file=log)
+    print(f"divscale: something unforeseen went wrong ({type(error).__name__}: {str(error)[:200]}). What was finished "
+          f"is kept. The whole story is in {log.name}; please report it.", file=sys.stderr)
+    return 1
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -76,6 +76,19 @@ def test_overrides_may_stand_before_and_after_options(tmp_path: Path, capsys: py
     assert plan(capsys, SMOKE, "seeds.data=1", "--store", str(tmp_path), "data.labelled=[3]") == before
 
 
+def test_what_nobody_foresaw_is_one_paragraph_and_its_traceback_is_kept(monkeypatch, capsys, tmp_path):
+    def broken(arguments):
+        raise ZeroDivisionError("of a kind nobody expected")
+
+    monkeypatch.setattr("divscale.cli._doctor", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("divscale: something unforeseen went wrong (ZeroDivisionError: of a kind nobody expected)")
+    assert "Traceback" not in said
+    assert "ZeroDivisionError" in next(tmp_path.glob("divscale-*.log")).read_text()
+
+
 @pytest.mark.parametrize("words", [
     (), ("fly",), ("run",), ("plan", SMOKE, "--nope"), ("plan", SMOKE, "--store", "s", "--nope=1"),
     ("measure",), ("measure", "a.csv", "b.csv"), ("doctor", "a=1")], ids=" ".join)

@@ -52,6 +52,10 @@ COMMAND = [
          words=("rows.jsonl", "-n", "90")),
     Case("a JSON file in a folder that is not there", 2, "--json: no/x.json cannot be written, because its folder does "
          "not exist. Make it first.", words=("rows.jsonl", "--json", "no/x.json")),
+    Case("a JSON file that is a folder", 2, "--json: . cannot be written (Is a directory). Name another file.",
+         words=("rows.jsonl", "--json", ".")),
+    Case("no measure named", 2, "--metrics: no measure is named; give one or more, or leave the option out.",
+         words=("rows.jsonl", "--metrics", ",")),
     Case("an encoder folder that is none", 3, "embedder: ./none: no such model folder. Give a Hugging Face folder "
          "(config.json, safetensors, tokenizer) or a hub name.", words=("rows.jsonl", "--embedder", "./none")),
     Case("an encoder that is nowhere", 3, "embedder: divscale-tests/none is neither a folder nor in the local Hugging "

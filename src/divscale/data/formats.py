@@ -48,6 +48,9 @@ def jsonl_rows(stream: pa.NativeFile, where: str) -> Iterator[dict[str, Any]]:
         except json.JSONDecodeError as error:
             raise DataError(f"{where}, line {number}, column {error.colno}: not valid JSON ({error.msg}): "
                             f"{_excerpt(line)}. Every line has to be one JSON object; correct this line.") from error
+        except ValueError as error:  # Python reads integers of 4,300 digits at most
+            raise DataError(f"{where}, line {number}: a number too long to read: {_excerpt(line)}. Write it as a "
+                            "string.") from error
         except RecursionError as error:
             raise DataError(f"{where}, line {number}: JSON nested too deeply to read: {_excerpt(line)}. Correct this "
                             "line.") from error

@@ -21,25 +21,43 @@ def measure_from_terminal(
 ) -> int:
     """Measure, print a table, write JSON and HTML where asked. Returns the exit code."""
     for option, file in (("--json", json_file), ("--html", html_file)):
-        if file not in (None, "-") and not Path(str(file)).resolve().parent.is_dir():
-            raise ConfigError(f"{option}: {file} cannot be written, because its folder does not exist. Make it first.")
+        if file not in (None, "-"):
+            _prove_writable(option, Path(str(file)))
     found = measure_files(
         data, text_column, reference=reference, reference_text_column=reference_text_column, vectors=vectors,
         embedder=EmbedderConfig(model=embedder), metrics=_listed(metrics), by=by, n=n, seed=seed,
         max_minutes=max_minutes, log=lambda line: print(line, file=sys.stderr, flush=True))
+    if "-" not in (json_file, html_file):
+        print("\n".join(_lines(found)))
     if html_file is not None:
         from divscale.stages.measure_page import page
 
         _write("--html", html_file, page(found))
     if json_file is not None:
         _write("--json", json_file, json.dumps(found.as_json(), indent=1, ensure_ascii=False, default=_plain) + "\n")
-    if "-" not in (json_file, html_file):
-        print("\n".join(_lines(found)))
     return 0
 
 
 def _listed(metrics: str | None) -> list[str] | None:
-    return None if metrics is None else [name for part in metrics.split(",") if (name := part.strip())]
+    if metrics is None:
+        return None
+    listed = [name for part in metrics.split(",") if (name := part.strip())]
+    if not listed:
+        raise ConfigError("--metrics: no measure is named; give one or more, or leave the option out.")
+    return listed
+
+
+def _prove_writable(option: str, file: Path) -> None:
+    """Before anything is measured: a result that cannot be kept is not worth its time."""
+    if not file.resolve().parent.is_dir():
+        raise ConfigError(f"{option}: {file} cannot be written, because its folder does not exist. Make it first.")
+    there = file.exists()
+    try:
+        file.open("a").close()
+    except OSError as error:
+        raise ConfigError(f"{option}: {file} cannot be written ({error.strerror}). Name another file.") from error
+    if not there:
+        file.unlink()
 
 
 def _write(option: str, file: str, text: str) -> None:

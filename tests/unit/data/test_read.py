@@ -134,3 +134,9 @@ def test_a_parquet_file_without_rows_is_an_error(tmp_path):
     pq.write_table(pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.string())}),
                    tmp_path / "x.parquet")
     assert "holds no rows" in message(DataError, tmp_path / "x.parquet")
+
+
+def test_a_number_of_more_digits_than_python_reads_is_told_with_its_line(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"text": "fine"}\n{"text": ' + "1" * 5000 + "}\n")
+    with pytest.raises(DataError, match=r"line 2: a number too long to read: .* Write it as a string"):
+        read(str(tmp_path / "x.jsonl"), Columns(), "text")
