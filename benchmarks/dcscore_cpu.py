@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import time
-from pathlib import Path
+
+from own_process import in_own_process, peak_bytes
 
 REQUIREMENT = "N=20,000, d=384: >= 8 times faster than plain torch, <= 1/6 of its peak memory, within 1e-6 of float64"
 LIMITS = {"times_faster": 8.0, "share_of_plain_memory": 1 / 6, "relative_difference": 1e-6}
@@ -32,8 +32,8 @@ def main() -> int:
     runs = {how: [] for how in ("plain", "float32", "int8")}
     for _ in range(repeats):
         for how, done in runs.items():
-            done.append(in_own_process(how))
-    exact = in_own_process("float64")["value"]
+            done.append(in_own_process(__file__, how))
+    exact = in_own_process(__file__, "float64")["value"]
     plain = statistics.median(run["seconds"] for run in runs["plain"])
     plain_bytes = statistics.median(run["peak_bytes"] for run in runs["plain"])
     found = {}
@@ -81,16 +81,6 @@ def case(how: str) -> dict[str, float]:
     value = score(x_ND)
     return {"value": value, "seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - cpu,
             "peak_bytes": peak_bytes() - before}
-
-
-def in_own_process(how: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, "case", how], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
-
-
-def peak_bytes() -> int:
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ Run: python benchmarks/dcscore_scaling.py [N ...]      (prints JSON; exits 1 whe
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+
+from own_process import in_own_process, peak_bytes
 
 REQUIREMENT = ("N=50k, 100k, 200k, d=384: time as N^2 within 15 %, peak memory as N, "
                ">= 60 % of the float32 matmul rate at the tile's shape")
@@ -24,7 +24,7 @@ ROWS, FEATURES, TILE = (50_000, 100_000, 200_000), 384, 1024
 
 def main() -> int:
     rows = [int(n) for n in sys.argv[1:]] or list(ROWS)
-    runs = [in_own_process(n) for n in rows]
+    runs = [in_own_process(__file__, str(n)) for n in rows]
     first = runs[0]
     found = {
         # the seconds a pair takes, against the smallest N: how far the largest deviation is from N^2
@@ -80,16 +80,6 @@ def matmul_rate(seconds: float = 2.0) -> float:
         list(pool.map(work, range(threads)))
     torch.set_num_threads(threads)
     return sum(done) / (time.perf_counter() - begun)
-
-
-def in_own_process(n: int) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, "case", str(n)], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
-
-
-def peak_bytes() -> int:
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from divscale.errors import ConfigError
-from divscale.similarity.vectors import unit_rows
+from divscale.selection.pool import unit_pool
 
 _CANDIDATES = 64
 
@@ -34,7 +33,7 @@ def k_center(x_ND: ArrayLike, k: int, *, seed: int) -> NDArray[np.int64]:
         ConfigError: k outside 1 to N.
         DataError: vectors empty, not finite, or with a zero row.
     """
-    unit_ND = _checked(x_ND, k)
+    unit_ND = unit_pool(x_ND, k)
     taken = [int(np.random.default_rng(seed).integers(len(unit_ND)))]
     nearest_N = unit_ND @ unit_ND[taken[0]]
     nearest_N[taken[0]] = np.inf
@@ -57,7 +56,7 @@ def greedy_dcscore(x_ND: ArrayLike, k: int, *, seed: int, temperature: float = 0
 
     Cost: K^2 D C / 2 multiply-adds with C = 64 candidates.
     """
-    unit_ND = _checked(x_ND, k)
+    unit_ND = unit_pool(x_ND, k)
     rng = np.random.default_rng(seed)
     left = rng.permutation(len(unit_ND))
     taken = [int(left[0])]
@@ -74,10 +73,3 @@ def greedy_dcscore(x_ND: ArrayLike, k: int, *, seed: int, temperature: float = 0
         taken.append(int(left[places[best]]))
         left = np.delete(left, places[best])
     return np.asarray(taken, np.int64)
-
-
-def _checked(x_ND: ArrayLike, k: int) -> NDArray[np.float32]:
-    unit_ND = unit_rows(x_ND).astype(np.float32, copy=False)
-    if not 1 <= k <= len(unit_ND):
-        raise ConfigError(f"{k} rows are to be taken of {len(unit_ND)}; give a number from 1 to {len(unit_ND)}.")
-    return unit_ND

@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from divscale.errors import ConfigError
-from divscale.similarity.vectors import unit_rows
+from divscale.selection.pool import unit_pool
 
 _ANCHORS = 256
 
@@ -31,10 +30,8 @@ def densest(x_ND: ArrayLike, k: int, *, seed: int) -> NDArray[np.int64]:
         ConfigError: k outside 1 to N.
         DataError: vectors empty, not finite, or with a zero row.
     """
-    unit_ND = unit_rows(x_ND).astype(np.float32, copy=False)
+    unit_ND = unit_pool(x_ND, k)
     n = len(unit_ND)
-    if not 1 <= k <= n:
-        raise ConfigError(f"{k} rows are to be taken of {n}; give a number from 1 to {n}.")
     anchors = np.random.default_rng(seed).permutation(n)[:_ANCHORS]
     density = [float(np.partition(unit_ND @ unit_ND[anchor], n - k)[n - k:].mean()) for anchor in anchors]
     similarity_N = unit_ND @ unit_ND[anchors[int(np.argmax(density))]]

@@ -10,8 +10,7 @@ import heapq
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from divscale.errors import ConfigError
-from divscale.similarity.vectors import unit_rows
+from divscale.selection.pool import unit_pool
 
 _BLOCK = 512  # rows whose gains are taken at once,
 _AT_ONCE = 1 << 25  # and similarities: 128 MiB of float32
@@ -37,10 +36,8 @@ def facility_location(x_ND: ArrayLike, k: int) -> NDArray[np.int64]:
         ConfigError: k outside 1 to N.
         DataError: vectors empty, not finite, or with a zero row.
     """
-    unit_ND = unit_rows(x_ND).astype(np.float32, copy=False)
+    unit_ND = unit_pool(x_ND, k)
     n = len(unit_ND)
-    if not 1 <= k <= n:
-        raise ConfigError(f"{k} rows are to be taken of {n}; give a number from 1 to {n}.")
     step = max(1, min(_BLOCK, _AT_ONCE // n))
     gains_N = np.concatenate([
         np.maximum(unit_ND[start:start + step] @ unit_ND.T, 0.0).sum(axis=1, dtype=np.float64)

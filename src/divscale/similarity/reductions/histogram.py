@@ -17,7 +17,24 @@ from divscale.similarity.reductions.protocol import Shape, Tile
 
 
 @dataclass(frozen=True)
-class Histogram:
+class _Bins:
+    bins: int = 200
+    low: float = -1.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.bins < 1 or not self.low < self.high:
+            raise ConfigError(f"A histogram of {self.bins} bins from {self.low} to {self.high} cannot be; give at "
+                              "least one bin and a range that rises.")
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """The H + 1 edges of the bins."""
+        return np.linspace(self.low, self.high, self.bins + 1)
+
+
+@dataclass(frozen=True)
+class Histogram(_Bins):
     """Counts of k_ij in `bins` equal bins of [low, high]; values outside go to the first and last. Result: H, int64.
 
     Of a set with itself every unordered pair counts once and pairs (i, i) do not, so the counts add to N (N - 1) / 2.
@@ -26,41 +43,17 @@ class Histogram:
         ConfigError: less than one bin, or low not below high.
     """
 
-    bins: int = 200
-    low: float = -1.0
-    high: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check(self.bins, self.low, self.high)
-
-    @property
-    def edges(self) -> NDArray[np.float64]:
-        """The H + 1 edges of the bins."""
-        return np.linspace(self.low, self.high, self.bins + 1)
-
     def start(self, shape: Shape) -> _Counts:
         """Zeros."""
         return _Counts(shape, self.bins, self.low, self.high, per_row=False)
 
 
 @dataclass(frozen=True)
-class RowHistogram:
+class RowHistogram(_Bins):
     """`Histogram` of every row's k_ij over the other rows: sorted rows to within a bin. Result: N x H, int64.
 
     Memory: 8 N H bytes.
     """
-
-    bins: int = 200
-    low: float = -1.0
-    high: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check(self.bins, self.low, self.high)
-
-    @property
-    def edges(self) -> NDArray[np.float64]:
-        """The H + 1 edges of the bins."""
-        return np.linspace(self.low, self.high, self.bins + 1)
 
     def start(self, shape: Shape) -> _Counts:
         """Zeros."""
@@ -103,9 +96,3 @@ def _by_row(bins_BC: Tensor, h: int) -> Tensor:
     b = len(bins_BC)
     own_B1 = torch.arange(0, b * h, h, dtype=bins_BC.dtype, device=bins_BC.device).unsqueeze(1)
     return torch.bincount((bins_BC + own_B1).flatten(), minlength=b * h).view(b, h)
-
-
-def _check(bins: int, low: float, high: float) -> None:
-    if bins < 1 or not low < high:
-        raise ConfigError(f"A histogram of {bins} bins from {low} to {high} cannot be; give at least one bin and a "
-                          "range that rises.")
