@@ -23,7 +23,7 @@ NOT_RUNTIME = {"graph", "data", "rendering", "metrics", "report"}
 # a room's own config model may name another room's config model: a measure names its encoder; and the report calls
 # measures what their catalogue calls them
 CONFIG_DOORS = {("metrics", "divscale.embedding.config"), ("report", "divscale.metrics.catalogue")}
-HEAVY = {"torch", "ray", "vllm", "deepspeed", "transformers", "sentence_transformers", "faiss", "sklearn", "matplotlib"}
+HEAVY = {"torch", "ray", "vllm", "deepspeed", "transformers", "sentence_transformers", "faiss", "sklearn", "matplotlib", "numba"}
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 

@@ -68,7 +68,7 @@ def reduce_pairs(
         y_MD: M x D vectors of another set; None compares x with itself and visits every unordered pair once.
         kernel: k.
         reductions: what to reduce to; each costs a few passes over a tile in cache.
-        precision: float32; or int8 by name, for exponential row sums on a CPU: about half the time, with the
+        precision: float32; or int8 by name, for exponential row sums on a CPU: about a third of the time, with the
             error that `int8_kernels` states and `row_errors` of the result measures; or tf32, fp16, bf16 by name, for
             row sums on a GPU's tensor cores (`triton_kernels`, which states their error; not run on a GPU yet).
         device: `cpu`, `cuda`, or `auto`: CUDA where there is one. The result says which in `backend`.

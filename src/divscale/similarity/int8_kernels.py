@@ -61,11 +61,11 @@ def prepare_int8(x_ND: NDArray, first_row: int = 0) -> Int8Panel:
     return Int8Panel(rows_ND, scales_N, torch.ones(len(x_ND)))
 
 
-def int8_tile(a: Int8Panel, b: Int8Panel, out_BC: Tensor, scratch_BC: Tensor) -> Tensor:
-    """Cosine of the rounded rows for one tile, float32, written into `out_BC`."""
-    products_BC = scratch_BC.view(torch.int32)
+def int8_tile(a: Int8Panel, b: Int8Panel, out_BC: Tensor) -> Tensor:
+    """Products of the rounded rows for one tile, int32, in the memory of `out_BC`; the scales make them cosines."""
+    products_BC = out_BC.view(torch.int32)
     torch._int_mm(a.rows, b.rows.T, out=products_BC)  # pyright: ignore[reportPrivateImportUsage] (no public name)
-    return torch.mul(products_BC, b.scales, out=out_BC).mul_(a.scales.unsqueeze(1))
+    return products_BC
 
 
 def correct(

@@ -107,12 +107,13 @@ class PassPart:
         a, b = self.x.block(rows), self.y.block(columns)
         values_BC, scratch_BC = (part[:tile.pairs].view(length(rows), length(columns))
                                  for part in self._buffers(tile.pairs))
-        self._tile(a, b, values_BC, scratch_BC)
+        values_BC = self._tile(a, b, values_BC)
         itself = self.plan.symmetric and rows == columns
-        if itself:  # rounding must not move k_ii, to which the exponentials are relative
+        scales = (a.scales, b.scales) if self.plan.precision == "int8" else None
+        if itself and scales is None:  # rounding must not move k_ii, to which the exponentials are relative
             values_BC.diagonal().copy_(a.diagonal)
         return Tile(values_BC, scratch_BC, rows, columns, a.diagonal, b.diagonal,
-                    mirrored=self.plan.symmetric and not itself, itself=itself)
+                    mirrored=self.plan.symmetric and not itself, itself=itself, scales=scales)
 
     def _buffers(self, pairs: int) -> Tensor:
         held = getattr(self._own, "buffers", None)

@@ -33,7 +33,7 @@ class TileMaker(NamedTuple):
     """How vectors become tiles: rows prepared once, then one call a tile."""
 
     prepare: Prepare
-    tile: Callable[[Any, Any, Tensor, Tensor], Tensor]  # rows, columns, where to, and scratch of that size
+    tile: Callable[[Any, Any, Tensor], Tensor]  # of rows and columns, in memory that is given
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Pass:
         kernel, device, center_D = self.kernel, self.device, center_of(y_MD, self.kernel)
         return TileMaker(
             lambda x_ND, first_row: prepare(x_ND, kernel, center_D=center_D, device=device, first_row=first_row),
-            lambda a, b, out_BC, _: kernel_tile(a, b, kernel, out_BC))
+            lambda a, b, out_BC: kernel_tile(a, b, kernel, out_BC))
 
 
 def plan_pass(

@@ -31,9 +31,9 @@ class Shape(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """One computed tile of the kernel matrix, float32."""
+    """One computed tile of the kernel matrix, float32; or, with `scales`, int32 products."""
 
-    values_BC: Tensor  # k(x_i, y_j); read only
+    values_BC: Tensor  # k(x_i, y_j), or what the scales make that of; read only
     scratch_BC: Tensor  # same shape, free for use
     rows: slice
     columns: slice
@@ -41,6 +41,7 @@ class Tile(NamedTuple):
     diagonal_C: Tensor  # k(y_j, y_j)
     mirrored: bool  # it also stands for its transpose below the diagonal
     itself: bool  # on the diagonal of a set with itself: both mirror halves are in it, and rows' pairs with themselves
+    scales: tuple[Tensor, Tensor] | None = None  # B and C: k_ij = value_ij scale_i scale_j; for exponential sums alone
 
 
 class State(Protocol[R_co]):

@@ -1,7 +1,8 @@
 """Sums over each row: of k, of k^2, of exp(k / t).
 
 Within a tile sums are float32 (torch adds pairwise, so the relative error stays near 1e-7); between tiles float64.
-Summing a tile in float64 directly took longer than its matrix product.
+Summing a tile in float64 directly took longer than its matrix product. Exponentials of tiles in main memory are summed
+by `exp_tile`.
 
 Shapes: N rows, B rows and C columns of a tile, T temperatures.
 """
@@ -147,12 +148,19 @@ class _ExpSums:
     def __init__(self, shape: Shape, temperatures: tuple[float, ...]) -> None:
         self.sums_TN = torch.zeros(len(temperatures), shape.rows, dtype=torch.float64, device=shape.device)
         self.temperatures = temperatures
-        # With a diagonal of ones, exp(k / t) is summed as it is and scaled once at the end: one pass over the tile
-        # less. At very low temperatures that would leave float32, and the difference is taken first.
-        self.plain = tuple(shape.unit_diagonal and 1 / t <= _PLAIN_EXPONENT for t in temperatures)
         self._unit_diagonal = shape.unit_diagonal
+        self._in_cache = shape.unit_diagonal and shape.device == "cpu"  # by `exp_tile`
+        # On a GPU and with a diagonal of ones, exp(k / t) is summed as it is and scaled once at the end: one pass over
+        # the tile less. At very low temperatures that would leave float32, and the difference is taken first.
+        self.plain = tuple(shape.unit_diagonal and not self._in_cache and 1 / t <= _PLAIN_EXPONENT
+                           for t in temperatures)
 
     def reduce(self, tile: Tile) -> list[_Sides]:
+        if self._in_cache:
+            from divscale.similarity.exp_tile import exp_sums  # brings Numba
+
+            both = [exp_sums(tile.values_BC, t, scales=tile.scales, itself=tile.itself) for t in self.temperatures]
+            return [_Sides(tile, rows_B, columns_C if tile.mirrored else None) for rows_B, columns_C in both]
         found: list[_Sides] = []
         for t, plain in zip(self.temperatures, self.plain, strict=True):
             e_BC = self._exp(tile, None if plain else tile.diagonal_B.unsqueeze(1), t)
