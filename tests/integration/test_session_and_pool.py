@@ -81,6 +81,21 @@ def test_every_item_is_done_once_by_actors_that_stay_over_several_maps(pool):
     assert list(pool.map([], "double")) == []
 
 
+def test_no_item_is_drawn_while_there_is_no_room_for_its_result(pool):
+    drawn, taken, ahead = [], [], []
+
+    def items():
+        for i in range(12):
+            drawn.append(i)
+            yield i, i
+
+    for key, value in pool.map(items(), "double", lambda: len(drawn) - len(taken) < 3):
+        ahead.append(len(drawn) - len(taken))
+        taken.append((key, value))
+    assert sorted(taken) == [(i, 2 * i) for i in range(12)]
+    assert max(ahead) == 3  # without the bound all four places of the two actors are full
+
+
 def test_an_actor_that_dies_is_replaced_and_no_item_is_lost(pool, tmp_path):
     flag = tmp_path / "flag"
     assert sorted(pool.map(((i, (flag, i)) for i in range(20)), "die_once")) == [(i, i) for i in range(20)]

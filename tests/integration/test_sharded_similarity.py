@@ -19,6 +19,7 @@ from divscale.runtime.session import Session
 from divscale.similarity import sharded, shipping
 from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel
+from divscale.similarity.merging import Merging
 from divscale.similarity.reductions import Components, CountAbove, ExpRowSums, PairsAbove, RowSums, SquareSums, TopK
 from divscale.similarity.sharded import reduce_pairs_sharded
 from divscale.similarity.shards import write_shards
@@ -130,19 +131,17 @@ def test_the_number_of_actors_changes_no_bit(cluster, x_ND):
 def test_an_actor_killed_amid_the_pass_is_replaced_and_only_what_it_held_is_done_again(cluster, monkeypatch):
     x_ND = np.random.default_rng(1).normal(size=(3_000, 128)).astype(np.float32)
     slow = {"kernel": Kernel("laplacian", 0.01), "reductions": SUMS, "tile_rows": 128}
-    killed, merge_in_order = [], sharded.merge_in_order
+    killed, taken, take = [], [], Merging.take
 
-    def kill_one_after_three_items(totals, found):
-        def watched():
-            for count, item in enumerate(found):
-                if count == 3:
-                    killed.append(kill_a_worker())
-                yield item
-        return merge_in_order(totals, watched())
+    def kill_one_after_three_items(merging, number, states):
+        if len(taken) == 3:
+            killed.append(kill_a_worker())
+        taken.append(number)
+        take(merging, number, states)
 
     with Session(Resources(address=cluster(2).address, similarity_actors=2)) as session:
         undisturbed = reduce_pairs_sharded(session, x_ND, pairs_per_item=1 << 18, **slow)
-        monkeypatch.setattr(sharded, "merge_in_order", kill_one_after_three_items)
+        monkeypatch.setattr(Merging, "take", kill_one_after_three_items)
         disturbed = reduce_pairs_sharded(session, x_ND, pairs_per_item=1 << 18, **slow)
     assert len(killed) == disturbed.replaced == 1
     assert disturbed.items > 10

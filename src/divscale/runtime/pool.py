@@ -84,12 +84,16 @@ class ActorPool:
         while any(slot.loading is not None for slot in self._slots):
             self._wait(deque())
 
-    def map(self, items: Iterable[tuple[K, Any]], method: str) -> Iterator[tuple[K, Any]]:
+    def map(
+        self, items: Iterable[tuple[K, Any]], method: str, room: Callable[[], bool] = lambda: True,
+    ) -> Iterator[tuple[K, Any]]:
         """Do every item once, in whatever order they finish. Items are drawn as actors have room for them.
 
         Args:
             items: key and payload; keys need not be unique.
             method: name of the actors' method that takes a payload.
+            room: asked before each item is drawn; where it says no, the next waits for another result. It must say
+                yes once the results of all items drawn so far have been taken.
 
         Yields:
             Key and result.
@@ -103,7 +107,7 @@ class ActorPool:
         again: deque[_Item] = deque()
         try:
             while True:
-                self._feed(source, again, method)
+                self._feed(source, again, method, room)
                 busy = any(slot.running for slot in self._slots)
                 if not busy and not again:
                     return
@@ -130,10 +134,12 @@ class ActorPool:
         slot.process = slot.actor.__ray_call__.remote(_whereabouts)     # runs before any item does
         slot.deadline = time.monotonic() + self._start_timeout_s
 
-    def _feed(self, source: Iterator[_Item], again: deque[_Item], method: str) -> None:
+    def _feed(
+        self, source: Iterator[_Item], again: deque[_Item], method: str, room: Callable[[], bool],
+    ) -> None:
         while True:
             free = [s for s in self._slots if s.loading is None and len(s.running) < self._in_flight]
-            if not free:
+            if not free or not (again or room()):
                 return
             item = again.popleft() if again else next(source, None)
             if item is None:

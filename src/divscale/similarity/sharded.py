@@ -1,10 +1,10 @@
 """The pass over all pairs, spread over a Ray cluster.
 
 The tiles are cut into items of equal work; which ones depends on the sizes alone, never on the actors. Each item comes
-back as states of its own, which the driver merges in the items' order. So on CPUs of one kind the number of actors,
-their threads, the order in which they finish, and deaths among them do not change a single bit (tested with actors of
-one thread). One process differs by the order of float64 sums, 1e-13 relative; other machines and devices by the
-rounding that `reduce_pairs` states.
+back as states of its own, whose float sums the driver merges in the items' order (`merging`). So on CPUs of one kind
+the number of actors, their threads, the order in which they finish, and deaths among them do not change a single bit
+(tested with actors of one thread). One process differs by the order of float64 sums, 1e-13 relative; other machines and
+devices by the rounding that `reduce_pairs` states.
 
 Shapes: N rows of x, M rows of y, D features.
 """
@@ -12,8 +12,7 @@ Shapes: N rows of x, M rows of y, D features.
 from __future__ import annotations
 
 import itertools
-import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,20 +21,22 @@ import numpy as np
 
 from divscale.runtime.pool import ActorPool
 from divscale.runtime.session import Session, worker_env
-from divscale.similarity.engine import Reduced, corrected, finish, merge, part_of
+from divscale.similarity.engine import Reduced, corrected, finish, part_of
 from divscale.similarity.kernels import Kernel
+from divscale.similarity.merging import Merging
 from divscale.similarity.part import PassPart
 from divscale.similarity.places import Place, places_for
 from divscale.similarity.plan import Pass, Precision, plan_pass
-from divscale.similarity.reductions.protocol import Reduction, State
+from divscale.similarity.reductions.protocol import Reduction, State, travelling_bytes
 from divscale.similarity.shipping import received, shipped
 from divscale.similarity.sides import Vectors, opened
 from divscale.similarity.tiles import TileIndex
 
 PAIRS_PER_ITEM = 1 << 24  # up to a second of a CPU's work: what is lost with an actor, twice
 MOST_ITEMS = 256
-BYTES_MOVED = 4 << 30  # of states, over all items; but `FEWEST_ITEMS` there are at least
+BYTES_MOVED = 4 << 30  # of full states, over all items; but `FEWEST_ITEMS` there are at least
 FEWEST_ITEMS = 32
+BYTES_WAITING = 1 << 30  # of float sums that came before their turn; but two items an actor may be out at least
 GPU_BYTES = 16 << 30  # planned for on each GPU, which this process may not see: tiles are halved where that is too much
 
 
@@ -72,8 +73,11 @@ def reduce_pairs_sharded(
         tile_rows: as `reduce_pairs`; None: for the free memory of this machine, so the others should be alike.
         pairs_per_item: fewer means less to do again after a death and more states to move.
 
-    Cost: that of `reduce_pairs` divided by the actors; O((N + M) D) memory an actor, shared copies a node; one state
-    an item over the network.
+    Cost: that of `reduce_pairs` divided by the actors. Let S be the bytes of full states (16 MB for a million rows at
+    two temperatures, 1.6 GB for their `RowHistogram`): S an item goes over the network, 4 GiB in all or 32 S. An actor
+    holds O((N + M) D), its tiles and S; its node's object store, beside the shared vectors, at most two results of S
+    an actor. The driver holds S for the totals, 2 S for the result that is being read, and float sums that wait for
+    their turn: 1 GiB, or what two items an actor have.
 
     Raises:
         StageFailedError: an actor kept dying or could not be placed in time.
@@ -86,16 +90,20 @@ def reduce_pairs_sharded(
                      device="cuda" if at[0].gpus else "cpu", free=GPU_BYTES if at[0].gpus else None)
     totals = replace(plan, device="cpu").start()
     tiles = plan.tiles()
-    bounds = cut(tiles, _items(tiles, totals, pairs_per_item))
+    moved, waiting = state_bytes(plan)
+    bounds = cut(tiles, items_of(tiles, moved, pairs_per_item))
+    merging = Merging(totals, max(2 * len(at), BYTES_WAITING // max(1, waiting)))
     with ExitStack() as shipments:
         sides = [None if side is None else shipments.enter_context(shipped(session, side)) for side in (x, y)]
         pool = ActorPool(lambda i: _actor(at[i]).remote(plan, at[i].threads, *sides), len(at), "similarity",
                          session.resources.start_timeout_s)
         try:
-            done = merge_in_order(totals, pool.map(enumerate(bounds), "run"))
+            for number, states in pool.map(merging.numbered(bounds), "run", merging.room):
+                merging.take(number, states)
+                del states  # not while the next are read
         finally:
             pool.close()
-    assert done == len(bounds), "every item comes back once"
+    assert merging.due == len(bounds), "every item comes back once"
     redone = sum(stop - start for i, (start, stop) in enumerate(bounds) for key in pool.redone if key == i)
     found = finish(plan, totals)
     if precision == "int8":
@@ -115,20 +123,26 @@ def cut(tiles: Sequence[TileIndex], count: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
-def merge_in_order(totals: Sequence[State[Any]], found: Iterable[tuple[int, Sequence[State[Any]]]]) -> int:
-    """Merge the states of items 0, 1, 2, ... into `totals` in that order, whatever order they come in.
+def items_of(tiles: Sequence[TileIndex], moved: int, pairs_per_item: int) -> int:
+    """How many items to cut a pass into: a function of sizes alone, so that results do not depend on the cluster.
 
-    Returns:
-        How many were merged. States that come early wait in memory.
+    Args:
+        tiles: of the whole pass.
+        moved: bytes that each item's full states take.
+        pairs_per_item: at least, where there are as many.
     """
-    early: dict[int, Sequence[State[Any]]] = {}
-    due = 0
-    for i, states in found:
-        early[i] = states
-        while due in early:
-            merge(totals, early.pop(due))
-            due += 1
-    return due
+    pairs = sum(tile.pairs for tile in tiles)
+    return max(1, min(pairs // pairs_per_item, MOST_ITEMS, max(FEWEST_ITEMS, BYTES_MOVED // max(1, moved))))
+
+
+def state_bytes(plan: Pass) -> tuple[int, int]:
+    """Bytes of the states of a pass at most, whatever the data: of all of them, and of those that wait for their turn.
+
+    Their tensors are not allocated for it.
+    """
+    states = replace(plan, device="meta").start()
+    sizes = [travelling_bytes(state) for state in states]
+    return sum(sizes), sum(size for size, state in zip(sizes, states, strict=True) if not state.exact)
 
 
 class PairWorker:
@@ -153,13 +167,6 @@ class PairWorker:
         self._part.states = self._plan.start()
         self._part.run(self._tiles[slice(*bounds)])
         return self._part.portable_states()
-
-
-def _items(tiles: Sequence[TileIndex], states: Sequence[State[Any]], pairs_per_item: int) -> int:
-    """How many items to cut a pass into: a function of sizes alone, so that results do not depend on the cluster."""
-    pairs = sum(tile.pairs for tile in tiles)
-    moved_at_once = max(1, len(pickle.dumps(states)))
-    return max(1, min(pairs // pairs_per_item, MOST_ITEMS, max(FEWEST_ITEMS, BYTES_MOVED // moved_at_once)))
 
 
 def _actor(place: Place) -> Any:

@@ -48,7 +48,8 @@ def prepare(
         diagonal_N = torch.ones_like(squares_N)
     else:
         diagonal_N = (kernel.scale(rows_ND.shape[1]) * squares_N + 1).pow(kernel.degree)
-    if not (torch.isfinite(diagonal_N).all() and torch.isfinite(squares_N).all()):
+    # |x - y|^2 of centred rows reaches four times the largest square; where it overflows, inf - inf is no distance
+    if not (torch.isfinite(diagonal_N).all() and torch.isfinite(4 * squares_N).all()):
         raise DataError(f"The vectors are too large for the {kernel.name} kernel in float32; scale them down, "
                         "for instance to unit length.")
     return Panel(rows_ND, squares_N, diagonal_N)

@@ -6,6 +6,7 @@ Shapes: N rows, P pairs, E edges, B rows and C columns of a tile.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +43,17 @@ class Components:
 
 
 class _Components:
+    exact = True
+
     def __init__(self, shape: Shape, threshold: float) -> None:
         self.lowest_N = np.arange(shape.rows)
         self._edges: list[NDArray[np.int64]] = []  # each 2 x E
         self._held = 0
         self._threshold = threshold
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._settle()
+        return vars(self)
 
     def reduce(self, tile: Tile) -> NDArray[np.int64]:
         hits_BC = tile.values_BC >= self._threshold

@@ -1,6 +1,6 @@
 """Sums of k over groups of rows, or under many signs of the rows: what permutation tests need of all pairs.
 
-Within a tile sums are float32, between tiles float64.
+Within a tile sums are float32, between tiles float64. Only the sums travel: signs and groups are in the pass itself.
 
 Shapes: N rows, P sign vectors, G groups, B rows and C columns of a tile.
 """
@@ -8,6 +8,7 @@ Shapes: N rows, P sign vectors, G groups, B rows and C columns of a tile.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,9 +57,14 @@ class GroupSums:
 
 
 class _SignedSums:
+    exact = False
+
     def __init__(self, signs_NP: NDArray[np.int8], device: str) -> None:
         self.signs_NP = torch.from_numpy(signs_NP).to(device)
         self.sums_P = torch.zeros(signs_NP.shape[1], dtype=torch.float64, device=device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "signs_NP"}
 
     def reduce(self, tile: Tile) -> Tensor:
         left_BP, right_CP = self.signs_NP[tile.rows].float(), self.signs_NP[tile.columns].float()
@@ -76,9 +82,14 @@ class _SignedSums:
 
 
 class _GroupSums:
+    exact = False
+
     def __init__(self, group_of_N: NDArray[np.int64], groups: int, device: str) -> None:
         self.group_of_N = torch.from_numpy(group_of_N).to(device)
         self.sums_GG = torch.zeros(groups, groups, dtype=torch.float64, device=device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "group_of_N"}
 
     def reduce(self, tile: Tile) -> Tensor:
         groups = len(self.sums_GG)

@@ -61,6 +61,8 @@ class RowHistogram(_Bins):
 
 
 class _Counts:
+    exact = True
+
     def __init__(self, shape: Shape, bins: int, low: float, high: float, *, per_row: bool) -> None:
         self.counts_NH = torch.zeros((shape.rows if per_row else 1, bins), dtype=torch.int64, device=shape.device)
         self._low, self._scale, self._per_row = low, bins / (high - low), per_row

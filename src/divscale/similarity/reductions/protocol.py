@@ -3,8 +3,8 @@
 A reduction is a frozen specification; `start` makes its state. A state reduces a tile (`reduce`, which changes nothing,
 so several threads may be in it and memory may run out there) and then takes in what was found (`add`, one thread at a
 time, next to no memory). Tiles come in any order, states `merge` with those of other workers in any order, and
-`finish` makes the result. They hold tensors on the device of the pass and can
-be pickled; `on_cpu` makes one ready to leave its device.
+`finish` makes the result. They hold tensors on the device of the pass and can be pickled, with what others need of
+them alone; `on_cpu` makes one ready to leave its device, `travelling_bytes` says how large one gets.
 
 Shapes: B rows and C columns of a tile.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import numpy as np
 from torch import Tensor
 
 R_co = TypeVar("R_co", covariant=True)
@@ -45,7 +46,13 @@ class Tile(NamedTuple):
 
 
 class State(Protocol[R_co]):
-    """What has been reduced so far."""
+    """What has been reduced so far.
+
+    Attributes:
+        exact: whether the order of `add` and `merge` changes no bit: integers, selections. Float sums are not.
+    """
+
+    exact: bool
 
     def reduce(self, tile: Tile) -> Any:
         """What a tile adds, in a form of the state's own."""
@@ -70,6 +77,18 @@ class Reduction(Protocol[R_co]):
     def start(self, shape: Shape) -> State[R_co]:
         """An empty state."""
         ...
+
+
+def travelling_bytes(state: State[Any]) -> int:
+    """Bytes that a state takes at most when it is pickled, whatever the data. The state may be on the `meta` device.
+
+    Those that grow say it (`most_bytes`); all others hold from the start as much as ever.
+    """
+    grown = getattr(state, "most_bytes", None)
+    if grown is not None:
+        return grown
+    sent: Any = state.__getstate__()
+    return sum(value.nbytes for value in sent.values() if isinstance(value, (Tensor, np.ndarray)))
 
 
 def on_cpu(state: S) -> S:

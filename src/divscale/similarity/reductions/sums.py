@@ -102,6 +102,8 @@ class _Sides:
 
 
 class _Sums:
+    exact = False
+
     def __init__(self, shape: Shape, power: int, own: bool = True) -> None:
         self.sums_N = torch.zeros(shape.rows, dtype=torch.float64, device=shape.device)
         self._power, self._own = power, own
@@ -126,6 +128,8 @@ class _Sums:
 
 
 class _Diagonal:
+    exact = True  # each entry is set once
+
     def __init__(self, shape: Shape) -> None:
         self.diagonal_N = torch.zeros(shape.rows, dtype=torch.float64, device=shape.device)
 
@@ -145,6 +149,8 @@ class _Diagonal:
 
 
 class _ExpSums:
+    exact = False
+
     def __init__(self, shape: Shape, temperatures: tuple[float, ...]) -> None:
         self.sums_TN = torch.zeros(len(temperatures), shape.rows, dtype=torch.float64, device=shape.device)
         self.temperatures = temperatures

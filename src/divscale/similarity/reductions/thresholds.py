@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,7 +45,8 @@ class PairsAbove:
     Of a set with itself every unordered pair comes once, as i < j, and pairs (i, i) do not. Which pairs a cap keeps
     depends on neither tiles nor workers: ties are broken by (i, j).
 
-    Memory: at most two times `cap` pairs of 20 bytes, and a tile.
+    Memory: pairs of 12 bytes, at most three times `cap` of them; 120 bytes a pair of the cap for the moment in which
+    the lesser ones are dropped. A tile in work holds at most its own pairs, of 40 bytes, and `cap` when it is done.
 
     Raises:
         ConfigError: a threshold that is not finite, or a cap below 1.
@@ -75,6 +76,8 @@ class Pairs(NamedTuple):
 
 
 class _Counts:
+    exact = True
+
     def __init__(self, shape: Shape, threshold: float) -> None:
         self.counts_N = torch.zeros(shape.rows, dtype=torch.int64, device=shape.device)
         self._threshold = threshold
@@ -101,41 +104,76 @@ class _Counts:
 
 
 class _Pairs:
+    exact = True
+
     def __init__(self, shape: Shape, threshold: float, cap: int) -> None:
-        self.pairs_P2 = torch.empty((0, 2), dtype=torch.int64, device=shape.device)
+        self.keys_P = torch.empty(0, dtype=torch.int64, device=shape.device)  # row * columns + column
         self.similarity_P = torch.empty(0, device=shape.device)
         self.total = 0
-        self._threshold, self._cap = threshold, cap
+        self._later: list[tuple[Tensor, Tensor]] = []  # more of both
+        self._held = 0
+        self._columns, self._threshold, self._cap = shape.columns, threshold, cap
+        # The least of `cap` pairs found so far: what comes after it is counted and not kept. One object, so that
+        # threads in `reduce` see its two halves together.
+        self._least: tuple[float, int] | None = None
 
-    def reduce(self, tile: Tile) -> tuple[Tensor, Tensor]:
+    def __getstate__(self) -> dict[str, Any]:
+        self._settle()
+        return vars(self)
+
+    @property
+    def most_bytes(self) -> int:
+        return 12 * self._cap
+
+    def reduce(self, tile: Tile) -> tuple[Tensor, Tensor, int]:
         hits_BC = tile.values_BC >= self._threshold
         if tile.itself:
-            hits_BC = hits_BC.triu_(1)
-        pairs_P2 = hits_BC.nonzero()
-        similarity_P = tile.values_BC[pairs_P2[:, 0], pairs_P2[:, 1]]
-        pairs_P2 += torch.tensor([tile.rows.start, tile.columns.start], device=pairs_P2.device)
-        return pairs_P2, similarity_P
+            hits_BC.triu_(1)
+        total, first, least = int(hits_BC.count_nonzero()), self._key(tile.rows.start, tile.columns.start), self._least
+        if total and least is not None:
+            hits_BC &= tile.values_BC > least[0] if first > least[1] else tile.values_BC >= least[0]
+        places_P = hits_BC.flatten().nonzero().squeeze(1)
+        similarity_P = tile.values_BC.reshape(-1)[places_P]
+        columns = tile.values_BC.shape[1]
+        keys_P = places_P // columns * self._columns
+        keys_P += places_P.remainder_(columns)
+        keys_P += first
+        return *_best(keys_P, similarity_P, self._cap), total
 
-    def add(self, found: tuple[Tensor, Tensor]) -> None:
-        self._take(*found, len(found[0]))
+    def add(self, found: tuple[Tensor, Tensor, int]) -> None:
+        keys_P, similarity_P, total = found
+        self.total += total
+        if not len(keys_P):
+            return
+        self._later.append((keys_P, similarity_P))
+        self._held += len(keys_P)
+        if self._held > 2 * self._cap:
+            self._settle()
 
     def merge(self, other: _Pairs) -> None:
-        device = self.pairs_P2.device
-        self._take(other.pairs_P2.to(device), other.similarity_P.to(device), other.total)
+        other._settle()
+        device = self.keys_P.device
+        self.add((other.keys_P.to(device), other.similarity_P.to(device), other.total))
 
     def finish(self) -> Pairs:
-        pairs_P2, similarity_P = _best(self.pairs_P2, self.similarity_P, self._cap)
-        first, second = pairs_P2.cpu().numpy().T
-        return Pairs(first, second, similarity_P.cpu().numpy(), self.total, self.total > self._cap)
+        self._settle()
+        order_P = self.keys_P.argsort()
+        order_P = order_P[self.similarity_P[order_P].argsort(descending=True, stable=True)]
+        keys_P, similarity_P = self.keys_P[order_P].cpu().numpy(), self.similarity_P[order_P].cpu().numpy()
+        return Pairs(keys_P // self._columns, keys_P % self._columns, similarity_P, self.total, self.total > self._cap)
 
-    def _take(self, pairs_P2: Tensor, similarity_P: Tensor, total: int) -> None:
-        if not total:
+    def _key(self, row: int, column: int) -> int:
+        return row * self._columns + column
+
+    def _settle(self) -> None:
+        if not self._later:
             return
-        pairs_P2 = torch.cat([self.pairs_P2, pairs_P2])
-        similarity_P = torch.cat([self.similarity_P, similarity_P])
-        if len(pairs_P2) > 2 * self._cap:
-            pairs_P2, similarity_P = _best(pairs_P2, similarity_P, self._cap)
-        self.pairs_P2, self.similarity_P, self.total = pairs_P2, similarity_P, self.total + total
+        parts, self._later = [(self.keys_P, self.similarity_P), *self._later], []
+        self.keys_P, self.similarity_P = _best(*map(torch.cat, zip(*parts, strict=True)), self._cap)
+        self._held = len(self.keys_P)
+        if self._held == self._cap:
+            least = self.similarity_P.min()
+            self._least = float(least), int(self.keys_P[self.similarity_P == least].max())
 
 
 def check_threshold(threshold: float) -> None:
@@ -144,10 +182,13 @@ def check_threshold(threshold: float) -> None:
         raise ConfigError(f"The similarity threshold is {threshold}; give a finite number, for instance 0.9.")
 
 
-def _best(pairs_P2: Tensor, similarity_P: Tensor, cap: int) -> tuple[Tensor, Tensor]:
-    """The `cap` pairs of highest similarity, in order, ties by row and column: three stable sorts."""
-    order_P = torch.arange(len(pairs_P2), device=pairs_P2.device)
-    for key_P in (pairs_P2[:, 1], pairs_P2[:, 0], -similarity_P):
-        order_P = order_P[key_P[order_P].argsort(stable=True)]
-    order_P = order_P[:cap]
-    return pairs_P2[order_P], similarity_P[order_P]
+def _best(keys_P: Tensor, similarity_P: Tensor, cap: int) -> tuple[Tensor, Tensor]:
+    """The `cap` pairs of highest similarity, ties by the lower key, in no order."""
+    if len(keys_P) <= cap:
+        return keys_P, similarity_P
+    least = similarity_P.kthvalue(len(similarity_P) - cap + 1).values
+    above_P = similarity_P > least
+    keys_T = keys_P[similarity_P == least]  # T of them tie for the last places
+    last = keys_T.kthvalue(cap - int(above_P.count_nonzero())).values
+    kept_P = above_P.logical_or_((similarity_P == least) & (keys_P <= last))
+    return keys_P[kept_P], similarity_P[kept_P]

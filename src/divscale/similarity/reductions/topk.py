@@ -16,13 +16,19 @@ from torch import Tensor
 from divscale.errors import ConfigError
 from divscale.similarity.reductions.protocol import Shape, Tile
 
+_COLUMNS = 1 << 32
+_NOBODY = torch.iinfo(torch.int64).min
+_AT_ONCE = 1024  # rows
+
 
 @dataclass(frozen=True)
 class TopK:
     """The k columns of highest k_ij, per row; a set's rows leave themselves out. Result: `Nearest`.
 
-    Where fewer than k columns exist the rest is -inf and -1. Scores depend on neither tiles nor workers; which of
-    several equally similar columns is named may.
+    Where fewer than k columns exist the rest is -inf and -1. Of columns of equal k_ij (float32) the lowest come first,
+    so neither threads nor workers change anything.
+
+    Memory: 8 N k bytes, at most 2^32 columns.
 
     Raises:
         ConfigError: k below 1.
@@ -47,45 +53,65 @@ class Nearest(NamedTuple):
 
 
 class _TopK:
-    def __init__(self, shape: Shape, k: int) -> None:
-        self.scores_NK = torch.full((shape.rows, k), -torch.inf, device=shape.device)
-        self.indices_NK = torch.full((shape.rows, k), -1, dtype=torch.int64, device=shape.device)
+    """One int64 a neighbour: k_ij above, the column below it and reversed, so that a greater key is a nearer column."""
 
-    def reduce(self, tile: Tile) -> list[tuple[Tensor, Tensor, Tensor]]:
+    exact = True
+
+    def __init__(self, shape: Shape, k: int) -> None:
+        assert shape.columns <= _COLUMNS
+        self.keys_NK = torch.full((shape.rows, k), _NOBODY, dtype=torch.int64, device=shape.device)
+
+    def reduce(self, tile: Tile) -> list[tuple[Tensor, Tensor]]:
         k_BC = tile.values_BC
         if tile.itself:
             k_BC = tile.scratch_BC.copy_(k_BC).fill_diagonal_(-torch.inf)
-        found = [self._better(k_BC, tile.rows, tile.columns.start)]
+        found = [self._better(k_BC, tile.rows, tile.columns)]
         if tile.mirrored:
-            found.append(self._better(k_BC.T, tile.columns, tile.rows.start))
+            found.append(self._better(k_BC.T, tile.columns, tile.rows))
         return found
 
-    def add(self, found: list[tuple[Tensor, Tensor, Tensor]]) -> None:
-        for rows, scores, indices in found:
-            self.scores_NK[rows], self.indices_NK[rows] = _best(
-                torch.cat([self.scores_NK[rows], scores], 1), torch.cat([self.indices_NK[rows], indices], 1),
-                self.scores_NK.shape[1])
+    def add(self, found: list[tuple[Tensor, Tensor]]) -> None:
+        for rows, keys in found:
+            self.keys_NK[rows] = torch.cat([self.keys_NK[rows], keys], 1).topk(self.keys_NK.shape[1]).values
 
     def merge(self, other: _TopK) -> None:
-        device = self.scores_NK.device
-        self.scores_NK, self.indices_NK = _best(
-            torch.cat([self.scores_NK, other.scores_NK.to(device)], 1),
-            torch.cat([self.indices_NK, other.indices_NK.to(device)], 1), self.scores_NK.shape[1])
+        k = self.keys_NK.shape[1]
+        for mine_BK, theirs_BK in zip(self.keys_NK.split(_AT_ONCE), other.keys_NK.split(_AT_ONCE), strict=True):
+            mine_BK.copy_(torch.cat([mine_BK, theirs_BK.to(mine_BK.device)], 1).topk(k).values)
 
     def finish(self) -> Nearest:
-        return Nearest(self.scores_NK.cpu().numpy(), self.indices_NK.cpu().numpy())
+        missing_NK = self.keys_NK == _NOBODY
+        similarity_NK = _flipped((self.keys_NK >> 32).int()).view(torch.float32).masked_fill_(missing_NK, -torch.inf)
+        indices_NK = (_COLUMNS - 1 - (self.keys_NK & _COLUMNS - 1)).masked_fill_(missing_NK, -1)
+        return Nearest(similarity_NK.cpu().numpy(), indices_NK.cpu().numpy())
 
-    def _better(self, k_BC: Tensor, rows: slice, first_column: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows in which the tile has something nearer than the worst kept, with the tile's best k.
+    def _better(self, k_BC: Tensor, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+        """Rows in which the tile may have something nearer than the worst kept, with the tile's best k.
 
         After a few tiles those are few, and a maximum costs a tenth of a selection.
         """
-        chosen = (k_BC.amax(1) > self.scores_NK[rows, -1]).nonzero().squeeze(1)
-        scores, columns = k_BC[chosen].topk(min(self.scores_NK.shape[1], k_BC.shape[1]))
-        # the row itself, masked, is among a small tile's best: it stands for nobody
-        return chosen + rows.start, scores, (columns + first_column).masked_fill_(scores == -torch.inf, -1)
+        columns_C = torch.arange(columns.start, columns.stop, device=k_BC.device)
+        nearest_B = _keys(k_BC.amax(1), columns_C[0])
+        chosen = (nearest_B > self.keys_NK[rows, -1]).nonzero().squeeze(1)
+        k = min(self.keys_NK.shape[1], k_BC.shape[1])
+        near_BC = k_BC[chosen]
+        scores, places = near_BC.topk(min(k + 1, k_BC.shape[1]))
+        keys = _keys(scores[:, :k], columns_C[places[:, :k]])
+        if scores.shape[1] > k:  # which of several equal to the k-th are among those is topk's whim
+            tied = (scores[:, k - 1] == scores[:, k]).nonzero().squeeze(1)
+            for part in tied.split(_AT_ONCE):
+                keys[part] = _keys(near_BC[part], columns_C).topk(k).values
+        return chosen + rows.start, keys
 
 
-def _best(scores: Tensor, indices: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    scores, places = scores.topk(k)
-    return scores, indices.gather(1, places)
+def _keys(k: Tensor, columns: Tensor) -> Tensor:
+    keys = _flipped((k + 0.0).view(torch.int32)).long()  # 0.0 and -0.0 are equal
+    keys <<= 32
+    keys |= _COLUMNS - 1 - columns
+    # the row itself, masked, is among a small tile's best: it stands for nobody
+    return keys.masked_fill_(k == -torch.inf, _NOBODY)
+
+
+def _flipped(bits: Tensor) -> Tensor:
+    """Bits of float32 as integers of the same order, and back; in place."""
+    return bits.bitwise_xor_((bits >> 31).bitwise_and_(0x7FFFFFFF))
