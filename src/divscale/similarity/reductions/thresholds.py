@@ -45,7 +45,7 @@ class PairsAbove:
     Of a set with itself every unordered pair comes once, as i < j, and pairs (i, i) do not. Which pairs a cap keeps
     depends on neither tiles nor workers: ties are broken by (i, j).
 
-    Memory: pairs of 12 bytes, at most three times `cap` of them; 120 bytes a pair of the cap for the moment in which
+    Memory: pairs of 12 bytes, at most three times `cap` of them; 200 bytes a pair of the cap for the moment in which
     the lesser ones are dropped. A tile in work holds at most its own pairs, of 40 bytes, and `cap` when it is done.
 
     Raises:
@@ -168,8 +168,11 @@ class _Pairs:
     def _settle(self) -> None:
         if not self._later:
             return
-        parts, self._later = [(self.keys_P, self.similarity_P), *self._later], []
-        self.keys_P, self.similarity_P = _best(*map(torch.cat, zip(*parts, strict=True)), self._cap)
+        keys, similarities = zip(*[(self.keys_P, self.similarity_P), *self._later], strict=True)
+        self._later = []
+        self.keys_P, self.similarity_P = torch.cat(keys), torch.cat(similarities)
+        del keys, similarities  # before the selection wants as much again
+        self.keys_P, self.similarity_P = _best(self.keys_P, self.similarity_P, self._cap)
         self._held = len(self.keys_P)
         if self._held == self._cap:
             least = self.similarity_P.min()
