@@ -64,7 +64,8 @@ def _copy_batches(dataset: Dataset, wanted_N: NDArray[np.bool_], file: Path) -> 
 
 
 def _copy_lines(dataset: Dataset, wanted_N: NDArray[np.bool_], file: Path) -> None:
-    with file.open("w", encoding="utf-8", newline="") as stream:
+    # A key that is no Unicode stays the escape of JSON that it was.
+    with file.open("w", encoding="utf-8", newline="", errors="backslashreplace") as stream:
         writer = None
         for row, wanted in zip(rows(dataset), wanted_N, strict=True):
             if not wanted:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pyarrow import fs
 
-from divscale.data.location import locate, open_file, unreachable
-from divscale.errors import ConfigError
+from divscale.data.location import kind_of, locate, open_file, unreachable
+from divscale.errors import ConfigError, DataError
 
 Format = Literal["parquet", "jsonl", "csv", "arrow", "npy"]
 _FORMATS: dict[str, Format] = {"parquet": "parquet", "jsonl": "jsonl", "ndjson": "jsonl", "csv": "csv",
@@ -48,14 +50,12 @@ def find(data: str, field: str) -> Dataset:
 
     Raises:
         ConfigError: nothing there, an unknown extension, several formats or splits.
+        DataError: a folder of `datasets` that is not whole.
         PreflightError: it may be there and cannot be read.
     """
     where = f"{field}: {data}"
     filesystem, path = locate(data)
-    try:
-        kind = filesystem.get_file_info(path).type
-    except OSError as error:
-        raise unreachable(where, error) from error
+    kind = kind_of(filesystem, path, where)
     if kind == fs.FileType.NotFound and re.search(r"[*?\[]", path):
         files = [file for file in _listed(filesystem, _fixed_part(path), where) if _glob(path).fullmatch(file)]
         if not files:
@@ -63,7 +63,7 @@ def find(data: str, field: str) -> Dataset:
                               "check the folder.")
         return _of_one_format(data, filesystem, files, where)
     if kind != fs.FileType.Directory:
-        if kind == fs.FileType.NotFound:
+        if kind != fs.FileType.File:
             open_file(data, field)  # says what is there instead
         return _of_one_format(data, filesystem, [path], where)
     return _folder(data, filesystem, path.rstrip("/"), where)
@@ -72,12 +72,13 @@ def find(data: str, field: str) -> Dataset:
 def _folder(data: str, filesystem: fs.FileSystem, path: str, where: str) -> Dataset:
     files = _listed(filesystem, path, where)
     if f"{path}/state.json" in files and f"{path}/dataset_info.json" in files:
-        with filesystem.open_input_file(f"{path}/state.json") as stream:
-            parts = [f"{path}/{part['filename']}" for part in json.loads(stream.read())["_data_files"]]
+        parts = [f"{path}/{part}" for part in _saved(filesystem, f"{path}/state.json", where, _shards)]
+        if missing := [part for part in parts if part not in files]:
+            raise DataError(f"{where}: its state.json names {missing[0].rpartition('/')[2]}, which is not there. Copy "
+                            "the whole folder, or save the data set again.")
         return _of_one_format(data, filesystem, parts, where, ordered=True)
     if f"{path}/dataset_dict.json" in files:
-        with filesystem.open_input_file(f"{path}/dataset_dict.json") as stream:
-            splits = json.loads(stream.read())["splits"]
+        splits = _saved(filesystem, f"{path}/dataset_dict.json", where, lambda found: found["splits"])
         if len(splits) == 1:
             return _folder(data, filesystem, f"{path}/{splits[0]}", where)
         raise ConfigError(f"{where} holds the splits {', '.join(splits)}. Name one of them: {data.rstrip('/')}/"
@@ -90,6 +91,24 @@ def _folder(data: str, filesystem: fs.FileSystem, path: str, where: str) -> Data
         raise ConfigError(f"{where} holds the splits {', '.join(splits)}. Name one of them, for instance "
                           f"'{data.rstrip('/')}/{splits[0]}*.{_extension(known[0])}'.")
     return _of_one_format(data, filesystem, known, where)
+
+
+def _shards(state: Any) -> list[str]:
+    return [part["filename"] for part in state["_data_files"]]
+
+
+def _saved(filesystem: fs.FileSystem, file: str, where: str, names: Callable[[Any], list[str]]) -> list[str]:
+    """The names that a file of `datasets` lists, one or more."""
+    with filesystem.open_input_file(file) as stream:
+        text = stream.read()
+    try:
+        found = names(json.loads(text))
+        if found and all(isinstance(name, str) for name in found):
+            return found
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise DataError(f"{where}: its {file.rpartition('/')[2]} is not what `datasets` writes, or lists nothing. Save the "
+                    "data set again with save_to_disk, or name a file in the folder.")
 
 
 def _of_one_format(
@@ -113,10 +132,13 @@ def _listed(filesystem: fs.FileSystem, folder: str, where: str) -> list[str]:
     """All files below a folder, but hidden ones."""
     try:
         found = filesystem.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
-    except OSError as error:
+        return [info.path for info in found
+                if info.type == fs.FileType.File and not re.search(r"/[._]", info.path[len(folder):])]
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where}: {folder} holds a file whose name is not UTF-8 ({error.object!r}). Rename it, or "
+                          "move it away.") from error
+    except Exception as error:  # as in `locate`
         raise unreachable(where, error) from error
-    return [info.path for info in found
-            if info.type == fs.FileType.File and not re.search(r"/[._]", info.path[len(folder):])]
 
 
 def _fixed_part(pattern: str) -> str:
@@ -125,10 +147,9 @@ def _fixed_part(pattern: str) -> str:
 
 def _glob(pattern: str) -> re.Pattern[str]:
     """`*` and `?` within a name, `**/` across folders, `[...]` as in a shell."""
-    parts = re.split(r"(\*\*/|\*|\?|\[[^\]]*\])", pattern)
+    parts = re.split(r"(\*\*/|\*|\?|\[!?\]?[^\]]*\])", pattern)
     words = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(words.get(part, part.replace("[!", "[^") if part.startswith("[") and part.endswith("]")
-                                        else re.escape(part)) for part in parts))
+    return re.compile("".join(words.get(part, fnmatch.translate(part).removesuffix(r"\Z")) for part in parts))
 
 
 def _extension(path: str) -> str:

@@ -54,17 +54,22 @@ def npy(dataset: Dataset) -> np.ndarray:
         raise DataError(f"{dataset.name}: {len(dataset.files)} .npy files; name one.")
     try:
         if isinstance(file.filesystem, fs.LocalFileSystem):
-            return np.load(file.path, mmap_mode="r", allow_pickle=False)
-        with _open(file) as stream:
-            return np.load(stream, allow_pickle=False)
+            found = np.load(file.path, mmap_mode="r", allow_pickle=False)
+        else:
+            with _open(file) as stream:
+                found = np.load(stream, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise DataError(f"{file.name} is not a readable .npy file: {error}. Write it with numpy.save.") from error
+    if not isinstance(found, np.ndarray):
+        raise DataError(f"{file.name} is an archive of arrays (.npz: {', '.join(found.files[:8])}), not one array. "
+                        "Write the one that holds the vectors with numpy.save.")
+    return found
 
 
 def _open(file: DataFile) -> pa.NativeFile:
     try:
         return file.filesystem.open_input_file(file.path)
-    except OSError as error:
+    except Exception as error:  # as in `locate`
         raise unreachable(file.name, error) from error
 
 

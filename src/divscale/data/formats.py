@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from divscale.errors import DataError
 
 MAX_LINE_BYTES = 64 << 20  # a row of training data is far shorter; what is longer is no file of lines
+csv.field_size_limit(MAX_LINE_BYTES)  # Python's own is 131,072 characters a cell, less than a long document
 
 
 def parquet_file(stream: pa.NativeFile, where: str) -> pq.ParquetFile:
@@ -64,11 +66,15 @@ def csv_rows(stream: pa.NativeFile, where: str) -> Iterator[dict[str, Any]]:
     """The rows of a CSV file with a header: column -> cell, None where it is empty.
 
     Raises:
-        DataError: not valid CSV, not UTF-8, a row of another number of cells, a line longer than `MAX_LINE_BYTES`.
+        DataError: not valid CSV, not UTF-8, a repeated column, a row of another number of cells, a line longer than
+            `MAX_LINE_BYTES`.
     """
     reader = csv.reader(_lines(stream, where), strict=True)
     try:
         header: Sequence[str] = next(reader, [])
+        if repeated := [name for name, count in Counter(header).items() if count > 1]:
+            raise DataError(f"{where}, line 1: the header has {header.count(repeated[0])} columns called "
+                            f"'{repeated[0]}'. Give every column a name of its own.")
         for row in reader:
             if row and len(row) != len(header):
                 raise DataError(f"{where}, line {reader.line_num}: {len(row)} cells where the header names "
@@ -92,9 +98,10 @@ def _lines(stream: pa.NativeFile, where: str) -> Iterator[str]:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
+            likely = "UTF-16" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else "ISO-8859-1"
             raise DataError(f"{where}, line {number}, byte {offset + error.start} of the file: not UTF-8 (byte "
                             f"0x{line[error.start]:02x}). Save the file as UTF-8, for instance with "
-                            f"`iconv -f ISO-8859-1 -t UTF-8`.") from error
+                            f"`iconv -f {likely} -t UTF-8`.") from error
         offset += len(line)
         yield text.removeprefix("\ufeff") if number == 1 else text
 

@@ -40,7 +40,7 @@ class TextSet:
     Attributes:
         name: the data set as the user named it.
         read_as: where the texts or vectors came from, for people.
-        ids: of the rows kept: column `id`, or the row's number.
+        ids: of the rows kept: column `id`, or the row's number, with the word "row" where others have an id.
         ordinals: their numbers in the data set, counted from 0.
         texts: their texts; None where only vectors were asked for.
         labels: column `label`; None without one.
@@ -71,8 +71,8 @@ def read_set(
 ) -> TextSet:
     """Read what is measured of a data set. About 10 us a row.
 
-    Rows without text, with a vector that is missing, not finite or zero, with an id that an earlier row has, or without
-    a value of `by`, are left out and counted.
+    Rows without text, with half a surrogate pair (JSON can hold it, UTF-8 cannot), with a vector that is missing, not
+    finite or zero, with an id that an earlier row has, or without a value of `by`, are left out and counted.
 
     Args:
         dataset: where.
@@ -91,6 +91,8 @@ def read_set(
     if vectors and dataset.format not in ("parquet", "arrow"):
         raise ConfigError(f"--vectors: {dataset.name} is {dataset.format}; vectors are read from list columns of "
                           "Parquet or Arrow, or from a .npy file.")
+    if columns is not None and not named(columns).columns:
+        raise ConfigError("--text-column: no column is named; give one or more, or leave the option out.")
     head = list(islice(rows(dataset), _LOOKED_AT))
     if not head:
         raise DataError(f"{where} holds no rows. Check how it was written, or name another file.")
@@ -107,7 +109,7 @@ def read_set(
         seen.update(row)
         found = _checked(row, ordinal, layout, by, vectors)
         if isinstance(found, str) or found[0] in ids:
-            rejected.append(Rejected(ordinal, str(row.get("id", ordinal)),
+            rejected.append(Rejected(ordinal, _shown(row.get("id", ordinal)),
                                      found if isinstance(found, str) else "duplicate id"))
             continue
         ids.add(found[0])
@@ -150,8 +152,10 @@ def _checked(
 ) -> tuple[str, str, str | None, str] | str:
     """(id, text, label, group) of a valid row, or why it is not."""
     id = row.get("id", ordinal)
-    if not isinstance(id, (str, int)) or isinstance(id, bool):
-        return f"id is not a string ({type(id).__name__})"
+    if id is None or id != id:  # a row without one; NaN is how pandas writes that among numbers
+        id = f"row {ordinal}"
+    if not isinstance(id, (str, int, float)) or isinstance(id, bool):
+        return f"id is neither a string nor a number ({type(id).__name__})"
     text, reason = text_of(row, layout) if layout else ("", None)
     if reason:
         return reason
@@ -161,7 +165,23 @@ def _checked(
     if group is None:
         return f"no {by}"
     label = row.get("label")
-    return str(id), text, None if label is None else str(label), str(group)
+    found = str(id), text, None if label is None else str(label), str(group)
+    for name, value in zip(("id", "text", "label", by), found, strict=True):
+        if value and not _is_unicode(value):
+            return f"half a surrogate pair in the {name}, which is no Unicode"
+    return found
+
+
+def _shown(id: Any) -> str:
+    return str(id).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _inferred(head: Sequence[Mapping[str, Any]], vectors: str | None, where: str) -> Layout | None:

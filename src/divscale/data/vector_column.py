@@ -95,6 +95,9 @@ def vector_rows(dataset: Dataset, wanted: Sequence[str], column: VectorColumn) -
     start = 0
     for batch in batches(dataset, wanted):
         there = column.name in batch.schema.names  # a file may lack it
+        if batch.schema.names.count(column.name) > 1:
+            raise DataError(f"{dataset.name} has several columns called '{column.name}'. Give every column a name of "
+                            "its own.")
         column.add(batch[column.name] if there else pa.nulls(batch.num_rows, pa.list_(pa.float32())))
         others = [name for name in batch.schema.names if name != column.name]
         rest = batch.select(others).to_pylist() if others else [{}] * batch.num_rows

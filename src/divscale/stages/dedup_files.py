@@ -157,7 +157,13 @@ def _write(folder: Path, dataset: Dataset, found: TextSet, steps: _Steps, result
         row.ordinal: {"id": row.id, "reason": row.reason} for row in found.rejected}
     gone |= {int(found.ordinals[row]): {"id": found.ids[row], "reason": step, "duplicate_of": found.ids[of],
                                         "similarity": likeness} for row, (step, of, likeness) in steps.why.items()}
-    rows = [{**gone[ordinal], "row": json.dumps(row, ensure_ascii=False, default=str)}
+    rows = [{**gone[ordinal], "row": _as_json(row)}
             for ordinal, row in enumerate(unlisted(dataset)) if ordinal in gone]
     pq.write_table(pa.Table.from_pylist(rows, schema=GONE), result.rejected_file, compression="zstd")
     (folder / "dedup.json").write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+
+
+def _as_json(row: Mapping[str, Any]) -> str:
+    """What is no Unicode stays the escape of JSON that it was."""
+    text = json.dumps(row, ensure_ascii=False, default=str)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

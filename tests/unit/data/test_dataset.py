@@ -132,13 +132,13 @@ def test_a_text_that_could_be_several_columns_is_an_error_and_naming_them_settle
 def test_rows_that_cannot_be_measured_are_counted_by_reason_and_none_is_lost(tmp_path):
     path = jsonl(tmp_path / "x.jsonl", [
         {"id": "a", "text": "t"}, {"id": "a", "text": "u"}, {"id": "b", "text": "  "}, {"id": "c"},
-        {"id": "d", "text": 7}, {"id": None, "text": "v"}, {"id": 5, "text": "w"},
+        {"id": "d", "text": 7}, {"id": True, "text": "v"}, {"id": 5, "text": "w"},
         {"id": "e", "text": [{"role": "user", "content": 3}]}])
     found = read_set(find(path, "data"), field="data")
     assert (found.ids, found.texts, found.ordinals.tolist()) == (["a", "5"], ["t", "w"], [0, 6])
     assert found.reasons() == {
         "duplicate id": 1, "empty text": 1, "no text": 1, "text is neither a string nor a list of turns (int)": 1,
-        "id is not a string (NoneType)": 1, "a turn of text whose content is not a string (int)": 1}
+        "id is neither a string nor a number (bool)": 1, "a turn of text whose content is not a string (int)": 1}
     assert found.rows_in == len(found.ids) + len(found.rejected)
 
 
