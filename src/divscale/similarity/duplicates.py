@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.reductions.components import Components
-from divscale.similarity.sides import Matrix, Vectors, opened
+from divscale.similarity.sides import Vectors, opened, taken
 from divscale.similarity.vectors import row_chunks
 
 
@@ -64,7 +64,7 @@ def near_duplicates(
     first_N = exact_copies(x)
     distinct_U = np.flatnonzero(first_N == np.arange(len(x)))
     reduction = Components(threshold)
-    rows = x if len(distinct_U) == len(x) else _taken(x, distinct_U)
+    rows = x if len(distinct_U) == len(x) else taken(x, distinct_U)
     lowest_U = reduce_pairs(rows, kernel=kernel, reductions=[reduction], device=device, tile_rows=tile_rows)[reduction]
     place_N = np.searchsorted(distinct_U, first_N)
     near = int((lowest_U != np.arange(len(lowest_U))).sum())
@@ -84,11 +84,3 @@ def exact_copies(x_ND: Vectors) -> NDArray[np.int64]:
             out_N[i] = first.setdefault(blake2b(row.tobytes(), digest_size=16).digest(), i)
     return out_N
 
-
-def _taken(x_ND: Matrix, rows_U: NDArray[np.int64]) -> NDArray:
-    """The given rows, ascending, read chunk by chunk."""
-    parts = []
-    for start, rows in row_chunks(x_ND):
-        low, high = np.searchsorted(rows_U, [start, start + len(rows)])
-        parts.append(rows[rows_U[low:high] - start])
-    return np.concatenate(parts)

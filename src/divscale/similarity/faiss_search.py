@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from divscale.errors import ConfigError, PreflightError
+from divscale.similarity.float_rows import FloatRows
 from divscale.similarity.tiles import blocks
 
 Metric = Literal["inner_product", "l2"]
@@ -79,9 +80,36 @@ def over_shares(x_ND: NDArray, y_MD: NDArray, k: int, metric: Metric, searches: 
 
     with ThreadPoolExecutor(len(shares)) as threads:
         found = list(threads.map(one, searches, shares))
+    return nearest_of(found, k, metric)
+
+
+def nearest_of(found: Sequence[tuple[NDArray, NDArray]], k: int, metric: Metric) -> Neighbours:
+    """The k best of scores and indices that several shares of a database gave, ties in the order of the shares."""
     scores, indices = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
     best = np.argsort(-scores if metric == "inner_product" else scores, axis=1, kind="stable")[:, :k]
     return Neighbours(np.take_along_axis(scores, best, 1), np.take_along_axis(indices, best, 1))
+
+
+def by_panels(x: FloatRows, y: FloatRows, k: int, metric: Metric, device: str) -> Neighbours:
+    """`exhaustive` for rows that may lie on disk: each panel of x meets the panels of y one after another.
+
+    Memory: a panel of each, an eighth of what is free at most, and two times N K scores and indices. y is read once for
+    each panel of x.
+    """
+    panels = y.panels()
+    whole = y.read(slice(0, len(y))) if len(panels) == 1 else None
+    parts: list[Neighbours] = []
+    for rows in x.panels():
+        x_BD = whole if x is y and whole is not None else x.read(rows)
+        best: Neighbours | None = None
+        for columns in panels:
+            y_CD = y.read(columns) if whole is None else whole
+            found = exhaustive(x_BD, y_CD, min(k, len(y_CD)), metric, device)
+            found.indices_NK[...] += columns.start
+            best = found if best is None else nearest_of([best, found], k, metric)
+        assert best is not None, "y has rows"
+        parts.append(best)
+    return parts[0] if len(parts) == 1 else Neighbours(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _on_gpu(gpu: int) -> Search:

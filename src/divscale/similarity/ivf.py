@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 import faiss
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from divscale.errors import ConfigError, DataError
-from divscale.similarity.faiss_search import METRICS, Metric, check_metric
-from divscale.similarity.neighbours import for_search, nearest_in, without_self
-from divscale.similarity.vectors import as_vectors, same_width
+from divscale.similarity.faiss_search import METRICS, Metric, by_panels, check_metric
+from divscale.similarity.float_rows import FloatRows
+from divscale.similarity.neighbours import for_search, without_self
+from divscale.similarity.sides import Vectors, opened
+from divscale.similarity.vectors import same_width
+
+_TRAINED_ON = 256  # rows a list
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class IvfNeighbours:
 
 
 def ivf_neighbours(
-    x_ND: ArrayLike, y_MD: ArrayLike | None = None, k: int = 1, *, lists: int, probes: int, seed: int,
+    x_ND: Vectors, y_MD: Vectors | None = None, k: int = 1, *, lists: int, probes: int, seed: int,
     metric: Metric = "inner_product", checked: int = 1000,
 ) -> IvfNeighbours:
     """The k nearest rows among those of y whose k-means list is one of the `probes` nearest to the row of x.
@@ -46,17 +50,18 @@ def ivf_neighbours(
     neighbour counts as found where its score is as good as the true k-th one's, so that ties are no misses.
 
     Args:
-        x_ND: N x D vectors that look for neighbours, searched in float32.
+        x_ND: N x D vectors that look for neighbours, searched in float32; those on disk are read chunk by chunk.
         y_MD: M x D vectors among which they are found; None is the other rows of x.
         k: neighbours per row.
         lists: k-means clusters of y; about the square root of M to 16 times that.
         probes: lists searched for each row, 1 to `lists`; all of them make the search exact.
-        seed: of the clusters and of the rows checked.
+        seed: of the rows that the clusters come from, of the clusters and of the rows checked.
         metric: `inner_product` or `l2`, as `nearest_in`.
         checked: rows searched exhaustively for the recall, at most N.
 
-    Cost: 10 M lists D for the lists (on at most 256 lists rows), N (lists + M probes / lists) D for the search, and
-        checked M D for the recall; O((N + M) D) memory.
+    Cost: 10 x 256 lists^2 D for the lists (they come from 256 lists rows at most), N (lists + M probes / lists) D for
+        the search, and checked M D for the recall. Memory: the index, which is a float32 copy of y and 8 M bytes;
+        1 KiB x lists D for its training; 24 N (K + 1) bytes; for the recall as `nearest_in`.
 
     Raises:
         DataError: vectors that `as_vectors` rejects, of different widths, or fewer rows than k or than lists.
@@ -66,30 +71,37 @@ def ivf_neighbours(
     if not 1 <= probes <= lists or checked < 1 or seed < 0:
         raise ConfigError("An inverted file probes 1 to all of its lists, and checks at least 1 row; got "
                           f"lists={lists}, probes={probes}, checked={checked} and seed={seed}.")
-    x = as_vectors(x_ND)
-    y = x if y_MD is None else as_vectors(y_MD)
-    same_width(x, y)
-    others = y_MD is None
-    if len(y) < max(k + others, lists):
-        raise DataError(f"{k} neighbours in {lists} lists were asked of a set of {len(y)}; at least "
+    x_set = opened(x_ND)
+    y_set = x_set if y_MD is None else opened(y_MD)
+    same_width(x_set, y_set)
+    others, features = y_MD is None, x_set.shape[1]
+    if len(y_set) < max(k + others, lists):
+        raise DataError(f"{k} neighbours in {lists} lists were asked of a set of {len(y_set)}; at least "
                         f"{max(k + others, lists)} rows are needed.")
-    y, x = for_search(metric, y, x)
-    quantizer = (faiss.IndexFlatIP if metric == "inner_product" else faiss.IndexFlatL2)(x.shape[1])
-    index = faiss.IndexIVFFlat(quantizer, x.shape[1], lists, METRICS[metric])
+    y, x = for_search(metric, y_set, x_set)
+    rng = np.random.default_rng(seed)
+    quantizer = (faiss.IndexFlatIP if metric == "inner_product" else faiss.IndexFlatL2)(features)
+    index = faiss.IndexIVFFlat(quantizer, features, lists, METRICS[metric])
     index.cp.seed, index.cp.min_points_per_centroid = seed % 2**31, 1
-    index.train(y)
-    index.add(y)
+    index.train(y.take(np.sort(rng.permutation(len(y))[:_TRAINED_ON * lists])))
+    longest = 0.0
+    for part in y.chunks():
+        y_BD = y.read(part)
+        index.add(y_BD)
+        longest = max(longest, float(np.linalg.norm(y_BD, axis=1).max()))
     index.nprobe = probes
-    scores, indices = index.search(x, k + others)
+    scores, indices = (np.concatenate(found) for found in zip(
+        *(index.search(x.read(part), k + others) for part in x.chunks()), strict=True))
     if others:
         scores, indices = without_self(scores, indices, np.arange(len(x)))
     scores[indices < 0] = -np.inf if metric == "inner_product" else np.inf
-    rows = np.random.default_rng(seed).permutation(len(x))[:checked]
-    truth, nearest = nearest_in(x[rows], y, k + others, metric=metric)
+    rows = np.sort(rng.permutation(len(x))[:checked])
+    x_BD = x.take(rows)
+    truth, nearest = by_panels(FloatRows(x_BD), y, k + others, metric, "cpu")
     if others:
         truth, nearest = without_self(truth, nearest, rows)
     # The two searches sum in different orders: float32 rounding of the products must not count as a miss.
-    slack_K1 = 1e-5 * (np.linalg.norm(x[rows], axis=1, keepdims=True) * np.linalg.norm(y, axis=1).max() + 1e-30)
+    slack_K1 = 1e-5 * (np.linalg.norm(x_BD, axis=1, keepdims=True) * longest + 1e-30)
     worst_K1 = truth[:, -1:]
     as_near = scores[rows] >= worst_K1 - slack_K1 if metric == "inner_product" else scores[rows] <= worst_K1 + slack_K1
     share = as_near.mean(axis=1)

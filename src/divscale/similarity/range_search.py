@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import faiss
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from divscale.errors import ConfigError
 from divscale.similarity.faiss_search import METRICS, Metric
-from divscale.similarity.vectors import as_vectors, same_width
+from divscale.similarity.neighbours import for_search
+from divscale.similarity.sides import Vectors, opened
+from divscale.similarity.vectors import same_width
 
 _HITS_AT_ONCE = 1 << 25  # pairs that one block of rows can yield at most: 400 MB of scores and indices
 
@@ -36,7 +38,7 @@ class NearPairs:
 
 
 def pairs_within(
-    x_ND: ArrayLike, y_MD: ArrayLike | None = None, *, threshold: float, cap: int, metric: Metric = "inner_product",
+    x_ND: Vectors, y_MD: Vectors | None = None, *, threshold: float, cap: int, metric: Metric = "inner_product",
 ) -> NearPairs:
     """The pairs with an inner product above, or a squared distance below, the threshold; strictly.
 
@@ -51,7 +53,9 @@ def pairs_within(
         cap: pairs kept at most.
         metric: `inner_product` or `l2`.
 
-    Cost: N M D (half of it for a set with itself); memory O((N + M) D + cap), and 400 MB at most for one block.
+    Cost: N M D (half of it for a set with itself); memory: a float32 copy of either set, also
+        of vectors on disk (not of arrays that are float32 already, unless `l2` moves them), 20 bytes a pair kept, and
+        400 MB at most for one block.
 
     Raises:
         DataError: vectors that `as_vectors` rejects, or sets of different widths.
@@ -60,13 +64,12 @@ def pairs_within(
     if metric not in METRICS or cap < 1 or not np.isfinite(threshold):
         raise ConfigError("Pairs are found by inner_product or l2, with a finite threshold and a cap of at least 1; "
                           f"got {metric!r}, threshold {threshold} and cap {cap}.")
-    x = as_vectors(x_ND)
-    y = x if y_MD is None else as_vectors(y_MD)
-    same_width(x, y)
-    if metric == "l2":  # FAISS expands |x - y|^2, which loses the small distances of vectors far from the origin
-        center_D = y.mean(axis=0, dtype=np.float64)
-        x, y = x - center_D, y - center_D
-    x, y = (np.ascontiguousarray(v, dtype=np.float32) for v in (x, y))
+    x_set = opened(x_ND)
+    y_set = x_set if y_MD is None else opened(y_MD)
+    same_width(x_set, y_set)
+    y_rows, x_rows = for_search(metric, y_set, x_set)
+    y = y_rows.read(slice(0, len(y_rows)))
+    x = y if y_MD is None else x_rows.read(slice(0, len(x_rows)))
     search = faiss.range_search_inner_product if metric == "inner_product" else faiss.range_search_L2sqr
     step = max(1, _HITS_AT_ONCE // len(y))
     parts, kept = [], 0

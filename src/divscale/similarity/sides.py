@@ -87,9 +87,22 @@ def is_on_disk(x_ND: Matrix) -> bool:
 
 def center_of(x_ND: Matrix, kernel: Kernel) -> NDArray[np.float64] | None:
     """What to move both sides by: the mean for kernels of distances, which keeps float32 near the origin."""
-    if kernel.name not in ("rbf", "laplacian"):
-        return None
+    return mean_of(x_ND) if kernel.name in ("rbf", "laplacian") else None
+
+
+def mean_of(x_ND: Matrix) -> NDArray[np.float64]:
+    """The mean row, D, in float64 and chunk by chunk."""
     total_D = np.zeros(x_ND.shape[1])
     for _, rows in row_chunks(x_ND):
         total_D += rows.sum(axis=0, dtype=np.float64)
     return total_D / len(x_ND)
+
+
+def taken(x_ND: Matrix, rows_U: NDArray[np.int64]) -> NDArray:
+    """The given rows, ascending, read chunk by chunk."""
+    parts = []
+    for start, rows in row_chunks(x_ND):
+        low, high = np.searchsorted(rows_U, [start, start + len(rows)])
+        if high > low:
+            parts.append(rows[rows_U[low:high] - start])
+    return np.concatenate(parts)

@@ -82,9 +82,14 @@ def unit_rows(x_ND: ArrayLike, name: str = "vectors", *, first_row: int = 0) -> 
     return out
 
 
+def chunk_rows(features: int) -> int:
+    """Rows of about a million elements."""
+    return max(1, _CHECKED_AT_ONCE // features)
+
+
 def row_chunks(x_ND: Rows):
     """Yield `(start, rows)` views of about a million elements each, so that temporaries stay O(1) in N."""
-    step = max(1, _CHECKED_AT_ONCE // x_ND.shape[1])
+    step = chunk_rows(x_ND.shape[1])
     for start in range(0, len(x_ND), step):
         yield start, x_ND[start:start + step]
 
