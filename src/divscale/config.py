@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from divscale.data.config import DataConfig, MixConfig
 from divscale.frozen import Count, Distinct, FrozenConfig
-from divscale.generation.config import GeneratorConfig, RecipeConfig
+from divscale.generation.config import GeneratorConfig
+from divscale.generation.recipes import AnyRecipe
 from divscale.metrics.catalogue import metric
 from divscale.metrics.config import MeasureConfig
 from divscale.runtime.resources import Resources
@@ -70,7 +71,7 @@ class Study(FrozenConfig):
     data: DataConfig
     generator: GeneratorConfig = GeneratorConfig()
     pretrain: PretrainedModels = PretrainedModels()
-    recipe: RecipeConfig
+    recipe: AnyRecipe
     mix: Annotated[tuple[MixConfig, ...], BeforeValidator(_listed)] = ()
     train: Annotated[tuple[TrainConfig, ...], BeforeValidator(_listed)] = ()
     evaluate: EvaluateConfig = EvaluateConfig()

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from divscale.config import Study
+from divscale.generation.recipes import MODULES, TAG
 
 SHOWN = 4
 _WORDS = {
@@ -53,6 +54,11 @@ def _explained(detail: ErrorDetails, raw: Mapping[str, Any]) -> tuple[str, str]:
         return f"unknown key {where}; ", _nearest(where, detail)
     if kind == "missing":
         return where, " is missing"
+    if kind == "union_tag_not_found":
+        return f"{where}.kind", f" is missing; it is one of {_listed(MODULES)}"
+    if kind == "union_tag_invalid":
+        given = detail.get("ctx", {})["tag"].removeprefix(TAG)
+        return f"{where}.kind = {json.dumps(given)}: ", f"must be {_listed(MODULES)}{_near(given, MODULES)}"
     if kind == "value_error":
         return f"{where}: " if where else "", detail["msg"].removeprefix("Value error, ")
     given = json.dumps(detail["input"], default=str, ensure_ascii=False)
@@ -63,12 +69,21 @@ def _words(detail: ErrorDetails) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "literal_error":
         choices = context["expected"].replace("'", "")
-        near = difflib.get_close_matches(str(detail["input"]), choices.replace(" or ", ", ").split(", "), n=1)
-        return f"must be {choices}" + (f" (did you mean {near[0]}?)" if near else "")
+        return f"must be {choices}{_near(str(detail['input']), choices.replace(' or ', ', ').split(', '))}"
     if kind in ("model_type", "dict_type"):
         return f"must be a section of keys ({', '.join(_fields_at(detail['loc']))})"
     message = detail["msg"]
     return _WORDS[kind].format(**context) if kind in _WORDS else f"{message[0].lower()}{message[1:]}"
+
+
+def _near(given: str, choices: Iterable[str]) -> str:
+    near = difflib.get_close_matches(given, list(choices), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _listed(choices: Iterable[str]) -> str:
+    *first, last = choices
+    return f"{', '.join(first)} or {last}"
 
 
 def _nearest(where: str, detail: ErrorDetails) -> str:
@@ -87,6 +102,8 @@ def _written(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
     """The dotted key as the file has it: without the positions of one-value lists and the names of union members."""
     parts, node = [], cast(Any, raw)
     for place, part in enumerate(detail["loc"]):
+        if isinstance(part, str) and part.startswith(TAG):
+            continue
         if isinstance(node, (list, tuple)) and isinstance(part, int):
             parts.append(str(part))
             node = cast(Sequence[Any], node)[part]
@@ -102,6 +119,8 @@ def _written(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
 def _fields_at(loc: Iterable[int | str]) -> list[str]:
     model: type[BaseModel] | None = Study
     for part in loc:
+        if isinstance(part, str) and part.startswith(TAG):
+            model = MODULES[part.removeprefix(TAG)].Config
         if isinstance(part, int) or model is None or part not in model.model_fields:
             continue
         model = next(_models_in(model.model_fields[part].annotation), None)

@@ -48,12 +48,12 @@ def test_every_level_comes_from_one_base_set_and_one_paraphrase_pool_and_is_trai
     results = study.run(tmp_path / "store")
 
     records = [json.loads(p.read_text()) for p in (tmp_path / "store").glob("*/*/record.json")]
-    generated = {r["config"]["role"]: r["rows"] for r in records if r["stage"] == "generate"}
-    assert set(generated) == {"samples", "paraphrases"}, "two generations serve all levels"
+    generated = {r["config"]["round"]: r["rows"] for r in records if r["stage"] == "generate"}
+    assert set(generated) == {"base", "paraphrases"}, "two generations serve all levels"
     assert all(rows["asked"] == rows["ok"] + rows["failed"] + rows["filtered"] for rows in generated.values())
-    assert generated["samples"]["asked"] == 20
+    assert generated["base"]["asked"] == 20
 
-    levels = {r["config"]["replaced_share"]: set(table(tmp_path, r, "samples")["id"].to_pylist())
+    levels = {r["config"]["recipe"]["replaced_share"][0]: set(table(tmp_path, r, "samples")["id"].to_pylist())
               for r in records if r["stage"] == "compose"}
     assert set(levels) == {0.0, 0.4, 0.8}
     assert len({len(ids) for ids in levels.values()}) == 1, "the set keeps its size"

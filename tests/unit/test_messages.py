@@ -62,7 +62,7 @@ STUDY_FILES = [
     Case("a value where a section belongs", 2, '{tmp}/study.yaml: data = "ok.jsonl": must be a section of keys '
          "(source, test, task, columns, labels, labelled, prior_share, test_share, max_rejected_share, world_size).",
          overrides=("data=ok.jsonl",)),
-    Case("an unknown choice", 2, '{tmp}/study.yaml: recipe.kind = "topic": must be topics, decoding or paraphrase (did '
+    Case("an unknown choice", 2, '{tmp}/study.yaml: recipe.kind = "topic": must be decoding, topics or paraphrase (did '
          "you mean topics?).", overrides=("recipe.kind=topic",)),
     Case("an empty dial", 2, "{tmp}/study.yaml: recipe.temperature = []: needs at least 1 value.",
          overrides=("recipe.temperature=[]",)),
@@ -99,7 +99,7 @@ STUDY_FILES = [
     Case("an override without a value", 2, "override 'seeds': write it as key.sub=value, for example seeds.data=3.",
          overrides=("seeds",)),
     Case("a prompt template that does not parse", 2, "line 2 of the template prompt.j2 does not parse: Encountered "
-         "unknown tag 'endfoo'. Correct the Jinja2 syntax there.", overrides=("recipe.prompt=prompt.j2",),
+         "unknown tag 'endfoo'. Correct the Jinja2 syntax there.", overrides=("recipe.prompts.sample=prompt.j2",),
          files={"prompt.j2": "{{ label }}:\n{% endfoo %}\n"}),
 ]
 

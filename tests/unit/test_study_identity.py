@@ -19,7 +19,7 @@ SELECTING = {"mix.*.levels", "mix.*.filters", "mix.*.labelled", "train.*.arms"}
 NOT_IDENTITY = {"name", "resources"}
 # Fields that say where external content is; the content is the identity (its own test).
 LOCATIONS = {"data.source", "data.test", "generator.revision", "train.*.revision", "measure.embedder.revision",
-             "generator.model", "train.*.model", "measure.embedder.model", "recipe.prompt", "recipe.paraphrase_prompt",
+             "generator.model", "train.*.model", "measure.embedder.model", "recipe.prompts",
              "generator.chat_template"}
 # Fields that this study does not use: another test would have to (they belong to another recipe, task or method).
 UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design", "mix.*.generated", "mix.*.generated_share",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,6 @@ from divscale.frozen import Count, FrozenConfig, OneOrMany, Share
 
 Temperature = Annotated[float, Field(ge=0, le=2)]  # vLLM takes no more
 Probability = Annotated[float, Field(gt=0, le=1)]
-Kind = Literal["topics", "decoding", "paraphrase"]
 Filter = Literal["none", "label_agreement"]
 
 
@@ -23,74 +22,60 @@ class EngineConfig(FrozenConfig):
 
 
 class RecipeConfig(FrozenConfig):
-    """How generated samples are made. The one field given as a list is the dial; its values are the levels.
+    """What every recipe has: how much is written, how it is decoded, what of it counts. A recipe's own file adds to it.
 
-    kind:
-        decoding: labelled text (or questions) for every label, the dial is `temperature`, `top_p` or `min_p`.
-        topics: the same from `topics` distinct topics at a constant number of samples.
-        paraphrase: a base set from real contexts, a `replaced_share` of which gives way to paraphrases
-            (`paraphrases_per_source` of each source; at most m / (m + 1) of the set while sources stay).
+    The one field given as a list is the dial; its values are the levels.
     """
 
-    kind: Kind
+    kind: str
     samples: Count = Field(default=20, description="generated samples kept: per label (classification) or in total")
     candidates: Count = Field(default=1, description="requests per kept sample; more than 1 leaves room for a filter")
     temperature: OneOrMany[Temperature] = (0.7,)
     top_p: OneOrMany[Probability] = (1.0,)
     min_p: OneOrMany[Share] = (0.0,)
     max_tokens: Count = 64
-    topics: OneOrMany[Count] | None = Field(default=None, description="number of topics; null: every label is one")
-    replaced_share: OneOrMany[Share] = (0.0,)
-    paraphrases_per_source: Count = 4
-    keep_sources: bool = True
     filters: OneOrMany[Filter] = ("none",)
-    prompt: str | None = Field(default=None, description="a Jinja2 template of your own for the sample prompt")
-    paraphrase_prompt: str | None = Field(
-        default=None, description="a Jinja2 template of your own for the paraphrase prompt"
-    )
+    prompts: dict[str, str] = Field(
+        default={}, description="paths of Jinja2 templates of your own, by name: sample, paraphrase, ...")
     max_failed_share: Share = Field(default=0.05, description="completions that may fail to parse after every retry")
     attempts: Count = Field(default=3, description="tries per request, each with a seed of its own")
 
+    own_dials: ClassVar[tuple[str, ...]] = ()  # fields of the recipe itself that may be lists, the usual one first
+    decoding_dials: ClassVar[tuple[str, ...]] = ("temperature", "top_p", "min_p")  # of these, those that may be lists
+
     @model_validator(mode="after")
     def _one_dial(self) -> RecipeConfig:
-        dials = [name for name in DIALS if len(getattr(self, name) or ()) > 1]
+        dials = [name for name in (*self.own_dials, "temperature", "top_p", "min_p") if len(self._values(name)) > 1]
         if len(dials) > 1:
             raise ValueError(f"one dial at a time: {' and '.join(dials)} are all lists; leave one a list")
-        if self.kind == "paraphrase" and dials not in ([], ["replaced_share"]):
-            raise ValueError(f"the paraphrase recipe's dial is replaced_share; {dials[0]} takes one value")
-        if self.kind != "paraphrase" and self.replaced_share != (0.0,):
-            raise ValueError("replaced_share belongs to the paraphrase recipe")
-        if self.kind != "topics" and self.topics is not None:
-            raise ValueError("topics belongs to the topics recipe")
-        limit = self.paraphrases_per_source / (self.paraphrases_per_source + 1)
-        if self.kind == "paraphrase" and self.keep_sources and max(self.replaced_share) > limit + 1e-9:
-            raise ValueError(
-                f"replaced_share {max(self.replaced_share)} is more than {self.paraphrases_per_source} paraphrases per "
-                f"source allow while sources stay ({limit:.3f}); raise paraphrases_per_source, or keep_sources: false"
-            )
+        allowed = (*self.own_dials, *self.decoding_dials)
+        if dials and dials[0] not in allowed:
+            raise ValueError(f"the {self.kind} recipe's dial is {' or '.join(allowed)}; {dials[0]} takes one value")
         return self
 
     @property
     def dial(self) -> str:
-        """Name of the field that varies; the kind's own dial when none does."""
-        for name in DIALS:
-            if len(getattr(self, name) or ()) > 1:
-                return name
-        return {"decoding": "temperature", "topics": "topics", "paraphrase": "replaced_share"}[self.kind]
-
-    def at(self, level: float) -> RecipeConfig:
-        """The recipe with its dial fixed to `level`."""
-        if self.dial == "topics":
-            return self.model_copy(update={"topics": (int(level),) if level else None})
-        return self.model_copy(update={self.dial: (float(level),)})
+        """Name of the field that varies; the recipe's usual one when none does."""
+        names = (*self.own_dials, *self.decoding_dials)
+        return next((name for name in names if len(self._values(name)) > 1), names[0])
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The dial's values, in the order given. `topics: null` counts as one level, 0."""
-        return tuple(float(v) for v in (getattr(self, self.dial) or (0,)))
+        """The dial's values as numbers, in the order given. null counts as one level, 0."""
+        return tuple(float(v) for v in (self._values(self.dial) or (0,)))
 
+    def at(self, level: float) -> Self:
+        """The recipe with its dial fixed to `level`."""
+        given = next((v for v in self._values(self.dial) if float(v) == level), None)
+        return self.fixed(self.dial, given if given is not None or not level else level)
 
-DIALS = ("temperature", "top_p", "min_p", "topics", "replaced_share")
+    def fixed(self, dial: str, value: float | None) -> Self:
+        """The recipe with one value of a dial, which need not be among its levels; null: without the dial."""
+        given = None if value is None else (value,)
+        return self.model_copy(update={dial: given})
+
+    def _values(self, dial: str) -> tuple[Any, ...]:
+        return getattr(self, dial) or ()
 
 
 class GeneratorConfig(FrozenConfig):

@@ -6,13 +6,12 @@ from collections import defaultdict
 
 import pyarrow as pa
 
-from divscale.generation.config import Kind
 from divscale.generation.recipes.asking import topic_of
 from divscale.rendering.templates import render
 from divscale.schema import Task
 
 
-def pairs(samples: pa.Table, task: Task, recipe: Kind, prompts: dict[str, str]) -> list[tuple[str, str]]:
+def pairs(samples: pa.Table, task: Task, recipe: str, prompts: dict[str, str]) -> list[tuple[str, str]]:
     """(prompt, completion) for the generator: one for each row; for the topics recipe another with its topic named
     (`topics: null` asks without); for the paraphrase recipe one for each ordered pair of rows that ask the same (one
     context, the same answers, other words).

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from divscale.errors import ConfigError
 from divscale.generation.config import RecipeConfig
+from divscale.generation.recipes import get
 from divscale.rendering.templates import load
 from divscale.schema import Task
 
@@ -14,20 +16,26 @@ _PACKAGED = Path(__file__).parent / "templates"
 
 
 def prompts_for(task: Task, style: Style, recipe: RecipeConfig) -> dict[str, str]:
-    """Template texts by kind: `sample`, and `paraphrase` for the paraphrase recipe.
+    """Texts of the templates that a recipe uses, by name.
 
     Args:
         task: what is written.
         style: `pretrained` is the terse form that the model trained on the spot learns, `chat` asks an instruct model,
             `base` shows examples to a base model.
-        recipe: `prompt` and `paraphrase_prompt` are paths that replace the packaged ones. Variables: `label`, `topic`,
-            `examples` (up to 3 real texts), `context`; for paraphrases `text`, `answer`, `label`, `context`.
+        recipe: its `prompts` are paths that replace packaged ones. Variables: `label`, `topic`, `examples` (up to 3
+            real texts), `context`, and what the recipe adds; for paraphrases `text`, `answer`, `label`, `context`.
 
     Raises:
-        ConfigError: a user's file is missing or no Jinja2 template.
+        ConfigError: a user's file is missing or no Jinja2 template, or is for a template the recipe does not use.
     """
-    prompts = {"sample": load(recipe.prompt) if recipe.prompt else load(style, _PACKAGED / task)}
-    if recipe.kind == "paraphrase":
-        own = recipe.paraphrase_prompt
-        prompts["paraphrase"] = load(own) if own else load(f"paraphrase.{style}", _PACKAGED / task)
-    return prompts
+    names = get(recipe).TEMPLATES
+    for name in recipe.prompts:
+        if name not in names:
+            raise ConfigError(f"recipe.prompts.{name}: the {recipe.kind} recipe has no template of that name; it uses "
+                              f"{', '.join(names)}.")
+    return {name: load(recipe.prompts[name]) if name in recipe.prompts else load(_file(name, style), _PACKAGED / task)
+            for name in names}
+
+
+def _file(name: str, style: Style) -> str:
+    return style if name == "sample" else f"{name}.{style}"

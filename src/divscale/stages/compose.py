@@ -1,53 +1,48 @@
-"""compose: the base set and the paraphrase pool -> one level of the paraphrase dial."""
+"""compose: what the rounds of a recipe made -> the samples of one level, without a model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from divscale.config import Study
 from divscale.frozen import FrozenConfig
-from divscale.generation.config import RecipeConfig
-from divscale.generation.recipes import paraphrase
+from divscale.generation.recipes import AnyRecipe, get
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
+from divscale.schema import Task
 from divscale.stages.context import Context
+from divscale.stages.sources import Sees, inputs, sees, sources
 
 
 class ComposeConfig(FrozenConfig):
-    """One level: how much of the base set gives way to paraphrases."""
+    """One level: the recipe with its dial fixed."""
 
-    replaced_share: float
-    paraphrases_per_source: int
-    keep_sources: bool
+    recipe: AnyRecipe
+    task: Task
+    sees: Sees
     seed: int
 
 
-def stage(recipe: RecipeConfig, base: Stage, pool: Stage, level: float, seed: int) -> Stage:
-    """The set of one level. Base and pool are shared by all levels."""
-    config = ComposeConfig(
-        replaced_share=recipe.replaced_share[0],
-        paraphrases_per_source=recipe.paraphrases_per_source,
-        keep_sources=recipe.keep_sources,
-        seed=seed,
-    )
-    return Stage("compose", 1, config, {"base": base, "pool": pool}, title=f"{level:g}")
+def stage(
+    study: Study, data: Stage, split: Stage, made: Mapping[str, Stage], level: float, seed: int, title: str,
+) -> Stage:
+    """The set of one level, from the stages of its rounds."""
+    recipe = study.recipe.at(level).model_copy(update={"prompts": {}, "filters": ("none",)})
+    config = ComposeConfig(recipe=recipe, task=study.data.task, sees=sees(study), seed=seed)
+    vectors = getattr(get(recipe), "COMPOSE_VECTORS", ())
+    return Stage("compose", 2, config, inputs(study, data, split, made, vectors), title)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
     """Compose every level."""
     for job in jobs:
         config: Any = job.stage.config
-        base, pool = job.input("base").table("samples"), job.input("pool").table("samples")
-        samples = paraphrase.compose(
-            base,
-            pool,
-            replaced_share=config.replaced_share,
-            paraphrases_per_source=config.paraphrases_per_source,
-            keep_sources=config.keep_sources,
-            seed=config.seed,
-        )
+        seen = sources(job, config.sees)
+        recipe: Any = get(config.recipe)
+        samples = recipe.compose(config.recipe, seen, task=config.task, seed=config.seed)
         job.draft.write_table("samples", samples)
         context.events.advanced("compose", rows=samples.num_rows)
-        replaced = samples.num_rows - base.num_rows + pool.num_rows
-        job.commit(rows=Rows(asked=base.num_rows + pool.num_rows, ok=samples.num_rows, filtered=replaced))
+        asked = sum(table.num_rows for table in seen.made.values())
+        job.commit(rows=Rows(asked=asked, ok=samples.num_rows, filtered=asked - samples.num_rows))

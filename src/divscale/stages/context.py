@@ -25,16 +25,15 @@ class Fleet(Protocol):
 
 
 F = TypeVar("F", bound=Fleet)
-TRAINING = "training"
 ROOM_BYTES = 4 * 2**30  # what the next fleet may take at most on a laptop
 
 
 class Context:
     """One run of one study on one machine or cluster.
 
-    Engines take turns: asking for another fleet closes the one that is warm, so that its memory is free before the
-    next takes its place. Only the training group, which takes 20 s to start and a CPU's memory of 0.8 GiB, stays beside
-    the others, where there is no GPU and room enough.
+    Engines take turns on GPUs: asking for another fleet closes the one that is warm, so that its memory is free before
+    the next takes its place. Where there is no GPU fleets stay beside each other while there is room for one more: an
+    engine starts once for a whole study, whatever is embedded or trained between two rounds of generation.
     """
 
     def __init__(self, study: Study, store: Store, events: Events) -> None:
@@ -74,7 +73,7 @@ class Context:
         """The training fleet."""
         from divscale.training.fleet import TrainingFleet
 
-        return self._turn(TRAINING, lambda: TrainingFleet(self.session, self.study.resources))
+        return self._turn("training", lambda: TrainingFleet(self.session, self.study.resources))
 
     def workers(self) -> Any:
         """Plain worker actors for stages without an engine."""
@@ -85,7 +84,8 @@ class Context:
     def close(self) -> None:
         """Release the fleets and Ray. Safe to call at any moment, and twice."""
         try:
-            self._release(lambda _: True)
+            while self._warm:
+                self._release(next(iter(self._warm)))
         finally:
             if self._session is not None:
                 self._session.close()
@@ -93,14 +93,20 @@ class Context:
 
     def _turn(self, key: object, make: Callable[[], F]) -> F:
         if key not in self._warm:
-            self._release(lambda held: not (held == TRAINING and self._room_to_keep_training()))
+            for held in list(self._warm):  # those asked for longest ago first
+                if _kind(held) == _kind(key) or not self._room_for_another():
+                    self._release(held)
             self._warm[key] = make()
             self._warm[key].start()
-        return self._warm[key]  # type: ignore[return-value]
+        self._warm[key] = fleet = self._warm.pop(key)
+        return fleet  # type: ignore[return-value]
 
-    def _release(self, which: Callable[[object], bool]) -> None:
-        for key in [key for key in self._warm if which(key)]:
-            self._warm.pop(key).close()
+    def _release(self, key: object) -> None:
+        self._warm.pop(key).close()
 
-    def _room_to_keep_training(self) -> bool:
+    def _room_for_another(self) -> bool:
         return self.session.total()["gpus"] == 0 and psutil.virtual_memory().available > ROOM_BYTES
+
+
+def _kind(key: object) -> object:
+    return key[0] if isinstance(key, tuple) else key

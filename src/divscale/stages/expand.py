@@ -9,6 +9,7 @@ from typing import Any
 
 from divscale.config import Study
 from divscale.data.config import MixConfig
+from divscale.generation.recipes import get
 from divscale.graph.stage import Stage
 from divscale.stages import (
     compose,
@@ -122,14 +123,21 @@ def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
 
 
 def _levels(study: Study, world: World, model: Stage | None) -> Iterator[tuple[float, Stage]]:
-    if study.recipe.kind != "paraphrase":
-        for level in study.recipe.levels:
-            yield level, generate.stage(study, world.data, world.split, model, level, world.seed)
-        return
-    base = generate.stage(study, world.data, world.split, model, 0.0, world.seed)
-    pool = generate.paraphrase_stage(study, base, model, world.seed)
-    for level in study.recipe.levels:
-        yield level, compose.stage(study.recipe.at(level), base, pool, level, world.seed)
+    recipe = study.recipe
+    module = get(recipe)
+    plans = {level: module.rounds(recipe, level) for level in recipe.levels}
+    for level, rounds in plans.items():
+        here = f"{recipe.dial} {level:g}, seed {world.seed}"
+        made: dict[str, Stage] = {}
+        for this in rounds:
+            shared = len(plans) > 1 and all(this in others for others in plans.values())
+            where = f"seed {world.seed}" if shared else here
+            title = where if len(rounds) == 1 else f"{this.name}, {where}"
+            made[this.name] = generate.stage(study, this, world.data, world.split, made, model, world.seed, title)
+        if hasattr(module, "compose"):
+            yield level, compose.stage(study, world.data, world.split, made, level, world.seed, here)
+        else:
+            yield level, made[rounds[-1].name]
 
 
 def _draws(study: Study) -> list[tuple[int, int, int]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -12,33 +12,32 @@ import pyarrow as pa
 from divscale.config import Study
 from divscale.errors import StageFailedError
 from divscale.frozen import FrozenConfig
-from divscale.generation.config import EngineConfig, RecipeConfig
+from divscale.generation.config import EngineConfig
 from divscale.generation.prompts import Style, prompts_for
-from divscale.generation.recipes import get, paraphrase
+from divscale.generation.recipes import AnyRecipe, Round, get
 from divscale.generation.requests import retry_requests
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.rendering.templates import load
 from divscale.schema import COMPLETIONS, Task
-from divscale.stages import split as splits
 from divscale.stages.context import Context
 from divscale.stages.identity import ModelIdentity, has_chat_template, model_identity, model_location
-
-Role = Literal["samples", "paraphrases"]
+from divscale.stages.sources import Sees, inputs, sees, sources
 
 
 class GenerateConfig(FrozenConfig):
-    """Identity of generated text: the recipe at one level, the prompts' words, the engine, the model, the seed."""
+    """Identity of generated text: a round of the recipe, the prompt's words, the engine, the model, the seed."""
 
-    role: Role
+    round: str
     task: Task
-    recipe: RecipeConfig
-    prompts: dict[str, str]
+    recipe: AnyRecipe
+    prompt: str
+    source: int
     engine: EngineConfig
     model: ModelIdentity | None
     chat_template: str | None
-    sees: Literal["prior", "training"]
+    sees: Sees
     seed: int
 
 
@@ -54,41 +53,32 @@ class Pass:
     rejected: pa.Table | None = None
 
 
-def stage(study: Study, data: Stage, split: Stage, model: Stage | None, level: float, seed: int) -> Stage:
-    """The samples of one level (of the paraphrase recipe: the base set, which all levels share)."""
-    recipe = study.recipe.at(level)
-    title = f"{study.recipe.dial} {level:g}, seed {seed}"
-    if recipe.kind == "paraphrase":
-        recipe, title = recipe.model_copy(update={"replaced_share": (0.0,)}), f"base, seed {seed}"
-    inputs = {"data": data, "split": split, **({"model": model} if model else {})}
-    return Stage("generate", 1, _config(study, recipe, "samples", model, seed), inputs, title)
-
-
-def paraphrase_stage(study: Study, base: Stage, model: Stage | None, seed: int) -> Stage:
-    """The one pool of paraphrases that serves every level."""
-    recipe = study.recipe.model_copy(update={"replaced_share": (max(study.recipe.replaced_share),)})
-    inputs = {"base": base, **({"model": model} if model else {})}
-    return Stage("generate", 1, _config(study, recipe, "paraphrases", model, seed), inputs, f"paraphrases, seed {seed}")
-
-
-def _config(study: Study, recipe: RecipeConfig, role: Role, model: Stage | None, seed: int) -> GenerateConfig:
+def stage(
+    study: Study, this: Round, data: Stage, split: Stage, made: Mapping[str, Stage], model: Stage | None, seed: int,
+    title: str,
+) -> Stage:
+    """The samples of one round. `made`: the stages of earlier rounds of the same level."""
     generator = study.generator
     identity = None if model else model_identity(generator.model, generator.revision, "generator.model")
-    return GenerateConfig(
-        role=role,
+    config = GenerateConfig(
+        round=this.name,
         task=study.data.task,
-        # the words of the prompts are identity, where they lie is not; filters come after generation
-        recipe=recipe.model_copy(update={"prompt": None, "paraphrase_prompt": None, "filters": ("none",)}),
-        prompts=prompts_for(study.data.task, _style(study), study.recipe),
+        # the words of the prompt are identity, where they lie is not; filters come after generation
+        recipe=cast(AnyRecipe, this.recipe.model_copy(update={"prompts": {}, "filters": ("none",)})),
+        prompt=prompts_for(study.data.task, style(study), study.recipe)[this.template],
+        source=this.source,
         engine=generator.engine,
         model=identity,
         chat_template=load(generator.chat_template) if generator.chat_template else None,
-        sees="prior" if study.data.prior_share > 0 else "training",
+        sees=sees(study),
         seed=seed,
     )
+    seen = inputs(study, data, split, {name: made[name] for name in this.after}, this.vectors)
+    return Stage("generate", 2, config, {**seen, **({"model": model} if model else {})}, title)
 
 
-def _style(study: Study) -> Style:
+def style(study: Study) -> Style:
+    """How prompts are written for the study's generator."""
     generator = study.generator
     if generator.model == "pretrain":
         return "pretrained"
@@ -184,9 +174,7 @@ def _settle(each: Pass) -> None:
     each.latest = latest = _latest(each)
     rows = [each.completions[request_id] for request_id in latest["request_id"].to_pylist()]
     completions = pa.Table.from_pylist(rows, schema=COMPLETIONS)
-    recipe = paraphrase if config.role == "paraphrases" else get(config.recipe.kind)
-    parse = recipe.parse_paraphrases if config.role == "paraphrases" else recipe.parse
-    each.samples, each.rejected = parse(latest, completions, task=config.task, recipe=config.recipe)
+    each.samples, each.rejected = get(config.recipe).parse(_round(config), latest, completions, task=config.task)
 
 
 def _commit(each: Pass) -> None:
@@ -212,23 +200,15 @@ def _commit(each: Pass) -> None:
 
 def _requests(job: Job) -> pa.Table:
     config: Any = job.stage.config
-    if config.role == "paraphrases":
-        return paraphrase.build_paraphrase_requests(
-            config.recipe,
-            job.input("base").table("samples"),
-            task=config.task,
-            seed=config.seed,
-            prompts=config.prompts,
-        )
-    parts = ("prior",) if config.sees == "prior" else ("prior", "pool")
-    rows = np.sort(np.concatenate([splits.rows(job.input("split"), part) for part in parts]))
-    real = job.input("data").table("samples").take(rows)
-    requests = get(config.recipe.kind).build_requests(
-        config.recipe, real, task=config.task, seed=config.seed, prompts=config.prompts
-    )
-    if requests.num_rows == 0:
+    requests = get(config.recipe).build_requests(
+        _round(config), sources(job, config.sees), task=config.task, seed=config.seed, prompt=config.prompt)
+    if requests.num_rows == 0 and not any(role.startswith("made_") for role in job.stage.inputs):
         raise StageFailedError(f"generate {job.stage.title}: the recipe asks for nothing; are there real rows to see?")
     return requests
+
+
+def _round(config: Any) -> Round:
+    return Round(config.round, config.recipe, source=config.source)
 
 
 def _model(job: Job, context: Context) -> str:

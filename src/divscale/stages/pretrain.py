@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from divscale.config import Study
 from divscale.frozen import FrozenConfig
-from divscale.generation.config import Kind
 from divscale.generation.pretraining import pairs, unlabelled_pairs
 from divscale.generation.prompts import prompts_for
 from divscale.graph.runner import Job
@@ -27,7 +26,7 @@ class PretrainStageConfig(FrozenConfig):
 
     role: Literal["generator", "base"]
     task: Task
-    recipe_kind: Kind | None
+    recipe_kind: str | None
     prompts: dict[str, str]
     pretrain: PretrainConfig
     seed: int

@@ -1,14 +1,35 @@
-"""Recipes: how generated samples are made and how their diversity is controlled. One file each, two pure functions."""
+"""Recipes: how generated samples are made and how their diversity is controlled. One file each (`protocol.py`)."""
 
 from __future__ import annotations
 
-from types import ModuleType
+from collections.abc import Mapping
+from typing import Annotated, Any, cast
 
-from divscale.generation.config import Kind
+from pydantic import Discriminator, Tag
+
+from divscale.generation.config import RecipeConfig
+from divscale.generation.recipes import decoding, paraphrase, topics
+from divscale.generation.recipes.protocol import Recipe, Round, Sources
+
+__all__ = ["MODULES", "TAG", "AnyRecipe", "Recipe", "Round", "Sources", "get"]
+
+MODULES: dict[str, Any] = {"decoding": decoding, "topics": topics, "paraphrase": paraphrase}
+TAG = "kind="  # before a recipe's name in the places of errors, where a field may have the same name
 
 
-def get(kind: Kind) -> ModuleType:
-    """The module of a recipe: `build_requests` and `parse`."""
-    from divscale.generation.recipes import decoding, paraphrase, topics
+def get(recipe: RecipeConfig) -> Recipe:
+    """The module of a recipe."""
+    return cast(Recipe, MODULES[recipe.kind])
 
-    return {"decoding": decoding, "topics": topics, "paraphrase": paraphrase}[kind]
+
+def _tag(value: Any) -> str | None:
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return None if kind is None else f"{TAG}{kind}"
+
+
+AnyRecipe = Annotated[
+    Annotated[decoding.Config, Tag(f"{TAG}decoding")]
+    | Annotated[topics.Config, Tag(f"{TAG}topics")]
+    | Annotated[paraphrase.Config, Tag(f"{TAG}paraphrase")],
+    Discriminator(_tag),
+]

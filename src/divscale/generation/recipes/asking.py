@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from divscale.errors import DataError
 from divscale.generation.config import RecipeConfig
+from divscale.generation.recipes.protocol import Round
 from divscale.generation.requests import request
 from divscale.order import rank
 from divscale.rendering.templates import render
@@ -54,6 +55,12 @@ def ask(
         yield request(
             "sample", (*salt, source["id"] if source else None, topic, i), prompt, recipe, seed, context=context,
             source_id=source["id"] if source else None, ordinal=i)
+
+
+def decoding_salt(this: Round) -> tuple[float, float, float]:
+    """The decoding settings of a round, for the salt of its requests: they may be the dial."""
+    recipe = this.recipe
+    return recipe.temperature[0], recipe.top_p[0], recipe.min_p[0]
 
 
 def topic_of(text: str) -> str:

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pyarrow as pa
 
 from divscale.generation.config import RecipeConfig
 from divscale.generation.parsing import parse_completions
-from divscale.generation.recipes.asking import ask
+from divscale.generation.recipes.asking import ask, decoding_salt
+from divscale.generation.recipes.protocol import Round, Sources
 from divscale.generation.requests import request_table
 from divscale.schema import Task
 
+TEMPLATES = ("sample",)
 
-def build_requests(
-    recipe: RecipeConfig, real: pa.Table, *, task: Task, seed: int, prompts: dict[str, str],
-) -> pa.Table:
+
+class Config(RecipeConfig):
+    """Labelled text for every label, or questions over the contexts; `temperature`, `top_p` or `min_p` is the dial."""
+
+    kind: Literal["decoding"] = "decoding"
+
+
+def rounds(recipe: Config, level: float) -> tuple[Round, ...]:
+    """One round: the recipe at that level."""
+    return (Round("samples", recipe.at(level)),)
+
+
+def build_requests(this: Round, sources: Sources, *, task: Task, seed: int, prompt: str) -> pa.Table:
     """`samples` x `candidates` requests: for every label (classification), or over the contexts (qa, text).
 
     Args:
-        recipe: with its dial at one level.
-        real: SAMPLES that the recipe may see: the labels, contexts and examples come from them.
+        this: the round; its recipe has the dial at one level.
+        sources: labels, contexts and examples come from the real rows.
         task: what is written.
         seed: the generation seed.
-        prompts: templates by kind; `sample` is used.
+        prompt: the text of the template `sample`.
 
     Returns:
         REQUESTS, label by label (or in turn over contexts), ordinals from 0.
     """
-    level = (recipe.temperature[0], recipe.top_p[0], recipe.min_p[0])
-    return request_table(ask(recipe, real, task, seed, prompts["sample"], salt=("decoding", *level)))
+    return request_table(ask(this.recipe, sources.real, task, seed, prompt, ("decoding", *decoding_salt(this))))
 
 
-def parse(requests: pa.Table, completions: pa.Table, *, task: Task, recipe: RecipeConfig) -> tuple[pa.Table, pa.Table]:
+def parse(this: Round, requests: pa.Table, completions: pa.Table, *, task: Task) -> tuple[pa.Table, pa.Table]:
     """(SAMPLES in the order of the requests, REJECTED)."""
-    del recipe
+    del this
     return parse_completions(requests, completions, task, rephrase=False)

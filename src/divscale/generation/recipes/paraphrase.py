@@ -9,78 +9,112 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from typing import ClassVar, Literal, cast
 
 import pyarrow as pa
+from pydantic import Field, model_validator
 
 from divscale.errors import DataError
+from divscale.frozen import Count, OneOrMany, Share
 from divscale.generation.config import RecipeConfig
 from divscale.generation.parsing import parse_completions
-from divscale.generation.recipes.asking import ask
+from divscale.generation.recipes.asking import ask, decoding_salt
+from divscale.generation.recipes.protocol import Round, Sources
 from divscale.generation.requests import request, request_table
 from divscale.order import shuffled
 from divscale.rendering.templates import render
 from divscale.schema import Task
 
-SPARE = 0.15  # more sources than the highest level needs: some paraphrases will not parse
+TEMPLATES = ("sample", "paraphrase")
+SPARE = 0.15  # more sources than any level needs: some paraphrases will not parse
 
 
-def build_requests(
-    recipe: RecipeConfig, real: pa.Table, *, task: Task, seed: int, prompts: dict[str, str],
-) -> pa.Table:
-    """The base set's requests, the same for every `replaced_share`. Arguments and result: `decoding`'s."""
-    salt = ("paraphrase", recipe.temperature[0], recipe.top_p[0], recipe.min_p[0])
-    return request_table(ask(recipe, real, task, seed, prompts["sample"], salt=salt))
+class Config(RecipeConfig):
+    """A base set from real contexts, a share of which gives way to paraphrases of other rows of it."""
+
+    kind: Literal["paraphrase"] = "paraphrase"
+    replaced_share: OneOrMany[Share] = Field(
+        default=(0.0,), description="of the set; at most m / (m + 1) while sources stay, m paraphrases a source")
+    paraphrases_per_source: OneOrMany[Count] = (4,)
+    keep_sources: OneOrMany[bool] = Field(default=(True,), description="whether what is paraphrased stays in the set")
+    rephrase: Literal["question", "question_and_answer"] = Field(
+        default="question", description="qa: whether the answer gets other words too")
+
+    own_dials: ClassVar[tuple[str, ...]] = ("replaced_share", "paraphrases_per_source", "keep_sources")
+    decoding_dials: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="after")
+    def _sources_suffice(self) -> Config:
+        share, per_source = max(self.replaced_share), min(self.paraphrases_per_source)
+        limit = per_source / (per_source + 1)
+        if any(self.keep_sources) and share > limit + 1e-9:
+            raise ValueError(
+                f"replaced_share {share} is more than {per_source} paraphrases per source allow while sources stay "
+                f"({limit:.3f}); raise paraphrases_per_source, or keep_sources: false")
+        return self
 
 
-def parse(requests: pa.Table, completions: pa.Table, *, task: Task, recipe: RecipeConfig) -> tuple[pa.Table, pa.Table]:
-    """(SAMPLES in the order of the requests, REJECTED)."""
-    del recipe
-    return parse_completions(requests, completions, task, rephrase=False)
+def rounds(recipe: Config, level: float) -> tuple[Round, ...]:
+    """The base set and the pool of paraphrases: one of each for all levels, whichever dial they are of."""
+    del level
+    base = recipe.model_copy(update={name: Config.model_fields[name].default for name in
+                                     ("replaced_share", "paraphrases_per_source", "keep_sources", "rephrase")})
+    return Round("base", base), Round("paraphrases", recipe, "paraphrase", after=("base",))
 
 
-def build_paraphrase_requests(
-    recipe: RecipeConfig, base: pa.Table, *, task: Task, seed: int, prompts: dict[str, str],
-) -> pa.Table:
-    """`paraphrases_per_source` requests for each source that the highest level, and some spare, can use.
+def build_requests(this: Round, sources: Sources, *, task: Task, seed: int, prompt: str) -> pa.Table:
+    """Requests of the base set; or, for each source that some level can use and some to spare, of its paraphrases.
 
-    Args:
-        recipe: `replaced_share[0]` is the highest level's.
-        base: the base set, SAMPLES.
+    Arguments and result as in `decoding.build_requests`.
     """
-    del task
+    recipe = cast(Config, this.recipe)
+    if this.name == "base":
+        return request_table(ask(recipe, sources.real, task, seed, prompt, ("paraphrase", *decoding_salt(this))))
+    base = sources.made["base"]
     rows = {row["id"]: row for row in base.to_pylist()}
     requests = []
     for ids in _strata(base).values():
-        sources = math.ceil(round(recipe.replaced_share[0] * len(ids)) / recipe.paraphrases_per_source)
-        for source_id in shuffled(ids, "paraphrase", seed)[: math.ceil(sources * (1 + SPARE))]:
-            row = rows[source_id]
-            prompt = render(
-                prompts["paraphrase"], text=row["text"], label=row["label"], context=row["context"],
-                answer=(row["answers"] or [None])[0])
+        order = shuffled(ids, "paraphrase", seed)
+        for place, wanted in enumerate(_paraphrases_by_place(recipe, len(ids))):
+            row = rows[order[place]]
+            text = render(prompt, text=row["text"], label=row["label"], context=row["context"],
+                          answer=(row["answers"] or [None])[0], rephrase=recipe.rephrase)
             requests += [
-                request("paraphrase", (source_id, i), prompt, recipe, seed, label=row["label"], context=row["context"],
-                        answers=row["answers"], source_id=source_id, ordinal=i)
-                for i in range(recipe.paraphrases_per_source)]
+                request("paraphrase", (row["id"], i), text, recipe, seed, label=row["label"], context=row["context"],
+                        answers=row["answers"], source_id=row["id"], ordinal=i)
+                for i in range(wanted)]
     return request_table(requests)
 
 
-def parse_paraphrases(
-    requests: pa.Table, completions: pa.Table, *, task: Task, recipe: RecipeConfig,
-) -> tuple[pa.Table, pa.Table]:
-    """(SAMPLES: a source's label, context and answers with new words, REJECTED)."""
-    del recipe
-    return parse_completions(requests, completions, task, rephrase=True)
+def parse(this: Round, requests: pa.Table, completions: pa.Table, *, task: Task) -> tuple[pa.Table, pa.Table]:
+    """(SAMPLES: of a paraphrase its source's label, context and answers with new words, REJECTED)."""
+    recipe = cast(Config, this.recipe)
+    rephrase = this.name == "paraphrases" and not (task == "qa" and recipe.rephrase == "question_and_answer")
+    return parse_completions(requests, completions, task, rephrase=rephrase)
 
 
-def compose(
-    base: pa.Table, pool: pa.Table, *, replaced_share: float, paraphrases_per_source: int, keep_sources: bool,
-    seed: int,
-) -> pa.Table:
-    """One level: `base` with `replaced_share` of its rows (of each label) replaced by paraphrases; same size, SAMPLES.
+def _paraphrases_by_place(recipe: Config, n: int) -> list[int]:
+    """How many paraphrases of the source at each place of the order the levels want at most, with sources to spare."""
+    wanted: list[int] = []
+    for level in recipe.levels:
+        one = recipe.at(level)
+        per_source = one.paraphrases_per_source[0]
+        sources = math.ceil(math.ceil(round(one.replaced_share[0] * n) / per_source) * (1 + SPARE))
+        wanted += [0] * (min(sources, n) - len(wanted))
+        wanted[:sources] = [max(count, per_source) for count in wanted[:sources]]
+    return wanted
+
+
+def compose(recipe: Config, sources: Sources, *, task: Task, seed: int) -> pa.Table:
+    """One level: the base with `replaced_share` of its rows (of each label) replaced by paraphrases; as many SAMPLES.
 
     Raises:
         DataError: too few paraphrases came out of generation.
     """
+    del task
+    base, pool = sources.made["base"], sources.made["paraphrases"]
+    replaced_share, paraphrases_per_source = recipe.replaced_share[0], recipe.paraphrases_per_source[0]
+    keep_sources = recipe.keep_sources[0]
     by_source: dict[str, list[dict]] = defaultdict(list)
     for row in pool.to_pylist():
         by_source[row["source_id"]].append(row)
@@ -93,11 +127,11 @@ def compose(
                 f"paraphrase: {wanted} paraphrases are wanted{f' for {label}' if label else ''} and {len(paraphrases)} "
                 "could be used; raise recipe.attempts or recipe.paraphrases_per_source, or lower the highest "
                 "replaced_share.")
-        sources = {row["source_id"] for row in paraphrases} if keep_sources else set()
-        replaced = [row_id for row_id in (reversed(order) if keep_sources else order) if row_id not in sources]
+        staying = {row["source_id"] for row in paraphrases} if keep_sources else set()
+        replaced = [row_id for row_id in (reversed(order) if keep_sources else order) if row_id not in staying]
         if len(replaced) < wanted:
             raise DataError(
-                f"paraphrase: {wanted} of {len(ids)} rows are to be replaced and {len(sources)} sources stay; lower "
+                f"paraphrase: {wanted} of {len(ids)} rows are to be replaced and {len(staying)} sources stay; lower "
                 "the highest replaced_share, raise paraphrases_per_source, or set keep_sources: false.")
         replacement.update(zip(replaced, paraphrases, strict=False))
     rows = [replacement.get(row["id"], row) for row in base.to_pylist()]

@@ -6,18 +6,39 @@ is about, samples take the topics in turn, and fewer topics are a part of more (
 
 from __future__ import annotations
 
-import pyarrow as pa
+from typing import ClassVar, Literal
 
+import pyarrow as pa
+from pydantic import Field
+
+from divscale.frozen import Count, OneOrMany
 from divscale.generation.config import RecipeConfig
-from divscale.generation.parsing import parse_completions
-from divscale.generation.recipes.asking import ask
+from divscale.generation.recipes.asking import ask, decoding_salt
+from divscale.generation.recipes.decoding import parse
+from divscale.generation.recipes.protocol import Round, Sources
 from divscale.generation.requests import request_table
 from divscale.schema import Task
 
+__all__ = ["TEMPLATES", "Config", "build_requests", "parse", "rounds"]
 
-def build_requests(
-    recipe: RecipeConfig, real: pa.Table, *, task: Task, seed: int, prompts: dict[str, str],
-) -> pa.Table:
+TEMPLATES = ("sample",)
+
+
+class Config(RecipeConfig):
+    """Samples from `topics` distinct topics at a constant number of samples."""
+
+    kind: Literal["topics"] = "topics"
+    topics: OneOrMany[Count] | None = Field(default=None, description="number of topics; null: every label is one")
+
+    own_dials: ClassVar[tuple[str, ...]] = ("topics",)
+
+
+def rounds(recipe: Config, level: float) -> tuple[Round, ...]:
+    """One round: the recipe at that level."""
+    return (Round("samples", recipe.at(level)),)
+
+
+def build_requests(this: Round, sources: Sources, *, task: Task, seed: int, prompt: str) -> pa.Table:
     """Requests about `topics` topics in turn: per label (classification), over as many contexts (qa), over all (text).
 
     `topics: null` asks without a topic: every label is one. Arguments and result as in `decoding.build_requests`.
@@ -25,13 +46,8 @@ def build_requests(
     Raises:
         DataError: the real rows offer fewer distinct topics.
     """
+    recipe: Config = this.recipe  # type: ignore[assignment]
     topics = recipe.topics[0] if recipe.topics else None
     # the decoding settings too: they may be the dial, and no two levels share a random stream
-    salt = ("topics", topics or 0, recipe.temperature[0], recipe.top_p[0], recipe.min_p[0])
-    return request_table(ask(recipe, real, task, seed, prompts["sample"], salt=salt, topics=topics))
-
-
-def parse(requests: pa.Table, completions: pa.Table, *, task: Task, recipe: RecipeConfig) -> tuple[pa.Table, pa.Table]:
-    """(SAMPLES in the order of the requests, REJECTED)."""
-    del recipe
-    return parse_completions(requests, completions, task, rephrase=False)
+    salt = ("topics", topics or 0, *decoding_salt(this))
+    return request_table(ask(recipe, sources.real, task, seed, prompt, salt, topics=topics))

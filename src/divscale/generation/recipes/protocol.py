@@ -1,0 +1,88 @@
+"""What a recipe is: a configuration, rounds of generation, and two pure functions for each.
+
+A recipe's module has
+
+    Config                     a `RecipeConfig` with the recipe's own fields and dials
+    TEMPLATES                  names of the prompt templates it uses
+    rounds(recipe, level)      the rounds that one level needs (`Round`); levels share those that are equal
+    build_requests(this, sources, *, task, seed, prompt) -> REQUESTS
+    parse(this, requests, completions, *, task) -> (SAMPLES in the order of the requests, REJECTED)
+
+and, where a level is not simply what its last round made,
+
+    compose(recipe, sources, *, task, seed) -> SAMPLES      of one level, from what its rounds made
+    COMPOSE_VECTORS            rounds whose embeddings `compose` reads
+
+All are pure: the same arguments give the same rows, wherever they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from divscale.generation.config import RecipeConfig
+from divscale.schema import Task
+
+
+@dataclass(frozen=True)
+class Round:
+    """One pass of generation for one level, and what its outcome depends on.
+
+    Attributes:
+        name: what it makes; rounds of one level have different names.
+        recipe: what of the recipe the round depends on, everything else at its default: levels whose rounds are equal
+            share them.
+        template: name of its prompt template.
+        after: earlier rounds whose samples it reads.
+        vectors: of which it reads the embeddings too: of earlier rounds, or of `real`.
+        source: which of the generators writes it, from 0.
+    """
+
+    name: str
+    recipe: RecipeConfig
+    template: str = "sample"
+    after: tuple[str, ...] = ()
+    vectors: tuple[str, ...] = ()
+    source: int = 0
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a round or a composition may see.
+
+    Attributes:
+        real: SAMPLES that the generator may know.
+        made: SAMPLES of earlier rounds, by name.
+        vectors: N x D float32 embeddings of unit length, one a row of the table of that name (`real` or a round).
+    """
+
+    real: pa.Table
+    made: Mapping[str, pa.Table] = field(default_factory=dict)
+    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+class Recipe(Protocol):
+    """A recipe's module. `compose` and `COMPOSE_VECTORS` are optional and therefore not here."""
+
+    Config: type[RecipeConfig]
+    TEMPLATES: tuple[str, ...]
+
+    def rounds(self, recipe: RecipeConfig, level: float) -> tuple[Round, ...]:
+        """The rounds of one level, in the order in which they can be made."""
+        ...
+
+    def build_requests(self, this: Round, sources: Sources, *, task: Task, seed: int, prompt: str) -> pa.Table:
+        """REQUESTS of a round."""
+        ...
+
+    def parse(
+        self, this: Round, requests: pa.Table, completions: pa.Table, *, task: Task,
+    ) -> tuple[pa.Table, pa.Table]:
+        """(SAMPLES, REJECTED) from the last completion of every request."""
+        ...
