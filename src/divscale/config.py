@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from divscale.data.config import DataConfig, MixConfig
 from divscale.frozen import Count, Distinct, FrozenConfig
 from divscale.generation.config import GeneratorConfig
-from divscale.generation.recipes import AnyRecipe
+from divscale.generation.recipes import MODULES, AnyRecipe
 from divscale.metrics.catalogue import metric
 from divscale.metrics.config import MeasureConfig
 from divscale.runtime.resources import Resources
@@ -94,6 +94,9 @@ class Study(FrozenConfig):
                 raise ValueError(
                     f"train: two entries have method {way[0]}, model {way[1]} and head {way[2]}, and the report could "
                     "not tell them apart; run them as two studies on one store (shared work is done once)")
+        untaught = getattr(MODULES[self.recipe.kind], "untaught", None)
+        if self.generator.model == "pretrain" and untaught and (reason := untaught(self.recipe)):
+            raise ValueError(f"generator.model: pretrain: {reason}")
         if self.data.prior_share == 0:
             _check_without_prior(self)
         architecture = self.pretrain.generator.architecture

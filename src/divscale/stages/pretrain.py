@@ -11,6 +11,7 @@ from divscale.config import Study
 from divscale.frozen import FrozenConfig
 from divscale.generation.pretraining import pairs, unlabelled_pairs
 from divscale.generation.prompts import prompts_for
+from divscale.generation.recipes import MODULES
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.rendering.tasks import training_pair
@@ -43,7 +44,7 @@ def stage(study: Study, data: Stage, split: Stage, role: Literal["generator", "b
         pretrain=study.pretrain.generator if generator else study.pretrain.base,
         seed=seed,
     )
-    return Stage("pretrain", 1, config, {"data": data, "split": split}, title=f"{role}, seed {seed}")
+    return Stage("pretrain", 2, config, {"data": data, "split": split}, title=f"{role}, seed {seed}")
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -74,7 +75,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
 def _pairs(config: PretrainStageConfig, samples: pa.Table) -> list[tuple[str, str]]:
     if config.recipe_kind is not None:
-        return pairs(samples, config.task, config.recipe_kind, config.prompts)
+        return pairs(samples, config.task, MODULES[config.recipe_kind], config.prompts)
     if config.task == "qa":
         return [training_pair(row, "qa") for row in samples.to_pylist()]
     return unlabelled_pairs(samples, config.task)

@@ -220,10 +220,10 @@ def test_answers_get_other_words_too_where_that_is_asked_for():
 def test_the_generator_is_taught_the_prompts_it_will_be_asked():
     for kind, topics in (("decoding", None), ("topics", None), ("topics", (2,))):
         recipe = recipe_of(kind=kind, samples=2, **({"topics": topics} if topics else {}))
-        taught = pairs(PACKAGES, "classification", kind, prompts_for("classification", "pretrained", recipe))
+        taught = pairs(PACKAGES, "classification", get(recipe), prompts_for("classification", "pretrained", recipe))
         assert set(build(recipe, PACKAGES)["prompt"].to_pylist()) <= {prompt for prompt, _ in taught}
     recipe = recipe_of(kind="paraphrase", samples=2)
-    taught = pairs(STORIES, "qa", "paraphrase", prompts_for("qa", "pretrained", recipe))
+    taught = pairs(STORIES, "qa", get(recipe), prompts_for("qa", "pretrained", recipe))
     assert ("paraphrase: What did Ann find 0? ->", " So what did Ann find 0?") in taught
     assert ("story: Ann found a coin 0. ask:", " What did Ann find 0? answer: a coin") in taught
     assert unlabelled_pairs(PACKAGES, "classification")[0] == ("", " It is the path.")

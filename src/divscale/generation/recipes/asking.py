@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -16,16 +16,22 @@ from divscale.rendering.templates import render
 from divscale.schema import Task
 
 EXAMPLES = 3
+# What every template `sample` may use, and what it finds where a recipe gives nothing.
+VARIABLES: dict[str, Any] = {
+    "label": None, "topic": None, "context": None, "examples": [], "attributes": {}, "persona": None}
+
+Vary = Callable[[str | None, int], Mapping[str, Any]]  # label and ordinal of a request -> variables of its prompt
 
 
 def ask(
     recipe: RecipeConfig, real: pa.Table, task: Task, seed: int, template: str, salt: tuple[str | int | float, ...], *,
-    topics: int | None = None,
+    topics: int | None = None, vary: Vary = lambda _label, _ordinal: {},
 ) -> Iterator[dict[str, Any]]:
     """Rows of REQUESTS for a recipe at one level.
 
     Args:
         topics: write about this many distinct topics in turn (per label in classification); null: about none.
+        vary: what else a recipe says in each prompt.
         salt: what tells these requests from those of other recipes and levels.
     """
     count = recipe.samples * recipe.candidates
@@ -36,8 +42,8 @@ def ask(
             about = _topics(own, topics, seed)
             for i in range(count):
                 topic = about[i % len(about)]
-                prompt = render(
-                    template, label=label, topic=topic, context=None, examples=_some(own, seed, *salt, label, i))
+                prompt = sample_prompt(
+                    template, label=label, topic=topic, examples=_some(own, seed, *salt, label, i), **vary(label, i))
                 yield request("sample", (*salt, label, topic, i), prompt, recipe, seed, label=label, ordinal=i)
         return
     contexts = _shuffled({row["context"]: row for row in rows if row["context"]}.values(), seed, "contexts")
@@ -55,6 +61,20 @@ def ask(
         yield request(
             "sample", (*salt, source["id"] if source else None, topic, i), prompt, recipe, seed, context=context,
             source_id=source["id"] if source else None, ordinal=i)
+
+
+def sample_prompt(template: str, **given: Any) -> str:
+    """The template `sample` with what is given of `VARIABLES`."""
+    return render(template, **{**VARIABLES, **given})
+
+
+def pair(row: Mapping[str, Any], task: Task, template: str, **given: Any) -> tuple[str, str]:
+    """A real row as (prompt, completion) of the template `sample`: what a model trained on the spot learns.
+
+    Completions begin with a space, as `rendering.tasks` has them.
+    """
+    answer = f" answer: {row['answers'][0]}" if task == "qa" else ""
+    return (sample_prompt(template, label=row["label"], context=row["context"], **given), f" {row['text']}{answer}")
 
 
 def decoding_salt(this: Round) -> tuple[float, float, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import ClassVar, Literal, cast
 
 import pyarrow as pa
@@ -91,6 +92,20 @@ def parse(this: Round, requests: pa.Table, completions: pa.Table, *, task: Task)
     recipe = cast(Config, this.recipe)
     rephrase = this.name == "paraphrases" and not (task == "qa" and recipe.rephrase == "question_and_answer")
     return parse_completions(requests, completions, task, rephrase=rephrase)
+
+
+def taught(samples: pa.Table, task: Task, prompts: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Every ordered pair of rows that ask the same (one context, the same answers, other words)."""
+    del task
+    alike: dict[tuple[str | None, tuple[str, ...]], list[dict]] = defaultdict(list)
+    for row in samples.to_pylist():
+        if row["context"] and row["answers"]:
+            alike[row["context"], tuple(row["answers"])].append(row)
+    for rows in alike.values():
+        for one in rows:
+            prompt = render(prompts["paraphrase"], text=one["text"], label=one["label"], context=one["context"],
+                            answer=one["answers"][0])
+            yield from ((prompt, f" {other['text']}") for other in rows if one["text"] != other["text"])
 
 
 def _paraphrases_by_place(recipe: Config, n: int) -> list[int]:

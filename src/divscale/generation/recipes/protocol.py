@@ -13,6 +13,11 @@ and, where a level is not simply what its last round made,
     compose(recipe, sources, *, task, seed) -> SAMPLES      of one level, from what its rounds made
     COMPOSE_VECTORS            rounds whose embeddings `compose` reads
 
+and, so that a model trained on the spot (`generator.model: pretrain`) understands the recipe's prompts,
+
+    taught(samples, task, prompts) -> (prompt, completion)s   of real rows, beside each row's plain one
+    untaught(recipe) -> str | None                            why no real row can show what the recipe asks for
+
 All are pure: the same arguments give the same rows, wherever they run.
 """
 
@@ -68,7 +73,7 @@ class Sources:
 
 
 class Recipe(Protocol):
-    """A recipe's module. `compose` and `COMPOSE_VECTORS` are optional and therefore not here."""
+    """A recipe's module. What is optional is not here."""
 
     Config: type[RecipeConfig]
     TEMPLATES: tuple[str, ...]

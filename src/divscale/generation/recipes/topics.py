@@ -6,6 +6,7 @@ is about, samples take the topics in turn, and fewer topics are a part of more (
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import pyarrow as pa
@@ -13,13 +14,13 @@ from pydantic import Field
 
 from divscale.frozen import Count, OneOrMany
 from divscale.generation.config import RecipeConfig
-from divscale.generation.recipes.asking import ask, decoding_salt
+from divscale.generation.recipes.asking import ask, decoding_salt, pair, topic_of
 from divscale.generation.recipes.decoding import parse
 from divscale.generation.recipes.protocol import Round, Sources
 from divscale.generation.requests import request_table
 from divscale.schema import Task
 
-__all__ = ["TEMPLATES", "Config", "build_requests", "parse", "rounds"]
+__all__ = ["TEMPLATES", "Config", "build_requests", "parse", "rounds", "taught"]
 
 TEMPLATES = ("sample",)
 
@@ -51,3 +52,9 @@ def build_requests(this: Round, sources: Sources, *, task: Task, seed: int, prom
     # the decoding settings too: they may be the dial, and no two levels share a random stream
     salt = ("topics", topics or 0, *decoding_salt(this))
     return request_table(ask(recipe, sources.real, task, seed, prompt, salt, topics=topics))
+
+
+def taught(samples: pa.Table, task: Task, prompts: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Each row once more, with its topic named."""
+    for row in samples.to_pylist():
+        yield pair(row, task, prompts["sample"], topic=topic_of(row["text"]))
