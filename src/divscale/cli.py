@@ -82,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
                          help=f"of {', '.join(entry.name for entry in CATALOGUE)} (default: "
                          f"{', '.join(entry.name for entry in CATALOGUE if entry.default)})")
     measure.add_argument("--by", metavar="COLUMN", help="measure every value of this column too, at equal n")
+    measure.add_argument("--source-column", metavar="C", help="what a row was made from (a story, a seed text), in "
+                         "both sets: c2st holds out whole sources")
     measure.add_argument("-n", type=int, metavar="ROWS", help="rows all are subsampled to (default: the smallest's)")
     measure.add_argument("--seed", type=int, default=0)
     measure.add_argument("--max-minutes", type=float, metavar="M", help="refuse what is estimated to take longer")
@@ -167,8 +169,8 @@ def _measure(arguments: argparse.Namespace) -> int:
     return measure_from_terminal(
         arguments.data, text_column=arguments.text_column, reference=arguments.reference,
         reference_text_column=arguments.reference_text_column, vectors=arguments.vectors, embedder=arguments.embedder,
-        metrics=arguments.metrics, by=arguments.by, n=arguments.n, seed=arguments.seed,
-        max_minutes=arguments.max_minutes, json_file=arguments.json, html_file=arguments.html)
+        metrics=arguments.metrics, by=arguments.by, source_column=arguments.source_column, n=arguments.n,
+        seed=arguments.seed, max_minutes=arguments.max_minutes, json_file=arguments.json, html_file=arguments.html)
 
 
 def _dedup(arguments: argparse.Namespace) -> int:

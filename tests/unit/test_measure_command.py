@@ -125,3 +125,31 @@ def test_a_small_set_costs_nothing_worth_saying() -> None:
     said: list[str] = []
     check_cost(["dcscore"], 300, [600], 2, 0.0, 384, 0.001, said.append)
     assert said == []
+
+
+def test_with_a_column_of_sources_the_classifier_never_holds_out_rows_of_a_source_it_has_seen(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stories = np.repeat(np.random.default_rng(0).normal(size=(40, 16)), 10, axis=0)
+    x_ND = (3 * stories + 0.3 * np.random.default_rng(1).normal(size=stories.shape)).astype(np.float32)
+    table = pa.table({"v": list(x_ND), "story": [i // 10 for i in range(390)] + [None] * 10})
+    pq.write_table(table.slice(0, 200), "rows.parquet")
+    pq.write_table(table.slice(200), "others.parquet")
+    words = ("--reference", "others.parquet", "--metrics", "c2st,frechet")
+    by_row = measured(capsys, *words)["metrics"]
+    by_source = measured(capsys, *words, "--source-column", "story")["metrics"]
+    assert by_row["c2st_accuracy"]["low"] > 0.6
+    assert by_source["c2st_accuracy"]["low"] < 0.5 < by_source["c2st_accuracy"]["high"]
+    assert by_source["c2st_accuracy"]["settings"]["sources"] == "never in two folds"
+    assert by_source["frechet"] == by_row["frechet"]
+
+
+def test_what_an_interval_leaves_out_is_said_on_the_page_and_in_the_numbers(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = measured(capsys, "--metrics", "vendi_fourier,dcscore_jackknife", "--html", "page.html")
+    page = Path("page.html").read_text()
+    for name, words in (("vendi_fourier", "error of the approximation alone"),
+                        ("dcscore_jackknife@1", "leaving out rows, one at a time")):
+        assert found["metrics"][name]["settings"]["interval"] == words
+        assert f"interval {words}" in page

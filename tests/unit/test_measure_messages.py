@@ -43,6 +43,13 @@ COMMAND = [
          words=("rows.jsonl", "--metrics", "vendy")),
     Case("a shift without a reference", 2, "--metrics: mmd compares with a reference; give one with --reference, or "
          "leave it out.", words=("rows.jsonl", "--metrics", "mmd")),
+    Case("sources without a reference", 2, "--source-column: sources are held out when a classifier tells the set from a "
+         "reference; give one with --reference, or leave the option out.", words=("rows.jsonl", "--source-column", "s")),
+    Case("sources and no classifier", 2, "--source-column: sources are held out by c2st, which is not measured here; add "
+         "it to --metrics or leave the option out.", words=(
+             "rows.jsonl", "--reference", "rows.jsonl", "--metrics", "mmd", "--source-column", "text")),
+    Case("sources in a column that is not there", 2, "data: rows.jsonl has no column 'story'. Its columns are text.",
+         words=("rows.jsonl", "--reference", "rows.jsonl", "--source-column", "story")),
     Case("a measure of texts where there are vectors alone", 2, "--metrics: distinct needs texts, which this data does "
          "not have. Leave it out.", words=("x.npy", "--metrics", "distinct"), files={"x.npy": b""}),
     Case("a measure that needs more rows", 2, "--metrics: inertia needs 1000 rows, and n is 18. Bring more rows, or "

@@ -34,3 +34,34 @@ def same_text_keys(samples: pa.Table) -> list[str]:
     """One key a row; rows that are the same example after lower-casing share it (for qa the context counts too)."""
     texts, contexts = samples["text"].to_pylist(), samples["context"].to_pylist()
     return [f"{(context or '').lower()}\x1f{text.lower()}" for text, context in zip(texts, contexts, strict=True)]
+
+
+def sources(samples: pa.Table, real: pa.Table) -> list[str | None]:
+    """What each row was made from, equal for rows that are alike because of it; None for a row that stands alone.
+
+    A row's own group; else that of the real rows with its context, or of the real row it was made from; else the
+    context or that real row itself.
+
+    Args:
+        samples: SAMPLES, real or generated.
+        real: SAMPLES that the generated ones were made from.
+    """
+    of_context: dict[str, str] = {}
+    of_row: dict[str, str] = {}
+    for row in real.select(["id", "context", "group"]).to_pylist():
+        if row["group"] is not None:
+            of_row[row["id"]] = row["group"]
+            if row["context"] is not None:
+                of_context.setdefault(row["context"], row["group"])
+    return [_source(row, of_context, of_row)
+            for row in samples.select(["context", "group", "source_id"]).to_pylist()]
+
+
+def _source(row: Mapping[str, str | None], of_context: Mapping[str, str], of_row: Mapping[str, str]) -> str | None:
+    context, made_from = row["context"] or "", row["source_id"] or ""
+    group = row["group"] or of_context.get(context) or of_row.get(made_from)
+    # the prefixes keep a group that is named like another row's id apart from it
+    for kind, key in (("group", group), ("context", context), ("row", made_from)):
+        if key:
+            return f"{kind}\x1f{key}"
+    return None

@@ -45,6 +45,7 @@ class TextSet:
         texts: their texts; None where only vectors were asked for.
         labels: column `label`; None without one.
         groups: the column asked for with `by`, as text.
+        sources: the column asked for with `source`, as text; None where a row has none.
         x_ND: given vectors, float32 or float64, memory-mapped where they can be.
         rejected: rows left out.
         rows_in: rows of the data set.
@@ -57,6 +58,7 @@ class TextSet:
     texts: list[str] | None
     labels: list[str | None] | None
     groups: list[str] | None
+    sources: list[str | None] | None
     x_ND: NDArray | None
     rejected: list[Rejected]
     rows_in: int
@@ -67,7 +69,8 @@ class TextSet:
 
 
 def read_set(
-    dataset: Dataset, *, field: str, columns: str | None = None, by: str | None = None, vectors: str | None = None,
+    dataset: Dataset, *, field: str, columns: str | None = None, by: str | None = None, source: str | None = None,
+    vectors: str | None = None,
 ) -> TextSet:
     """Read what is measured of a data set. About 10 us a row.
 
@@ -79,6 +82,7 @@ def read_set(
         field: what messages call it.
         columns: the text column, or several with commas between them; None infers the layout.
         by: column of groups.
+        source: column of what a row was made from.
         vectors: list column of given vectors (Parquet or Arrow). Texts are then read too where a layout is found.
 
     Raises:
@@ -87,7 +91,7 @@ def read_set(
     """
     where = f"{field}: {dataset.name}"
     if dataset.format == "npy":
-        return _array(dataset, where, asked=columns or by or vectors)
+        return _array(dataset, where, asked=columns or by or source or vectors)
     if vectors and dataset.format not in ("parquet", "arrow"):
         raise ConfigError(f"--vectors: {dataset.name} is {dataset.format}; vectors are read from list columns of "
                           "Parquet or Arrow, or from a .npy file.")
@@ -101,7 +105,7 @@ def read_set(
     if layout is None and not vectors:
         raise ConfigError(f"{where} has no column of text. Its columns are {', '.join(there)}. Name one with "
                           "--text-column, or vectors with --vectors.")
-    extra = [name for name in ("id", "label") if name in there] + [name for name in (by, vectors) if name]
+    extra = [name for name in ("id", "label") if name in there] + [name for name in (by, source, vectors) if name]
     wanted = [*(layout.columns if layout else ()), *extra]
     seen, kept, rejected = set[str](), _Kept(), list[Rejected]()
     ids, ordinal, vector_column = set[str](), -1, VectorColumn(vectors, where) if vectors else None
@@ -113,8 +117,9 @@ def read_set(
                                      found if isinstance(found, str) else "duplicate id"))
             continue
         ids.add(found[0])
-        kept.add(ordinal, *found)
-    for name in [*(layout.columns[:1] if layout else ()), *(name for name in (by, vectors) if name)]:
+        made_from = row.get(source) if source else None
+        kept.add(ordinal, *found, None if made_from is None else str(made_from))
+    for name in [*(layout.columns[:1] if layout else ()), *(name for name in (by, source, vectors) if name)]:
         if name not in seen:
             near = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
             raise ConfigError(f"{where} has no column '{name}'. " + (f"Did you mean '{near[0]}'? " if near else "")
@@ -122,7 +127,8 @@ def read_set(
     result = TextSet(
         dataset.name, _read_as(layout, vectors, there), kept.ids, np.asarray(kept.ordinals, np.int64),
         kept.texts if layout else None, kept.labels if "label" in there else None, kept.groups if by else None,
-        vector_column.take(kept.ordinals) if vector_column else None, rejected, ordinal + 1)
+        kept.sources if source else None, vector_column.take(kept.ordinals) if vector_column else None, rejected,
+        ordinal + 1)
     _not_empty(result, where)
     return result
 
@@ -134,13 +140,15 @@ class _Kept:
         self.texts: list[str] = []
         self.labels: list[str | None] = []
         self.groups: list[str] = []
+        self.sources: list[str | None] = []
 
-    def add(self, ordinal: int, id: str, text: str, label: str | None, group: str) -> None:
+    def add(self, ordinal: int, id: str, text: str, label: str | None, group: str, source: str | None) -> None:
         self.ordinals.append(ordinal)
         self.ids.append(id)
         self.texts.append(text)
         self.labels.append(label)
         self.groups.append(group)
+        self.sources.append(source)
 
 
 def _rows(dataset: Dataset, wanted: Sequence[str], vectors: VectorColumn | None) -> Iterator[Mapping[str, Any]]:
@@ -213,7 +221,7 @@ def _array(dataset: Dataset, where: str, asked: str | None) -> TextSet:
     good = [ordinal for ordinal in range(len(x_ND)) if ordinal not in faults]
     rejected = [Rejected(ordinal, str(ordinal), reason) for ordinal, reason in faults.items()]
     result = TextSet(dataset.name, "vectors from an array", [str(i) for i in good], np.asarray(good, np.int64), None,
-                     None, None, column.take(good), rejected, len(x_ND))
+                     None, None, None, column.take(good), rejected, len(x_ND))
     _not_empty(result, where)
     return result
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["diversity", "shift"]
-# What a function takes: vectors, texts or labels of the set, and the same of the reference.
-Part = Literal["vectors", "texts", "labels", "reference_vectors", "reference_texts", "reference_labels"]
-# What it costs in n rows of d features: n; n d min(n, d); n^2 d; n^3; or several fits of a model or clustering.
+# What a function takes: vectors, texts or labels of the set, or what each row was made from; and of the reference.
+Part = Literal["vectors", "texts", "labels", "sources", "reference_vectors", "reference_texts", "reference_labels",
+               "reference_sources"]
+# What it costs in n rows of d features: n; n d min(n, d); n^2 d (also clusterings into n / 10); n^3; or several fits
+# of a model or of a fixed number of clusters.
 Cost = Literal["linear", "gram", "pairs", "cubic", "fits"]
 # Where its interval comes from: draws without replacement, the function itself, or nowhere.
 Spread = Literal["subsamples", "own", "none"]
@@ -53,6 +55,7 @@ class Metric:
             returns one number a value, reported as `output@value`.
         fitted: keyword -> function of the whole reference's vectors; computed once, so that all sets compare.
         seeded: takes `seed`.
+        by_source: takes `groups` and `reference_groups`: the sources of the rows, where those of both sets are known.
         tiled: takes `tile_rows` and `device`.
         approximates: the exact measure it estimates, at less cost and with an error.
         note: what a reader has to know beside the number.
@@ -73,6 +76,7 @@ class Metric:
     keyed: tuple[str, str] | None = None
     fitted: Mapping[str, str] = field(default_factory=dict)
     seeded: bool = False
+    by_source: bool = False
     tiled: bool = False
     approximates: str = ""
     note: str = ""
@@ -83,7 +87,11 @@ _TEXTS: tuple[Part, ...] = ("texts",)
 _BOTH: tuple[Part, ...] = ("vectors", "reference_vectors")
 _COSINE: dict[str, Setting] = {"kernel": "cosine"}
 _OWN: dict[str, Setting] = {"interval": "error of the approximation alone"}
+_RAW: dict[str, Setting] = {"rows": "as given"}
+# Scales at which unit rows of some hundred features neither all look alike nor all look different.
 _RBF: dict[str, Setting] = {"kernel": "rbf", "gamma": 1.0}
+_LAPLACIAN: dict[str, Setting] = {"kernel": "laplacian", "gamma": 0.05}
+_CUBIC: dict[str, Setting] = {"kernel": "polynomial", "gamma": 1.0, "degree": 3}
 
 # In the order in which results and reports list them.
 CATALOGUE: tuple[Metric, ...] = (
@@ -98,17 +106,33 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("vendi_orders", "diversity", "composed.vendi_orders", _VECTORS,
            tuple(Output(f"vendi_{q}", f"Vendi score, order {q}", q) for q in ("0.1", "0.5", "2", "inf")), "gram",
            grows=True, facts=_COSINE),
+    Metric("vendi_truncated", "diversity", "diversity.vendi.vendi_score", _VECTORS,
+           (Output("vendi_truncated", "Vendi score of the 100 largest modes"),), "gram", least=200, grows=True,
+           settings={"truncate": 100}, facts={**_COSINE, "order": 1.0}),
     Metric("vendi_rbf", "diversity", "diversity.vendi.vendi_score", _VECTORS,
-           (Output("vendi_rbf", "Vendi score, rbf kernel"),), "cubic", grows=True, settings=_RBF),
+           (Output("vendi_rbf", "Vendi score, rbf kernel"),), "cubic", grows=True, settings=_RBF, facts=_RAW),
+    Metric("vendi_laplacian", "diversity", "diversity.vendi.vendi_score", _VECTORS,
+           (Output("vendi_laplacian", "Vendi score, laplacian kernel"),), "cubic", grows=True, settings=_LAPLACIAN,
+           facts=_RAW),
+    Metric("vendi_polynomial", "diversity", "diversity.vendi.vendi_score", _VECTORS,
+           (Output("vendi_polynomial", "Vendi score, cubic kernel"),), "cubic", grows=True, settings=_CUBIC,
+           facts=_RAW),
     Metric("vendi_fourier", "diversity", "diversity.vendi_fourier.vendi_fourier", _VECTORS,
            (Output("vendi_fourier", "Vendi score, rbf kernel, by random features"),), "linear", spread="own",
-           settings={"gamma": 1.0, "frequencies": 1024}, facts={"kernel": "rbf", **_OWN}, seeded=True,
+           settings={"gamma": 1.0, "frequencies": 1024}, facts={"kernel": "rbf", **_RAW, **_OWN}, seeded=True,
            approximates="vendi_rbf"),
     Metric("vendi_nystrom", "diversity", "diversity.vendi_nystrom.vendi_nystrom", _VECTORS,
            (Output("vendi_nystrom", "Vendi score, rbf kernel, by Nyström"),), "linear", spread="own",
-           settings={**_RBF, "landmarks": 1000}, facts=_OWN, seeded=True, approximates="vendi_rbf"),
+           settings={**_RBF, "landmarks": 1000}, facts={**_RAW, **_OWN}, seeded=True, approximates="vendi_rbf"),
     Metric("rke", "diversity", "diversity.rke.rke", _VECTORS, (Output("rke", "RKE mode count"),), "gram", grows=True,
            settings=_COSINE),
+    Metric("dcscore_jackknife", "diversity", "composed.dcscores_jackknife", _VECTORS,
+           (Output("dcscore_jackknife", "DCScore with its jackknife interval"),), "pairs", spread="own",
+           facts={**_COSINE, "interval": "leaving out rows, one at a time"}, keyed=("temperatures", "temperature")),
+    *(Metric(f"dcscore_{kernel}", "diversity", "diversity.dcscore.dcscores", _VECTORS,
+             (Output(f"dcscore_{kernel}", f"DCScore, {'cubic' if kernel == 'polynomial' else kernel} kernel"),),
+             "pairs", grows=True, settings=settings, facts=_RAW, keyed=("temperatures", "temperature"), tiled=True)
+      for kernel, settings in (("rbf", _RBF), ("laplacian", _LAPLACIAN), ("polynomial", _CUBIC))),
     Metric("dcscore_sampled", "diversity", "composed.dcscores_sampled", _VECTORS,
            (Output("dcscore_sampled", "DCScore, sampled columns"),), "linear", least=32, spread="own",
            facts={**_COSINE, **_OWN},
@@ -138,15 +162,16 @@ CATALOGUE: tuple[Metric, ...] = (
            (Output("facility_location", "Coverage of the reference (facility location)"),), "pairs", facts=_COSINE),
     Metric("log_det", "diversity", "diversity.volume.log_det", _VECTORS, (Output("log_det", "Log-determinant"),),
            "gram", settings={"epsilon": 1e-3}, facts=_COSINE),
-    Metric("radius", "diversity", "diversity.volume.radius", _VECTORS, (Output("radius", "Radius"),), "linear"),
+    Metric("radius", "diversity", "diversity.volume.radius", _VECTORS, (Output("radius", "Radius"),), "linear",
+           facts=_RAW),
     Metric("entropy", "diversity", "lexical.ngram_entropy", _TEXTS, (Output("ngram_entropy", "2-gram entropy, nats"),),
            "linear", settings={"n": 2}),
     Metric("repetition", "diversity", "lexical.self_repetition", _TEXTS,
            (Output("self_repetition", "Self-repetition of 4-grams (more: less diverse)"),), "linear",
            settings={"n": 4}),
     Metric("self_bleu", "diversity", "lexical.self_bleu", _TEXTS,
-           (Output("self_bleu", "Self-BLEU (more: less diverse)"),), "linear", spread="own",
-           settings={"samples": 500}, facts=_OWN, seeded=True),
+           (Output("self_bleu", "Self-BLEU (more: less diverse)", "value"),), "linear", settings={"samples": 500},
+           seeded=True),
     Metric("mattr", "diversity", "lexical.mattr", _TEXTS, (Output("mattr", "Moving-average type-token ratio"),),
            "linear", settings={"window": 50}),
     Metric("length", "diversity", "lexical.length_statistics", _TEXTS,
@@ -159,33 +184,37 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("compression", "diversity", "lexical.compression_ratio", _TEXTS,
            (Output("compression_ratio", "Compression ratio (more: less diverse)"),), "linear", default=True),
     Metric("frechet", "shift", "shift.frechet.frechet_distance", _BOTH, (Output("frechet", "Fréchet distance"),),
-           "gram", default=True),
+           "gram", default=True, facts=_RAW),
     Metric("mmd", "shift", "shift.mmd.mmd2", _BOTH, (Output("mmd2", "MMD²"),), "pairs", default=True,
-           facts={"kernel": "rbf", "gamma": "median of the reference"}, fitted={"gamma": "shift.mmd.median_gamma"},
-           tiled=True),
+           facts={"kernel": "rbf", "gamma": "median of the reference", **_RAW},
+           fitted={"gamma": "shift.mmd.median_gamma"}, tiled=True),
+    Metric("mmd_polynomial", "shift", "shift.mmd.mmd2", _BOTH, (Output("mmd2_polynomial", "MMD², cubic kernel"),),
+           "pairs", settings=_CUBIC, facts=_RAW, tiled=True),
     Metric("c2st", "shift", "composed.told_apart", _BOTH,
            (Output("c2st_accuracy", "Classifier test, accuracy", "accuracy"),
             Output("c2st_auc", "Classifier test, AUC", "auc")), "fits", default=True, least=10, spread="own",
-           facts={"classifier": "logistic regression", "folds": 5}, seeded=True),
+           facts={"classifier": "logistic regression", "folds": 5, **_RAW}, seeded=True, by_source=True),
     Metric("mmd_test", "shift", "shift.mmd_test.mmd2_test", _BOTH,
            (Output("mmd2_p", "MMD², permutation p", "p_value"),), "pairs", spread="none",
-           settings={"permutations": 999}, facts={"kernel": "rbf", "gamma": "median of both"}, seeded=True),
+           settings={"permutations": 999}, facts={"kernel": "rbf", "gamma": "median of both", **_RAW}, seeded=True),
+    Metric("mmd_test_blocks", "shift", "shift.mmd_test.mmd2_test", _BOTH,
+           (Output("mmd2_p_blocks", "MMD², permutation p, rows in 200 blocks", "p_value"),), "pairs", least=200,
+           spread="none", settings={"permutations": 999, "blocks": 200},
+           facts={"kernel": "rbf", "gamma": "median of both", **_RAW}, seeded=True, approximates="mmd_test"),
     Metric("mauve", "shift", "composed.mauves", _BOTH,
-           (Output("mauve", "MAUVE", "plain"), Output("mauve_star", "MAUVE*", "star")), "fits", least=20, spread="own",
-           facts={"buckets": "n / 10", "scaling": 5.0, "interval": "over seeds of k-means alone"}, seeded=True),
-    Metric("frontier", "shift", "shift.mauve.mauve", _BOTH,
-           (Output("frontier_integral", "Frontier integral", "frontier"),
-            Output("frontier_star", "Frontier integral, smoothed", "frontier_star")), "fits", least=20, spread="none",
-           facts={"buckets": "n / 10"}, seeded=True),
+           (Output("mauve", "MAUVE", "mauve"), Output("mauve_star", "MAUVE*", "mauve_star"),
+            Output("frontier_integral", "Frontier integral", "frontier_integral"),
+            Output("frontier_star", "Frontier integral, smoothed", "frontier_star")), "pairs", least=20,
+           facts={"buckets": "n / 10", "scaling": 5.0, "rows": "unit length"}, seeded=True),
     Metric("prdc", "shift", "shift.prdc.prdc", _BOTH,
            (Output("precision", "Precision", "precision"), Output("recall", "Recall", "recall"),
             Output("density", "Density", "density"), Output("coverage", "Coverage", "coverage")), "pairs", least=12,
-           settings={"k": 5}),
+           settings={"k": 5}, facts=_RAW),
     Metric("clusters", "shift", "shift.clusters.cluster_divergence", _BOTH,
            (Output("cluster_kl", "Cluster KL divergence, nats", "kl"),
             Output("cluster_js", "Cluster JS divergence, nats", "js"),
-            Output("cluster_missed", "Share of the reference's clusters missed", "missed")), "fits", least=20,
-           facts={"clusters": "n / 10"}, seeded=True),
+            Output("cluster_missed", "Share of the reference's clusters missed", "missed")), "pairs", least=20,
+           facts={"clusters": "n / 10", **_RAW}, seeded=True),
     Metric("rrke", "shift", "shift.rrke.rrke", _BOTH, (Output("rrke", "Relative RKE"),), "gram", facts=_COSINE),
     Metric("labels", "shift", "shift.histograms.label_divergence", ("labels", "reference_labels"),
            (Output("label_js", "Label JS divergence, nats", "js"),

@@ -18,13 +18,6 @@ class ToldApart(NamedTuple):
     auc: Approximation
 
 
-class Mauves(NamedTuple):
-    """MAUVE and MAUVE*, each with 1.96 standard deviations over seeds of k-means."""
-
-    plain: Approximation
-    star: Approximation
-
-
 def distinct(texts: Sequence[str]) -> dict[str, float]:
     """Distinct-2 and the n-gram diversity of order 4, under the names `distinct_2` and `ngram_diversity`."""
     from divscale.metrics.lexical import distinct_n, ngram_diversity
@@ -39,6 +32,15 @@ def vendi_orders(x_ND: ArrayLike) -> dict[str, float]:
     return {f"{order:g}": score for order, score in vendi_scores(x_ND, orders=(0.1, 0.5, 2.0, math.inf)).items()}
 
 
+def dcscores_jackknife(x_ND: ArrayLike, *, temperatures: Sequence[float]) -> dict[float, Approximation]:
+    """`dcscore_jackknife` at several temperatures: temperature -> score and its interval, 1 or more."""
+    from divscale.metrics.diversity.dcscore_jackknife import dcscore_jackknife
+
+    found = {t: dcscore_jackknife(x_ND, temperature=t) for t in temperatures}
+    return {t: Approximation(value, max(value - width, 1.0), value + width)
+            for t, (value, width) in ((t, (i.value, i.half_width or 0.0)) for t, i in found.items())}
+
+
 def dcscores_sampled(
     x_ND: ArrayLike, *, temperatures: Sequence[float], columns: int, seed: int,
 ) -> dict[float, Approximation]:
@@ -48,27 +50,21 @@ def dcscores_sampled(
     return {t: dcscore_sampled(x_ND, columns=columns, seed=seed, temperature=t) for t in temperatures}
 
 
-def mauves(x_ND: ArrayLike, y_ND: ArrayLike, *, seed: int) -> Mauves:
-    """`mauve` of five clusterings. The intervals are of the clustering alone, not of drawing other rows."""
+def mauves(x_ND: ArrayLike, y_ND: ArrayLike, *, seed: int) -> dict[str, float]:
+    """`mauve` of three clusterings: `mauve`, `mauve_star`, `frontier_integral` and `frontier_star`."""
     from divscale.metrics.shift.mauve import mauve
 
-    found = mauve(x_ND, y_ND, seed=seed, clusterings=5)
-    assert found.value_std is not None and found.star_std is not None
-    return Mauves(_within_0_and_1(found.value, 1.96 * found.value_std),
-                  _within_0_and_1(found.star, 1.96 * found.star_std))
+    found = mauve(x_ND, y_ND, seed=seed)
+    return {"mauve": found.value, "mauve_star": found.star, "frontier_integral": found.frontier,
+            "frontier_star": found.frontier_star}
 
 
-def told_apart(x_ND: ArrayLike, y_MD: ArrayLike, *, seed: int) -> ToldApart:
-    """`c2st` with 1.96 standard errors of its own, `accuracy_std` and `auc_std`, which allow for the folds."""
+def told_apart(
+    x_ND: ArrayLike, y_MD: ArrayLike, *, seed: int, groups: Sequence[str | None] | None = None,
+    reference_groups: Sequence[str | None] | None = None,
+) -> ToldApart:
+    """`c2st` with its intervals, split by source where the sources of both sets are known."""
     from divscale.metrics.shift.c2st import c2st
 
-    test = c2st(x_ND, y_MD, seed=seed)
-    # At the ends the observed error is 0; that of half an error in 2n rows keeps the interval honest.
-    share = min(max(test.accuracy, 0.25 / test.n), 1 - 0.25 / test.n)
-    accuracy_std = max(test.accuracy_std, (share * (1 - share) / (2 * test.n)) ** 0.5)
-    return ToldApart(_within_0_and_1(test.accuracy, 1.96 * accuracy_std),
-                     _within_0_and_1(test.auc, 1.96 * test.auc_std))
-
-
-def _within_0_and_1(value: float, half_width: float) -> Approximation:
-    return Approximation(value, max(value - half_width, 0.0), min(value + half_width, 1.0))
+    test = c2st(x_ND, y_MD, seed=seed, groups=groups, reference_groups=reference_groups)
+    return ToldApart(Approximation(test.accuracy, *test.accuracy_interval), Approximation(test.auc, *test.auc_interval))

@@ -49,8 +49,9 @@ class Measurement:
 
 def measure_set(
     x_ND: ArrayLike | None, texts: Sequence[str] | None, reference_MD: ArrayLike | None, config: MeasureConfig, n: int,
-    seed: int, *, labels: Sequence[str | None] | None = None, reference_texts: Sequence[str] | None = None,
-    reference_labels: Sequence[str | None] | None = None, encoder: Mapping[str, Setting] | None = None,
+    seed: int, *, labels: Sequence[str | None] | None = None, sources: Sequence[str | None] | None = None,
+    reference_texts: Sequence[str] | None = None, reference_labels: Sequence[str | None] | None = None,
+    reference_sources: Sequence[str | None] | None = None, encoder: Mapping[str, Setting] | None = None,
     tile_rows: int | None = 1024, device: str = "cpu",
 ) -> dict[str, Measurement]:
     """Diversity of a set and its shift against a reference, every number at n rows: name -> `Measurement`.
@@ -69,8 +70,11 @@ def measure_set(
         n: rows every set is measured at.
         seed: of all draws. Same arguments, same result.
         labels: the N labels, for measures that take them.
+        sources: what each of the N rows was made from, None for a row of its own: rows of one source are all trained on
+            or all held out by measures that fit a classifier. Of one side alone they are not used.
         reference_texts: the M texts.
         reference_labels: the M labels.
+        reference_sources: the M sources; equal keys here and in `sources` are one source.
         encoder: what made the vectors (model, pooling, ...), for `Measurement.settings`.
         tile_rows: rows of a tile; None: from free memory. Changes nothing beyond rounding.
         device: where torch computes.
@@ -82,8 +86,10 @@ def measure_set(
             anything the metrics reject.
         ConfigError: n below 4.
     """
-    parts: dict[Part, Any] = {"vectors": x_ND, "texts": texts, "labels": labels, "reference_vectors": reference_MD,
-                              "reference_texts": reference_texts, "reference_labels": reference_labels}
+    parts: dict[Part, Any] = {
+        "vectors": x_ND, "texts": texts, "labels": labels, "sources": sources, "reference_vectors": reference_MD,
+        "reference_texts": reference_texts, "reference_labels": reference_labels,
+        "reference_sources": reference_sources}
     parts = {name: as_vectors(part, _VECTORS[name]) if name in _VECTORS else part
              for name, part in parts.items() if part is not None}
     own, others = _rows_of(parts, "set"), _rows_of(parts, "reference")
@@ -150,9 +156,12 @@ class _Job:
                         for size in (_rows_of(self.parts, name) for name in ("set", "reference")))
         assert rows is not None
         drawn = _Drawn(self.parts, rows, others)
-        result = _function(entry.home)(*(drawn[part] for part in entry.takes), **self._keywords(entry))
+        by_source = entry.by_source and {"sources", "reference_sources"} <= set(self.parts)
+        groups = {"groups": drawn["sources"], "reference_groups": drawn["reference_sources"]} if by_source else {}
+        result = _function(entry.home)(*(drawn[part] for part in entry.takes), **self._keywords(entry), **groups)
         found = {}
         for name, value, settings in self._outputs(entry, result):
+            settings = {**settings, "sources": "never in two folds"} if by_source else settings
             if entry.spread == "none":
                 found[name] = Measurement(float(value), None, None, self.n, settings)
             else:

@@ -81,10 +81,17 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Failure:
-    """Something that was asked for and is missing from the results, and why."""
+    """Something that was asked for and is missing from the results, and why.
+
+    Attributes:
+        what: What is missing.
+        reason: Why.
+        of_a_set: It is a measure of a set, so it is missing from the tables of measures.
+    """
 
     what: str
     reason: str
+    of_a_set: bool = False
 
 
 @dataclass(frozen=True)

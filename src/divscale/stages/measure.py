@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from divscale.config import Study
-from divscale.errors import DataError
+from divscale.data.samples import sources
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 REFERENCE_WORDS: tuple[Part, ...] = ("reference_texts", "reference_labels")
+Words = tuple[list[str], list[str | None] | None, list[str | None] | None]  # texts, labels, sources
 
 
 class MeasureStageConfig(FrozenConfig):
@@ -61,14 +62,16 @@ def stage(
         subsamples=wanted.subsamples,
     )
     inputs = {"samples": samples, "vectors": vectors, "split": world.split, "reference": world.test_vectors}
-    if any(part in REFERENCE_WORDS for name in wanted.diversity + wanted.shift for part in metric(name).takes):
+    wanted_metrics = [metric(name) for name in wanted.diversity + wanted.shift]
+    by_source = any(entry.by_source for entry in wanted_metrics)
+    if by_source or any(part in REFERENCE_WORDS for entry in wanted_metrics for part in entry.takes):
         inputs["test"] = world.test
+    if by_source:  # a generated row's source is a row of these
+        inputs["data"] = world.data
     if part == "label_agreement":
         assert checked is not None
         inputs["correctness"] = checked
-    # 3: the intervals of C2ST allow for folds that share training rows; 2: that of inertia, a sum, grows with n
-    version = 3 if "c2st" in wanted.shift else 2 if "inertia" in wanted.diversity else 1
-    return Stage("measure", version, config, inputs, title=f"{samples.title} {part}")
+    return Stage("measure", 4, config, inputs, title=f"{samples.title} {part}")
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -81,12 +84,13 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         test = splits.rows(job.input("split"), "test")
         vectors = job.input("vectors")
         held_out = job.input("test").table("samples").take(test) if "test" in job.stage.inputs else None
+        data = job.input("data").table("samples") if "data" in job.stage.inputs else None
         calls.append(
             (
                 (str(vectors.path("vectors")), vectors.values["shape"], rows),
                 (str(reference.path("vectors")), reference.values["shape"], test),
-                _words(samples.take(rows)),
-                None if held_out is None else _words(held_out),
+                _words(samples.take(rows), data),
+                None if held_out is None else _words(held_out, data),
                 job.stage.config,
             )
         )
@@ -118,17 +122,18 @@ def _rows(job: Job, samples: Any) -> np.ndarray:
     return kept[first_per_label(labels, config.samples, config.per_label)]
 
 
-def _words(samples: Any) -> tuple[list[str], list[str | None] | None]:
-    """Texts and labels; None for labels where no row has one."""
+def _words(samples: Any, data: Any) -> Words:
+    """Texts, labels and sources; None for labels where no row has one, and for sources without data to find them in."""
     labels = samples["label"].to_pylist()
-    return samples["text"].to_pylist(), labels if any(label is not None for label in labels) else None
+    return (samples["text"].to_pylist(), labels if any(label is not None for label in labels) else None,
+            None if data is None else sources(samples, data))
 
 
 def measure_rows(
     set_: tuple[str, list[int], np.ndarray],
     reference: tuple[str, list[int], np.ndarray],
-    words: tuple[list[str], list[str | None] | None],
-    reference_words: tuple[list[str], list[str | None] | None] | None,
+    words: Words,
+    reference_words: Words | None,
     config: MeasureStageConfig,
 ) -> dict[str, Any]:
     """The values of one measurement, as a worker computes them.
@@ -136,15 +141,16 @@ def measure_rows(
     Args:
         set_: file, shape and rows of the set's vectors.
         reference: the same of the reference's.
-        words: texts and labels of those rows of the set.
+        words: texts, labels and sources of those rows of the set.
         reference_words: of the reference, where a measure takes them.
         config: what is measured, and at which n.
 
     Returns:
-        `metrics` (name -> {value, low, high, n}), `n`, `rows`; without numbers and with a `reason` where the rows do
-        not suffice.
+        `metrics` (name -> {value, low, high, n}), `missing` (measure -> why the rows do not allow it), `n`, `rows`;
+        where they allow none, all for one reason, `reason` says it once.
     """
-    from divscale.metrics.measure import measure_set
+    from divscale.metrics.measure import Measurement, measure_set
+    from divscale.metrics.one_by_one import one_by_one
 
     wanted = MeasureConfig(
         n=config.n,
@@ -153,14 +159,21 @@ def measure_rows(
         shift=config.shift,
         subsamples=config.subsamples,
     )
-    n, (texts, labels), (reference_texts, reference_labels) = config.n, words, reference_words or (None, None)
-    try:
-        found = measure_set(_load(*set_), texts, _load(*reference), wanted, n=n, seed=0, labels=labels,
-                            reference_texts=reference_texts, reference_labels=reference_labels)
-    except DataError as error:
-        return {"metrics": {}, "n": n, "rows": len(texts), "reason": str(error)}
+    n, (texts, labels, made_from) = config.n, words
+    reference_texts, reference_labels, reference_sources = reference_words or (None, None, None)
+    x_ND, reference_MD = _load(*set_), _load(*reference)
+
+    def one(config: MeasureConfig) -> dict[str, Measurement]:
+        return measure_set(
+            x_ND, texts, reference_MD, config, n=n, seed=0, labels=labels, sources=made_from,
+            reference_texts=reference_texts, reference_labels=reference_labels, reference_sources=reference_sources)
+
+    found, failed = one_by_one(one, wanted)
     metrics = {name: {"value": m.value, "low": m.low, "high": m.high, "n": m.n} for name, m in found.items()}
-    return {"metrics": metrics, "n": n, "rows": len(texts)}
+    missing = {name: str(error) for name, error in failed.items()}
+    if not found and len(reasons := set(missing.values())) == 1:
+        return {"metrics": {}, "missing": {}, "n": n, "rows": len(texts), "reason": reasons.pop()}
+    return {"metrics": metrics, "missing": missing, "n": n, "rows": len(texts)}
 
 
 def _load(path: str, shape: Sequence[int], rows: np.ndarray) -> np.ndarray:

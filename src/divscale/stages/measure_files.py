@@ -6,7 +6,7 @@ Shapes: N rows of the set, M rows of the reference, D features.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,9 +18,10 @@ from divscale.data.dataset import find
 from divscale.data.text_set import TextSet, read_set
 from divscale.embedding.config import EmbedderConfig
 from divscale.errors import ConfigError, DataError
-from divscale.metrics.catalogue import Setting, notes
+from divscale.metrics.catalogue import Setting, metric, notes
 from divscale.metrics.config import MeasureConfig
 from divscale.metrics.measure import Measurement, measure_set
+from divscale.metrics.one_by_one import one_by_one
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.stages.choose_measures import Chosen, choose
@@ -81,6 +82,7 @@ def measure_files(
     embedder: EmbedderConfig | None = None,
     metrics: Sequence[str] | None = None,
     by: str | None = None,
+    source_column: str | None = None,
     n: int | None = None,
     seed: int = 0,
     max_minutes: float | None = None,
@@ -102,6 +104,8 @@ def measure_files(
         embedder: the encoder; None: the packaged all-MiniLM-L6-v2.
         metrics: names of the catalogue; None: the default set.
         by: a column; every value of it is measured too, all at the n of the smallest group.
+        source_column: what a row was made from (a story, a seed text), in both sets: a classifier that tells them
+            apart is never tested on rows of a source it was trained on. Rows without one stand alone.
         n: rows to measure at; None: as many as the smallest has.
         seed: of all draws.
         max_minutes: stop before starting what is estimated to take longer.
@@ -118,12 +122,18 @@ def measure_files(
     config, resources = embedder or EmbedderConfig(), resources or Resources()
     if n is not None and n < LEAST:
         raise ConfigError(f"n: {n} rows are too few to measure; give -n {LEAST} or more.")
-    own = _opened(data, "data", text_column, vectors, by, log)
+    if source_column is not None and reference is None:
+        raise ConfigError("--source-column: sources are held out when a classifier tells the set from a reference; "
+                          "give one with --reference, or leave the option out.")
+    own = _opened(data, "data", text_column, vectors, by, source_column, log)
     others = None if reference is None else _opened(
-        reference, "reference", reference_text_column or text_column, vectors, None, log)
+        reference, "reference", reference_text_column or text_column, vectors, None, source_column, log)
     groups = _groups(own)
     n = _settled(n, own, others, groups)
     chosen = choose(metrics, own, others, n)
+    if source_column is not None and not any(metric(name).by_source for name in chosen.all):
+        raise ConfigError("--source-column: sources are held out by c2st, which is not measured here; add it to "
+                          "--metrics or leave the option out.")
     x_ND, reference_MD, encoder = _vectors(own, others, chosen, config, resources, n, max_minutes, len(groups), log)
     failed: dict[str, str] = {}
 
@@ -135,11 +145,16 @@ def measure_files(
 
         def one(config: MeasureConfig) -> dict[str, Measurement]:
             return measure_set(
-                at(x_ND), at(own.texts), reference_MD, config, n, seed, labels=at(own.labels),
+                at(x_ND), at(own.texts), reference_MD, config, n, seed, labels=at(own.labels), sources=at(own.sources),
                 reference_texts=others.texts if others else None, reference_labels=others.labels if others else None,
-                encoder=encoder, tile_rows=None, device="auto")
+                reference_sources=others.sources if others else None, encoder=encoder, tile_rows=None, device="auto")
 
-        return _one_by_one(one, chosen, failed, must=metrics is not None)
+        found, errors = one_by_one(one, MeasureConfig(diversity=chosen.diversity, shift=chosen.shift))
+        if errors and (metrics is not None or not found):  # what was asked for by name is not left out
+            raise next(iter(errors.values()))
+        for name, error in errors.items():
+            failed.setdefault(name, f"{name} cannot be measured on this data: {error}")
+        return found
 
     with _passes(chosen, resources):
         whole = measured(None)
@@ -163,31 +178,9 @@ def _passes(chosen: Chosen, resources: Resources) -> Iterator[None]:
         yield
 
 
-def _one_by_one(
-    one: Callable[[MeasureConfig], dict[str, Measurement]], chosen: Chosen, failed: dict[str, str], *, must: bool,
-) -> dict[str, Measurement]:
-    """Every chosen measure; of a default set, what the data does not allow is noted, unless that is all of it.
-
-    Draws depend on the seed alone, so each measure sees the rows it would see beside the others.
-    """
-    found: dict[str, Measurement] = {}
-    error: DataError | None = None
-    for name in chosen.all:
-        try:
-            found |= one(MeasureConfig(diversity=(name,) if name in chosen.diversity else (),
-                                       shift=(name,) if name in chosen.shift else ()))
-        except DataError as raised:
-            if must:
-                raise
-            error = error or raised
-            failed.setdefault(name, f"{name} cannot be measured on this data: {raised}")
-    if error is not None and not found:
-        raise error
-    return found
-
-
-def _opened(data: str, field: str, columns: str | None, vectors: str | None, by: str | None, log: Log) -> TextSet:
-    found = read_set(find(data, field), field=field, columns=columns, vectors=vectors, by=by)
+def _opened(data: str, field: str, columns: str | None, vectors: str | None, by: str | None, source: str | None,
+            log: Log) -> TextSet:
+    found = read_set(find(data, field), field=field, columns=columns, vectors=vectors, by=by, source=source)
     log(f"{data}: {found.read_as}")
     for reason, count in found.reasons().items():
         log(f"{data}: {count:,} of {found.rows_in:,} rows are left out: {reason}")

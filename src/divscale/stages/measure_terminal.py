@@ -16,8 +16,8 @@ from divscale.stages.measure_files import MeasuredFiles, measure_files
 
 def measure_from_terminal(
     data: str, *, text_column: str | None, reference: str | None, reference_text_column: str | None,
-    vectors: str | None, embedder: str, metrics: str | None, by: str | None, n: int | None, seed: int,
-    max_minutes: float | None, json_file: str | None, html_file: str | None,
+    vectors: str | None, embedder: str, metrics: str | None, by: str | None, source_column: str | None,
+    n: int | None, seed: int, max_minutes: float | None, json_file: str | None, html_file: str | None,
 ) -> int:
     """Measure, print a table, write JSON and HTML where asked. Returns the exit code."""
     for option, file in (("--json", json_file), ("--html", html_file)):
@@ -25,8 +25,8 @@ def measure_from_terminal(
             _prove_writable(option, Path(str(file)))
     found = measure_files(
         data, text_column, reference=reference, reference_text_column=reference_text_column, vectors=vectors,
-        embedder=EmbedderConfig(model=embedder), metrics=_listed(metrics), by=by, n=n, seed=seed,
-        max_minutes=max_minutes, log=lambda line: print(line, file=sys.stderr, flush=True))
+        embedder=EmbedderConfig(model=embedder), metrics=_listed(metrics), by=by, source_column=source_column,
+        n=n, seed=seed, max_minutes=max_minutes, log=lambda line: print(line, file=sys.stderr, flush=True))
     if "-" not in (json_file, html_file):
         print("\n".join(_lines(found)))
     if html_file is not None:

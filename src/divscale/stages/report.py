@@ -151,12 +151,14 @@ def _sets(job: Job) -> pa.Table:
 
 
 def _failures(job: Job) -> Iterator[Failure]:
-    """Sets that could not be measured, with the reason."""
+    """Measures of sets that their rows did not allow, with the reason: one of them, or all."""
     config: Any = job.stage.config
     for words, artifact in zip(config.sets, job.inputs("sets"), strict=True):
+        which = "real rows" if words["filter"] == "real" else f"level {words['level']:g}, filter {words['filter']}"
         if "reason" in artifact.values:
-            which = "real rows" if words["filter"] == "real" else f"level {words['level']:g}, filter {words['filter']}"
-            yield Failure(f"diversity and shift of {which}", artifact.values["reason"])
+            yield Failure(f"diversity and shift of {which}", artifact.values["reason"], of_a_set=True)
+        for name, reason in artifact.values["missing"].items():
+            yield Failure(f"{name} of {which}", reason, of_a_set=True)
 
 
 def _mixes(job: Job) -> pa.Table:

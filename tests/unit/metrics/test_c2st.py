@@ -7,6 +7,7 @@ import pytest
 
 from divscale.errors import ConfigError, DataError
 from divscale.metrics import c2st
+from divscale.metrics.shift.score_interval import auc_variance, binomial_variance, score_interval
 
 
 def gaussian(n, d=30, seed=0):
@@ -80,12 +81,36 @@ def test_grouping_still_finds_a_shift_and_rows_shared_by_both_sets_stay_in_one_f
     assert abs(copies.accuracy - 0.5) < 0.1 and moved.accuracy > 0.95
 
 
-def test_a_source_for_every_row_gives_the_error_of_independent_rows():
+def test_a_source_for_every_row_or_none_for_any_is_the_same_as_no_groups():
     x, y = gaussian(150), gaussian(150, seed=1)
-    test = c2st(x, y, seed=0, groups=range(150), reference_groups=range(150, 300))
-    binomial = np.sqrt(test.accuracy * (1 - test.accuracy) / 300)
-    assert test.accuracy_std == pytest.approx(1.5 * binomial, rel=0.01) == pytest.approx(
-        c2st(x, y, seed=0).accuracy_std, rel=0.05)
+    plain = c2st(x, y, seed=0)
+    assert c2st(x, y, seed=0, groups=range(150), reference_groups=range(150, 300)) == plain
+    assert c2st(x, y, seed=0, groups=[None] * 150, reference_groups=[None] * 150) == plain
+    binomial = np.sqrt(plain.accuracy * (1 - plain.accuracy) / 300)
+    assert plain.accuracy_std == pytest.approx(1.5 * binomial, rel=0.01)
+
+
+def test_a_perfect_score_has_an_interval_that_is_wider_the_fewer_rows_or_sources_there_are():
+    x, y = gaussian(100), gaussian(100, seed=1) + 9.0
+    rows, few = c2st(x, y, seed=0), c2st(x[:20], y[:20], seed=0)
+    sources = c2st(x, y, seed=0, groups=[i // 10 for i in range(100)], reference_groups=[-1 - i // 10 for i in range(100)])
+    for test in (rows, few, sources):
+        assert test.accuracy == test.auc == 1.0
+        assert test.accuracy_interval[1] == test.auc_interval[1] == 1.0
+    for name in ("accuracy_interval", "auc_interval"):
+        assert 0.5 < getattr(few, name)[0] < getattr(rows, name)[0] < 1.0
+        assert getattr(sources, name)[0] < getattr(rows, name)[0]
+    # Wilson's bound for 200 of 200 rows, its error 1.5 times the binomial
+    assert rows.accuracy_interval[0] == pytest.approx(1 / (1 + 1.96 ** 2 * 2.25 / 200), abs=1e-9)
+
+
+def test_the_interval_is_wilsons_for_a_share_and_newcombes_for_an_auc():
+    low, high = score_interval(81 / 263, lambda share: binomial_variance(share, 263))
+    assert (low, high) == pytest.approx((0.2553, 0.3662), abs=5e-5)  # Newcombe 1998, table I
+    low, high = score_interval(0.9, lambda auc: auc_variance(auc, 50))
+    for end in (low, high):
+        assert abs(0.9 - end) == pytest.approx(1.96 * np.sqrt(auc_variance(end, 50)), rel=1e-6)
+    assert score_interval(0.0, lambda share: binomial_variance(share, 10))[0] == 0.0
 
 
 def test_groups_of_one_set_alone_of_another_number_or_too_few_are_refused():
@@ -100,8 +125,8 @@ def test_groups_of_one_set_alone_of_another_number_or_too_few_are_refused():
 
 def test_the_intervals_cover_one_half_as_often_as_they_say_where_nothing_differs():
     tests = [c2st(gaussian(100, seed=2 * s), gaussian(100, seed=2 * s + 1), seed=s) for s in range(80)]
-    for covers in ([abs(test.accuracy - 0.5) < 1.96 * test.accuracy_std for test in tests],
-                   [abs(test.auc - 0.5) < 1.96 * test.auc_std for test in tests]):
+    for covers in ([test.accuracy_interval[0] <= 0.5 <= test.accuracy_interval[1] for test in tests],
+                   [test.auc_interval[0] <= 0.5 <= test.auc_interval[1] for test in tests]):
         assert np.mean(covers) >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / 80)
     # binomial errors alone are too small: folds share their training rows
     assert np.std([test.accuracy for test in tests]) > 1.15 * tests[0].null_std

@@ -23,6 +23,7 @@ def test_every_entry_names_a_function_that_takes_what_the_entry_says(entry: Metr
     signature = inspect.signature(getattr(import_module(f"divscale.metrics.{module}"), name))
     keywords = {*entry.settings, *entry.fitted, *([entry.keyed[0]] if entry.keyed else []),
                 *(["seed"] if entry.seeded else []), *(["tile_rows", "device"] if entry.tiled else [])}
+    keywords |= {"groups", "reference_groups"} if entry.by_source else set()
     signature.bind(*entry.takes, **dict.fromkeys(keywords))
 
 

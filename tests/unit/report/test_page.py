@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import synthetic_report
 
-from divscale.report.model import Example
+from divscale.report.model import Example, Failure
 from divscale.report.page import render
 
 
@@ -36,6 +36,13 @@ def test_every_section_and_every_figures_numbers_are_there(html):
     assert html.count("All numbers behind these figures") == 4
     assert "conditional on it" in html
     assert "1 missing from these results" in html
+
+
+def test_a_measure_that_a_set_did_not_allow_is_named_with_its_reason_where_measures_are_shown():
+    report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
+    page = render(replace(report, failures=(Failure("c2st of level 0.2", "It needs 10 rows.", of_a_set=True),)))
+    section = page[page.index("What the dial changes"):page.index("What the generator wrote")]
+    assert "Not measured: c2st of level 0.2. It needs 10 rows." in section
 
 
 def test_no_number_is_shown_as_nan_or_none(html):

@@ -19,6 +19,8 @@ def group_numbers(
 ) -> NDArray[np.int64]:
     """A number a source for the chosen rows of the set, then of the reference; equal keys have equal numbers.
 
+    None is no key: every row with it is a source of its own.
+
     Raises:
         ConfigError: groups of one set alone.
         DataError: other numbers of groups than of rows.
@@ -30,7 +32,8 @@ def group_numbers(
                         "groups; give each row the key of its source.")
     number: dict[Hashable, int] = {}
     keys = [*(groups[int(row)] for row in rows_x), *(reference_groups[int(row)] for row in rows_y)]
-    return np.array([number.setdefault(key, len(number)) for key in keys], np.int64)
+    own = (object() if key is None else key for key in keys)
+    return np.array([number.setdefault(key, len(number)) for key in own], np.int64)
 
 
 def group_folds(source_of: NDArray, target: NDArray, folds: int) -> NDArray[np.int64]:
