@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from divscale.errors import DataError
-from divscale.metrics.catalogue import Metric, Part, Setting, metric
+from divscale.metrics.catalogue import Metric, Part, Setting, metric, possible_values
 from divscale.metrics.intervals import Interval, Rows, subsampled
 from divscale.similarity.vectors import as_vectors, same_width
 
@@ -147,7 +147,8 @@ class _Job:
                    for output in entry.outputs for key in (self._keys(entry) if entry.keyed else (0.0,))}
         found = subsampled(measure, sizes if with_reference else sizes[0], self.n, self.config.subsamples, self.seed,
                            growing=growing)
-        return {name: _measurement(interval, self.n, settings[name]) for name, interval in found.items()}
+        return {name: _measurement(interval, self.n, settings[name], possible_values(name))
+                for name, interval in found.items()}
 
     def once(self, entry: Metric) -> dict[str, Measurement]:
         """A measure that is computed once, on one draw, and brings its own interval or none."""
@@ -218,10 +219,14 @@ def _function(home: str) -> Any:
     return getattr(import_module(f"divscale.metrics.{module}"), name)
 
 
-def _measurement(found: Interval, n: int, settings: Mapping[str, Setting]) -> Measurement:
+def _measurement(
+    found: Interval, n: int, settings: Mapping[str, Setting], possible: tuple[float, float],
+) -> Measurement:
     if found.half_width is None:
         return Measurement(found.value, None, None, n, settings)
-    return Measurement(found.value, found.value - found.half_width, found.value + found.half_width, n, settings)
+    low, high = max(found.value - found.half_width, possible[0]), min(found.value + found.half_width, possible[1])
+    # rounding may put a value itself outside
+    return Measurement(found.value, min(low, found.value), max(high, found.value), n, settings)
 
 
 def _rows_of(parts: Parts, side: str) -> int | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from divscale.metrics import measure_set
+from divscale.metrics import log_det, mauve, measure_set
 from divscale.metrics.catalogue import CATALOGUE, Metric, metric, names, possible
 from divscale.metrics.config import MeasureConfig
 from divscale.report.naming import MEASURES, family
@@ -41,6 +41,37 @@ def test_every_measure_has_its_numbers_and_a_spread_at_the_least_rows_it_says_it
         assert m.low is None or m.low <= m.value <= m.high
     if entry.name == "inertia":  # halves of 400 rows lay on their 200 centroids, and the interval had no width
         assert found["cluster_inertia"].low < 0.99 * found["cluster_inertia"].value
+
+
+def test_no_interval_holds_values_that_its_number_cannot_have():
+    rng = np.random.default_rng(0)
+    x_ND, y_ND = rng.normal(size=(2, 40, 8)).astype(np.float32)
+    config = MeasureConfig(diversity=("vendi",), shift=("mauve", "labels", "frechet"))
+    labels = list("ab" * 20)
+    for reference_ND in (y_ND, x_ND):
+        found = measure_set(x_ND, None, reference_ND, config, 40, 0, labels=labels, reference_labels=labels)
+        assert found["label_js"].low == found["label_tv"].low == 0.0 < found["label_tv"].high
+        assert all(found[name].low >= 0 and found[name].high <= 1 for name in ("mauve", "frontier_integral"))
+        assert found["frechet"].low >= 0 and found["vendi"].low >= 1
+
+
+def test_mauve_and_its_frontiers_come_from_one_set_of_clusterings():
+    x_ND, y_ND = np.random.default_rng(0).normal(size=(2, 60, 8)).astype(np.float32)
+    found = measure_set(x_ND, None, y_ND, MeasureConfig(diversity=(), shift=("mauve",)), 60, 0)
+    rows = [np.random.default_rng((0, which, 60, 0)).permutation(60) for which in (0, 1)]
+    direct = mauve(x_ND[rows[0]], y_ND[rows[1]])
+    assert [found[name].value for name in ("mauve", "mauve_star", "frontier_integral", "frontier_star")] == [
+        direct.value, direct.star, direct.frontier, direct.frontier_star]
+    assert found["mauve"].low < found["mauve"].value  # of drawing rows, not of the clusterings alone
+
+
+def test_the_interval_of_a_log_determinant_grows_from_half_the_rows_to_all():
+    x_ND = np.random.default_rng(1).normal(size=(4000, 64)).astype(np.float32)
+    config = MeasureConfig(diversity=("log_det",), shift=())
+    true = np.std([log_det(x_ND[start:start + 40]) for start in range(0, 4000, 40)], ddof=1)
+    widths = [(m.high - m.low) / 2 / 2.776 for start in range(0, 800, 40)
+              if (m := measure_set(x_ND[start:start + 40], None, None, config, 40, 0)["log_det"])]
+    assert true < np.sqrt(np.mean(np.square(widths))) < 2 * true  # without scaling .3 of it
 
 
 def test_names_and_outputs_are_unique_and_a_shift_has_a_reference():

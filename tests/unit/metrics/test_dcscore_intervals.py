@@ -97,7 +97,7 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
 
 
 def test_one_row_has_no_interval_and_settings_out_of_range_are_refused():
-    with pytest.raises(DataError, match="there are 1; give two or more"):
+    with pytest.raises(DataError, match="there are 1; give three or more"):
         dcscore_jackknife([[1.0, 2.0]])
     with pytest.raises(ConfigError, match="polynomial kernel has not"):
         dcscore_jackknife(np.eye(3), kernel="polynomial")  # type: ignore[arg-type]
@@ -108,4 +108,4 @@ def test_one_row_has_no_interval_and_settings_out_of_range_are_refused():
         with pytest.raises(ConfigError, match="temperature is 0"):
             score(np.eye(3), 0.0)
         with pytest.raises(DataError, match=r"Row 1 .* all zeros"):
-            score(np.array([[1.0], [0.0]]), 1.0)
+            score(np.array([[1.0], [0.0], [2.0]]), 1.0)

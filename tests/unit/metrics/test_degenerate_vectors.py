@@ -85,3 +85,14 @@ def test_the_order_of_rows_changes_nothing_beyond_rounding(name):
 def test_float32_and_float64_vectors_score_alike(name):
     x_ND = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
     assert MEASURES[name](x_ND.astype(np.float64)) == pytest.approx(MEASURES[name](x_ND), rel=1e-5)
+
+
+def test_the_jackknife_of_two_rows_has_no_spread_to_offer():
+    with pytest.raises(DataError, match="there are 2; give three or more"):
+        metrics.dcscore_jackknife(np.eye(2))
+
+
+def test_bounds_from_all_rows_as_landmarks_hold_the_value():
+    x_ND = np.random.default_rng(0).normal(size=(400, 384))
+    found = metrics.vendi_nystrom(x_ND, landmarks=1000, seed=0, gamma=1.0)
+    assert found.low <= found.value <= found.high

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from divscale.errors import ConfigError
+from divscale.errors import ConfigError, DataError
 from divscale.metrics.intervals import Interval, jackknife
 from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel
@@ -41,7 +41,7 @@ def dcscore_jackknife(
     rows and 1.1 to 1.2 times at 300.
 
     Args:
-        x_ND: N x D vectors, N >= 2; rows independent of each other.
+        x_ND: N x D vectors, N >= 3; rows independent of each other.
         temperature: t > 0.
         kernel: cosine, rbf or laplacian: k(x, x) = 1, so that no exponential leaves (0, 1].
         gamma: scale of rbf and laplacian (None: 1).
@@ -50,13 +50,16 @@ def dcscore_jackknife(
     Cost: about three times `dcscore`: a second pass over the pairs, with more arithmetic on each. O(N D) memory.
 
     Raises:
-        DataError: vectors empty, not finite, with a zero row under cosine, or one row.
+        DataError: vectors empty, not finite, with a zero row under cosine, or fewer than three: of two, either one left
+            out leaves a score of 1, which is no spread.
         ConfigError: another kernel, or a parameter out of its range.
     """
     x, k = as_vectors(x_ND), Kernel(kernel, gamma)
     if not k.unit_diagonal:
         raise ConfigError(f"The jackknife of DCScore needs a kernel with k(x, x) = 1, and the {kernel} kernel has not; "
                           "take cosine, rbf or laplacian, or an interval by subsampling.")
+    if len(x) < 3:
+        raise DataError(f"The jackknife of DCScore leaves rows out, and there are {len(x)}; give three or more.")
     once = ExpRowSums((temperature,))
     sums_N = reduce_pairs(x, kernel=k, reductions=[once], device=device)[once][0]
     gains = _Gains(sums_N, temperature)

@@ -66,6 +66,7 @@ def vendi_nystrom(
     low = effective_number(concentrated_R / concentrated_R.sum(), order)
     filled_N = _filled(seen_R, missing, len(x))
     high = hill_number(filled_N[filled_N > 0], order)  # however small, these are no rounding
+    high = max(high, low)  # where nothing is missing they differ by rounding
     some = np.ascontiguousarray(x[rng.permutation(len(x))[:_TRIED]])
     further = min(max(round(_participation(some, landmarks_MD, whiten_MR, k, len(x))), 1), len(x))
     guessed = np.concatenate([np.full(further, missing / further), seen_R])

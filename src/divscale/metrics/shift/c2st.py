@@ -63,6 +63,9 @@ def c2st(
     is exactly one half. AUC is computed within folds: decision values of different folds' models are on different
     scales, and pooling them gives values far from 0.5 for sets that are alike.
 
+    A row that is in both sets is trained on in one and held out in the other, and told wrong: a set against itself
+    scores below one half, unless copies share a group.
+
     Rows made from one source (several questions about one story) are alike whichever set they are in. Where such rows
     are both trained on and held out, the classifier recognises sources, and tells apart sets that differ in nothing
     but their draw of sources. With groups, all rows of a source are in one fold; folds are then only about equal in

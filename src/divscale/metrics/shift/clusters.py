@@ -40,7 +40,9 @@ def cluster_divergence(
 
     KL(q | p) = sum q ln(q / p) with q the set's shares and p the reference's, and JS likewise. `missed` is counted
     without smoothing. None of the three is 0 for another sample of the reference's distribution: the centroids are
-    fitted to the reference's rows, and clusters are small. Compare values at equal N and K.
+    fitted to the reference's rows, and clusters are small. Compare values at equal N and K. A set far from every
+    centroid counts by the nearest one like any other, so distance alone is not seen: use it beside MMD or a classifier.
+    Rows are used as given; scale them to unit length first to compare directions.
 
     Args:
         x_ND: N x D vectors of the set.
