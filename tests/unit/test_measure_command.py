@@ -113,6 +113,12 @@ def test_the_cost_is_told_before_and_more_than_allowed_is_refused_with_what_is_d
     assert len(said) == 3
 
 
+def test_measures_that_need_many_rows_are_estimated_from_as_many() -> None:
+    said: list[str] = []
+    check_cost(["inertia", "partition", "mmd_test_blocks"], 5000, [5000, 5000], 1, 0.0, 8, None, said.append)
+    assert said[0].startswith("estimate: ")
+
+
 def test_subsampling_a_larger_set_is_estimated_to_take_more_draws() -> None:
     said: list[str] = []
     for rows in (20_000, 90_000):

@@ -75,7 +75,8 @@ def _seconds(name: str, n: int, width: int, draws_at_n: int) -> float:
     x_ND, y_ND = rng.normal(size=(2, TIMED_ROWS, width)).astype(np.float32)
     config = MeasureConfig(diversity=(name,) if entry.kind == "diversity" else (),
                            shift=(name,) if entry.kind == "shift" else (), subsamples=1)
-    measure_set(x_ND[:64], None, y_ND[:64], config, 64, 0)  # imports
+    few = max(64, entry.least)
+    measure_set(x_ND[:few], None, y_ND[:few], config, few, 0)  # imports
     begun = time.monotonic()
     measure_set(x_ND, None, y_ND, config, TIMED_ROWS, 0)  # once, and where it is subsampled once more at half the rows
     once = time.monotonic() - begun
