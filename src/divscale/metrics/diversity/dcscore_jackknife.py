@@ -80,6 +80,8 @@ class _Gains:
 
 
 class _GainsState:
+    exact = False
+
     def __init__(self, shape: Shape, sums_N: NDArray[np.float64], temperature: float) -> None:
         self._sums_N = torch.from_numpy(sums_N).to(shape.device, torch.float32)
         self._temperature = temperature

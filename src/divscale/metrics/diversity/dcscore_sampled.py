@@ -103,6 +103,8 @@ class _GroupedSums:
 
 
 class _GroupedState:
+    exact = False
+
     def __init__(self, spec: _GroupedSums, shape: Shape) -> None:
         self._temperature = spec.temperature
         self._chosen_M = torch.from_numpy(spec.chosen_M).to(shape.device)
