@@ -8,19 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from divscale.similarity.engine import part_of
+from divscale.similarity.footprint import footprint
 from divscale.similarity.kernels import Kernel
-from divscale.similarity.part import PassPart
+from divscale.similarity.memory import LARGEST_TILE
 from divscale.similarity.plan import Pass, Precision, plan_pass
 from divscale.similarity.reductions.protocol import Reduction
-
-if TYPE_CHECKING:
-    from divscale.similarity.fused import FusedPart
 
 _MEASURED_S = 0.2  # at least this long, so that one hiccup of the machine is no estimate
 
@@ -30,7 +28,7 @@ class Estimate:
     """Time and memory of a pass."""
 
     seconds: float
-    memory_gib: float  # beside the vectors as they were given
+    memory_gib: float  # at most, beside the vectors as they were given and the libraries
     pairs: int  # computed
     tile_rows: int
     backend: str
@@ -60,13 +58,17 @@ def estimate(
         device: as `engine.reduce_pairs`.
         tile_rows: as `engine.reduce_pairs`.
 
-    Cost: about half a second, and eight tiles' rows of memory.
+    The memory is what `footprint` knows from the sizes: the most that the data can make of it, for float32 or float16
+    vectors in memory.
+
+    Cost: about half a second, and the memory of the pass at four tiles' rows.
 
     Raises:
         ConfigError: as `engine.reduce_pairs`.
     """
     m_rows = m if m is not None else n
-    few = min(max(n, m_rows), (tile_rows or 1024) * 4)
+    on = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    few = min(max(n, m_rows), 4 * (tile_rows or LARGEST_TILE[on]))
     x_ND = np.random.default_rng(0).standard_normal((few, features), dtype=np.float32)
     small = plan_pass(x_ND, kernel=kernel, reductions=reductions, precision=precision, device=device,
                       tile_rows=tile_rows)
@@ -81,7 +83,15 @@ def estimate(
             torch.cuda.synchronize()
         done += sum(tile.pairs for tile in tiles)
     pairs = pairs_of(plan)
-    return Estimate(took * pairs / done, _memory_gib(plan, part, features), pairs, plan.tile_rows, plan.backend)
+    threads = min(torch.get_num_threads(), tiles_of(plan)) if plan.device == "cpu" else 1
+    memory = footprint(plan, features, threads) / 2**30
+    return Estimate(took * pairs / done, memory, pairs, plan.tile_rows, plan.backend)
+
+
+def tiles_of(plan: Pass) -> int:
+    """Tiles of a pass over vectors in memory."""
+    down, across = (-(-side // plan.tile_rows) for side in (plan.rows, plan.columns))
+    return down * (down + 1) // 2 if plan.symmetric else down * across
 
 
 def pairs_of(plan: Pass) -> int:
@@ -90,13 +100,3 @@ def pairs_of(plan: Pass) -> int:
         return plan.rows * plan.columns
     full, rest = divmod(plan.rows, plan.tile_rows)
     return (plan.rows ** 2 + full * plan.tile_rows ** 2 + rest ** 2) // 2
-
-
-def _memory_gib(plan: Pass, part: PassPart | FusedPart, features: int) -> float:
-    """Prepared vectors, two buffers and a temporary a thread, and the states scaled up from the small pass."""
-    each = 1 if plan.precision == "int8" else 4
-    vectors = (plan.rows + (0 if plan.symmetric else plan.columns)) * features * each
-    threads = torch.get_num_threads() if plan.device == "cpu" else 1
-    states = sum(value.numel() * value.element_size() * plan.rows / part.plan.rows
-                 for state in part.states for value in vars(state).values() if isinstance(value, torch.Tensor))
-    return (vectors + 12 * plan.tile_rows ** 2 * threads + states) / 2**30

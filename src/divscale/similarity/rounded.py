@@ -25,7 +25,7 @@ Precision = Literal["fp32", "tf32", "fp16", "bf16"]
 
 ROW_PAD = 256  # a multiple of every tile's rows and columns, so that no load needs a mask
 FEATURE_PAD = 64
-_AT_ONCE = 1 << 24  # elements rounded at a time: 128 MiB of float64
+ROUNDED_AT_ONCE = 1 << 24  # elements rounded at a time: 128 MiB of float64
 _DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -54,7 +54,7 @@ def rounded_rows(
         device: where the result lives.
         center_D: rbf: subtracted from every row; the same for both sides.
 
-    Cost: O(N D); the rounded copy, and float64 temporaries of `_AT_ONCE` elements.
+    Cost: O(N D); the rounded copy, and float64 temporaries of `ROUNDED_AT_ONCE` elements.
 
     Raises:
         ConfigError: another kernel or precision.
@@ -65,11 +65,11 @@ def rounded_rows(
     if precision not in _DTYPES:
         raise ConfigError(f"There is no precision {precision!r}; choose one of {', '.join(get_args(Precision))}.")
     n, features = x_ND.shape
-    rows_PE = torch.zeros(_padded(n, ROW_PAD), _padded(features, FEATURE_PAD), dtype=_DTYPES[precision], device=device)
+    rows_PE = torch.zeros(padded(n, ROW_PAD), padded(features, FEATURE_PAD), dtype=_DTYPES[precision], device=device)
     cosine = kernel.name == "cosine"
     terms_P = torch.full((len(rows_PE),), 0.0 if cosine else torch.inf, dtype=torch.float32, device=device)
     center = None if center_D is None else torch.as_tensor(center_D).to(device, torch.float64)
-    step = max(1, _AT_ONCE // features)
+    step = max(1, ROUNDED_AT_ONCE // features)
     for start in range(0, n, step):
         part_BD = x_ND[start:start + step]
         if not isinstance(part_BD, Tensor):  # copied: arrays from the object store or a map cannot be written to
@@ -104,5 +104,6 @@ def _check(squares_B: Tensor, start: int, kernel: Kernel, precision: str) -> Non
                         f"{kernel.name} kernel; drop it, embed it again, or scale the vectors to unit length.")
 
 
-def _padded(size: int, multiple: int) -> int:
+def padded(size: int, multiple: int) -> int:
+    """`size`, rounded up."""
     return -(-size // multiple) * multiple

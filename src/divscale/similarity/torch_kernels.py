@@ -14,7 +14,7 @@ from torch import Tensor
 
 from divscale.errors import DataError
 from divscale.similarity.kernels import Kernel
-from divscale.similarity.vectors import unit_rows
+from divscale.similarity.vectors import row_chunks, unit_rows
 
 
 class Panel(NamedTuple):
@@ -37,7 +37,9 @@ def prepare(
         DataError: a row of zeros under cosine, or values whose kernel leaves float32.
     """
     if kernel.name == "cosine":
-        rows = unit_rows(x_ND, first_row=first_row).astype(np.float32, copy=False)
+        rows = np.empty(x_ND.shape, np.float32)
+        for start, part in row_chunks(x_ND):
+            rows[start:start + len(part)] = unit_rows(part, first_row=first_row + start)
     else:
         rows = np.empty(x_ND.shape, np.float32)
         with np.errstate(over="ignore"):

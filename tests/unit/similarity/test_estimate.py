@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from divscale.similarity.estimate import Estimate, estimate, pairs_of
+from divscale.similarity.estimate import Estimate, estimate, pairs_of, tiles_of
+from divscale.similarity.footprint import footprint
+from divscale.similarity.kernels import Kernel
 from divscale.similarity.plan import plan_pass
 from divscale.similarity.reductions import ExpRowSums, RowSums
+from divscale.similarity.rounded import rounded_rows
 
 
 def test_time_grows_with_pairs_and_memory_with_rows():
-    small, large = (estimate(n, 32, reductions=[ExpRowSums()], device="cpu", tile_rows=128) for n in (20_000, 200_000))
+    small, large = (estimate(n, 256, reductions=[ExpRowSums()], device="cpu", tile_rows=128)
+                    for n in (200_000, 2_000_000))
     assert large.seconds > small.seconds > 0  # how much is the machine's mood; the pairs below are exact
     assert large.pairs / small.pairs == pytest.approx(100, rel=0.01)
     assert 5 < large.memory_gib / small.memory_gib < 12
@@ -24,9 +31,60 @@ def test_the_pairs_counted_are_those_of_the_tiles(n, m, size):
     plan = plan_pass([[1.0]], reductions=[RowSums()], device="cpu")
     plan = replace(plan, rows=n, columns=m or n, symmetric=m is None, tile_rows=size)
     assert pairs_of(plan) == sum(tile.pairs for tile in plan.tiles())
+    assert tiles_of(plan) == len(plan.tiles())
 
 
 def test_it_reads_like_a_sentence():
     assert str(Estimate(600.0, 1.5, 10**9, 1024, "torch float32 on cpu")) == (
         "1,000,000,000 pairs in about 10.0 min, 1.50 GiB, torch float32 on cpu")
     assert "about 2.5 s" in str(Estimate(2.5, 0.1, 10, 8, "x"))
+
+
+MEASURED = """
+import sys, numpy as np, torch
+case, threads, rows, tile = sys.argv[1], int(sys.argv[2]), sys.argv[3], 2048
+torch.set_num_threads(threads)
+from divscale.similarity.engine import reduce_pairs
+from divscale.similarity.plan import plan_pass
+from divscale.similarity.footprint import footprint
+from divscale.similarity.kernels import Kernel
+from divscale.similarity.reductions import (Components, CountAbove, ExpRowSums, Histogram, PairsAbove, RowHistogram,
+                                            RowSums, SquareSums, TopK)
+n, d = 4500, 64
+asked, kernel, precision = {'exp': ([ExpRowSums((1.0, 0.05))], Kernel(), 'float32'), 'int8': ([ExpRowSums()], Kernel(), 'int8'),
+  'laplacian': ([RowSums(), SquareSums()], Kernel('laplacian', 0.01), 'float32'),
+  'topk': ([TopK(10)], Kernel(), 'float32'), 'hist': ([Histogram(200)], Kernel(), 'float32'), 'rowhist': ([RowHistogram(400)], Kernel(), 'float32'),
+  'pairs': ([PairsAbove(-2, 500_000)], Kernel(), 'float32'), 'comp': ([Components(0.5)], Kernel(), 'float32'), 'count': ([CountAbove(0.5), RowSums()], Kernel(), 'float32')}[case]
+x = np.ones((n, d), np.float32) if rows == 'alike' else np.random.default_rng(0).normal(size=(n, d)).astype(np.float32)
+status = lambda name: int(next(l for l in open('/proc/self/status') if l.startswith(name)).split()[1]) << 10
+reduce_pairs(x[:600], kernel=kernel, reductions=asked, precision=precision, device='cpu', tile_rows=128)
+open('/proc/self/clear_refs', 'w').write('5')
+before = status('VmRSS')
+reduce_pairs(x, kernel=kernel, reductions=asked, precision=precision, device='cpu', tile_rows=tile)
+plan = plan_pass(x, kernel=kernel, reductions=asked, precision=precision, device='cpu', tile_rows=tile)
+said = footprint(plan, d, min(threads, len(plan.tiles())))
+print(status('VmHWM') - before, said)
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("case", ["exp", "int8", "laplacian", "topk", "hist", "rowhist", "pairs", "comp", "count"])
+def test_the_memory_said_for_large_tiles_is_not_less_than_the_measured_peak_and_not_three_times_it(case, threads):
+    # rows that are all alike: every pair is above every threshold, and all tie
+    done = subprocess.run([sys.executable, "-c", MEASURED, case, str(threads), "alike"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    measured, said = map(int, done.stdout.split())
+    assert measured < 1.05 * said + (4 << 20)
+    assert said < 3 * measured
+
+
+def test_the_memory_said_for_the_fused_kernel_is_that_of_its_rounded_rows_and_no_tile():
+    n, features = 10**6, 768
+    plan = plan_pass([[1.0]], reductions=[ExpRowSums((1.0, 0.05))], precision="bf16", device="cuda", free=0)
+    said = footprint(replace(plan, rows=n, columns=n), features, 1)
+    rounded, chunk, sums = 2 * n * features + 4 * n, 3 * 8 << 24, 8 * n * 2
+    assert rounded + chunk + 2 * sums < said < rounded + chunk + 6 * sums
+    small = rounded_rows(np.random.default_rng(0).normal(size=(300, 70)), Kernel(), "fp16", device="cpu")
+    held = small.rows_PE.nbytes + small.terms_P.nbytes
+    said = footprint(replace(plan, rows=300, columns=300, precision="fp16"), 70, 1)
+    assert held + 3 * 8 * 300 * 70 < said < held + 3 * 8 * 300 * 70 + 6 * 8 * 300 * 2

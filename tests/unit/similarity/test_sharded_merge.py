@@ -214,3 +214,14 @@ def test_bounds_of_tiles_depend_on_sizes_alone():
     one, other = (plan_pass(gaussian(64, seed=seed), reductions=SUMS, device="cpu", tile_rows=8) for seed in (0, 1))
     assert cut(one.tiles(), 5) == cut(replace(other, device="cuda").tiles(), 5)
     assert all(a < b for a, b in itertools.pairwise(stop for _, stop in cut(one.tiles(), 5)))
+
+
+def test_exponential_sums_of_a_gpus_part_have_the_scale_of_totals_in_main_memory():
+    x_ND = gaussian(80)
+    plan = plan_pass(x_ND, reductions=SUMS, device="cpu", tile_rows=16)
+    part = PassPart(replace(plan, device="cpu:0"), x_ND)  # another device than "cpu": sums as on a GPU
+    part.run(plan.tiles())
+    totals = plan.start()
+    Merging(totals, 1).take(0, part.portable_states())
+    whole = reduce_pairs(x_ND, reductions=SUMS, device="cpu", tile_rows=16)
+    np.testing.assert_allclose(finish(plan, totals)[SUMS[0]], whole[SUMS[0]], rtol=1e-5)

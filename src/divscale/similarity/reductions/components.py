@@ -43,7 +43,7 @@ class Components:
 
 
 class _Components:
-    exact = True
+    exact, tile_bytes = True, 40
 
     def __init__(self, shape: Shape, threshold: float) -> None:
         self.lowest_N = np.arange(shape.rows)
@@ -59,12 +59,15 @@ class _Components:
         hits_BC = tile.values_BC >= self._threshold
         if tile.itself:
             hits_BC = hits_BC.triu_(1)
-        pairs_2P = hits_BC.nonzero().cpu().numpy().T
-        rows, columns = pairs_2P[0] + tile.rows.start, pairs_2P[1] + tile.columns.start
-        if not len(rows):
+        if not hits_BC.any():
             return np.empty((2, 0), np.int64)
-        nodes, local = np.unique(np.concatenate([rows, columns]), return_inverse=True)
-        lowest = _lowest(local.reshape(2, -1), len(nodes))
+        rows, columns = (places.int().cpu().numpy() for places in hits_BC.nonzero(as_tuple=True))
+        # the tile's rows and columns by their places in it: one set or two that do not overlap, rows the lower ones
+        nodes = np.arange(tile.rows.start, tile.rows.stop)
+        if not tile.itself:
+            columns += len(nodes)
+            nodes = np.concatenate([nodes, np.arange(tile.columns.start, tile.columns.stop)])
+        lowest = _lowest(np.stack([rows, columns]), len(nodes))
         return np.stack([nodes, nodes[lowest]])[:, lowest != np.arange(len(nodes))]
 
     def add(self, found: NDArray[np.int64]) -> None:
@@ -92,7 +95,7 @@ class _Components:
             self._edges, self._held = [], 0
 
 
-def _lowest(edges_2E: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def _lowest(edges_2E: NDArray[np.integer], n: int) -> NDArray[np.int64]:
     """Per node, the lowest node of its component."""
     from scipy.sparse import coo_array  # here, so that other reductions need no SciPy
     from scipy.sparse.csgraph import connected_components

@@ -57,7 +57,7 @@ class GroupSums:
 
 
 class _SignedSums:
-    exact = False
+    exact, tile_bytes = False, 0
 
     def __init__(self, signs_NP: NDArray[np.int8], device: str) -> None:
         self.signs_NP = torch.from_numpy(signs_NP).to(device)
@@ -82,7 +82,7 @@ class _SignedSums:
 
 
 class _GroupSums:
-    exact = False
+    exact, tile_bytes = False, 0
 
     def __init__(self, group_of_N: NDArray[np.int64], groups: int, device: str) -> None:
         self.group_of_N = torch.from_numpy(group_of_N).to(device)

@@ -61,7 +61,7 @@ class RowHistogram(_Bins):
 
 
 class _Counts:
-    exact = True
+    exact, tile_bytes = True, 16
 
     def __init__(self, shape: Shape, bins: int, low: float, high: float, *, per_row: bool) -> None:
         self.counts_NH = torch.zeros((shape.rows if per_row else 1, bins), dtype=torch.int64, device=shape.device)

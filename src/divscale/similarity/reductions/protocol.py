@@ -50,9 +50,11 @@ class State(Protocol[R_co]):
 
     Attributes:
         exact: whether the order of `add` and `merge` changes no bit: integers, selections. Float sums are not.
+        tile_bytes: that `reduce` needs at most for each pair of a tile, beside the tile and its scratch.
     """
 
     exact: bool
+    tile_bytes: int
 
     def reduce(self, tile: Tile) -> Any:
         """What a tile adds, in a form of the state's own."""

@@ -102,7 +102,7 @@ class _Sides:
 
 
 class _Sums:
-    exact = False
+    exact, tile_bytes = False, 0
 
     def __init__(self, shape: Shape, power: int, own: bool = True) -> None:
         self.sums_N = torch.zeros(shape.rows, dtype=torch.float64, device=shape.device)
@@ -128,7 +128,7 @@ class _Sums:
 
 
 class _Diagonal:
-    exact = True  # each entry is set once
+    exact, tile_bytes = True, 0  # each entry is set once
 
     def __init__(self, shape: Shape) -> None:
         self.diagonal_N = torch.zeros(shape.rows, dtype=torch.float64, device=shape.device)
@@ -149,7 +149,7 @@ class _Diagonal:
 
 
 class _ExpSums:
-    exact = False
+    exact, tile_bytes = False, 0
 
     def __init__(self, shape: Shape, temperatures: tuple[float, ...]) -> None:
         self.sums_TN = torch.zeros(len(temperatures), shape.rows, dtype=torch.float64, device=shape.device)
@@ -183,7 +183,10 @@ class _ExpSums:
             sides.add_to(sums_N)
 
     def merge(self, other: _ExpSums) -> None:
-        self.sums_TN += other.sums_TN.to(self.sums_TN.device)
+        # totals in main memory of parts on GPUs, which leave the scale for the end
+        found = other.sums_TN if other.plain == self.plain else torch.from_numpy(other.finish())
+        assert other.plain == self.plain or not any(self.plain)
+        self.sums_TN += found.to(self.sums_TN.device)
 
     def finish(self) -> NDArray[np.float64]:
         scales = [plain_scale(t) if plain else 1.0 for t, plain in zip(self.temperatures, self.plain, strict=True)]

@@ -46,7 +46,7 @@ class PairsAbove:
     depends on neither tiles nor workers: ties are broken by (i, j).
 
     Memory: pairs of 12 bytes, at most three times `cap` of them; 200 bytes a pair of the cap for the moment in which
-    the lesser ones are dropped. A tile in work holds at most its own pairs, of 40 bytes, and `cap` when it is done.
+    the lesser ones are dropped. A tile in work holds at most its own pairs, of 48 bytes, and `cap` when it is done.
 
     Raises:
         ConfigError: a threshold that is not finite, or a cap below 1.
@@ -76,7 +76,7 @@ class Pairs(NamedTuple):
 
 
 class _Counts:
-    exact = True
+    exact, tile_bytes = True, 0
 
     def __init__(self, shape: Shape, threshold: float) -> None:
         self.counts_N = torch.zeros(shape.rows, dtype=torch.int64, device=shape.device)
@@ -104,7 +104,7 @@ class _Counts:
 
 
 class _Pairs:
-    exact = True
+    exact, tile_bytes = True, 48
 
     def __init__(self, shape: Shape, threshold: float, cap: int) -> None:
         self.keys_P = torch.empty(0, dtype=torch.int64, device=shape.device)  # row * columns + column
@@ -125,6 +125,10 @@ class _Pairs:
     def most_bytes(self) -> int:
         return 12 * self._cap
 
+    @property
+    def working_bytes(self) -> int:
+        return 200 * self._cap
+
     def reduce(self, tile: Tile) -> tuple[Tensor, Tensor, int]:
         hits_BC = tile.values_BC >= self._threshold
         if tile.itself:
@@ -135,9 +139,11 @@ class _Pairs:
         places_P = hits_BC.flatten().nonzero().squeeze(1)
         similarity_P = tile.values_BC.reshape(-1)[places_P]
         columns = tile.values_BC.shape[1]
-        keys_P = places_P // columns * self._columns
-        keys_P += places_P.remainder_(columns)
+        keys_P = places_P // columns
+        keys_P *= self._columns - columns
+        keys_P += places_P
         keys_P += first
+        del places_P
         return *_best(keys_P, similarity_P, self._cap), total
 
     def add(self, found: tuple[Tensor, Tensor, int]) -> None:

@@ -55,7 +55,7 @@ class Nearest(NamedTuple):
 class _TopK:
     """One int64 a neighbour: k_ij above, the column below it and reversed, so that a greater key is a nearer column."""
 
-    exact = True
+    exact, tile_bytes = True, 16
 
     def __init__(self, shape: Shape, k: int) -> None:
         assert shape.columns <= _COLUMNS
