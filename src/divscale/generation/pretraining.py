@@ -10,7 +10,7 @@ from divscale.schema import Task
 
 
 def pairs(samples: pa.Table, task: Task, recipe: Recipe, prompts: dict[str, str]) -> list[tuple[str, str]]:
-    """(prompt, completion) for the generator: each row as an answer to the plain prompt, then what the recipe teaches."""
+    """(prompt, completion) for the generator: each row under the plain prompt, then what the recipe teaches."""
     taught = [pair(row, task, prompts["sample"]) for row in samples.to_pylist()] if "sample" in prompts else []
     return taught + list(getattr(recipe, "taught", _nothing_else)(samples, task, prompts))
 

@@ -22,8 +22,9 @@ def prompts_for(task: Task, style: Style, recipe: RecipeConfig) -> dict[str, str
         task: what is written.
         style: `pretrained` is the terse form that the model trained on the spot learns, `chat` asks an instruct model,
             `base` shows examples to a base model.
-        recipe: its `prompts` are paths that replace packaged ones. Variables: `label`, `topic`, `examples` (up to 3
-            real texts), `context`, and what the recipe adds; for paraphrases `text`, `answer`, `label`, `context`.
+        recipe: its `prompts` are paths that replace packaged ones. Variables: `label`, `examples` (up to 3 real
+            texts), `context`, and what recipes add (`asking.VARIABLES`); for paraphrases `text`, `answer`, `label`,
+            `context`.
 
     Raises:
         ConfigError: a user's file is missing or no Jinja2 template, or is for a template the recipe does not use.

@@ -8,12 +8,17 @@ from typing import Annotated, Any, cast
 from pydantic import Discriminator, Tag
 
 from divscale.generation.config import RecipeConfig
-from divscale.generation.recipes import decoding, paraphrase, topics
+from divscale.generation.recipes import attributes, decoding, paraphrase, topics
 from divscale.generation.recipes.protocol import Recipe, Round, Sources
 
 __all__ = ["MODULES", "TAG", "AnyRecipe", "Recipe", "Round", "Sources", "get"]
 
-MODULES: dict[str, Any] = {"decoding": decoding, "topics": topics, "paraphrase": paraphrase}
+MODULES: dict[str, Any] = {
+    "decoding": decoding,
+    "topics": topics,
+    "paraphrase": paraphrase,
+    "attributes": attributes,
+}
 TAG = "kind="  # before a recipe's name in the places of errors, where a field may have the same name
 
 
@@ -30,6 +35,7 @@ def _tag(value: Any) -> str | None:
 AnyRecipe = Annotated[
     Annotated[decoding.Config, Tag(f"{TAG}decoding")]
     | Annotated[topics.Config, Tag(f"{TAG}topics")]
-    | Annotated[paraphrase.Config, Tag(f"{TAG}paraphrase")],
+    | Annotated[paraphrase.Config, Tag(f"{TAG}paraphrase")]
+    | Annotated[attributes.Config, Tag(f"{TAG}attributes")],
     Discriminator(_tag),
 ]
