@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from divscale.cli import main
+from divscale.generation.recipes import MODULES
 
 STUDY = """\
 name: bad
@@ -30,6 +31,7 @@ train:
   - {method: probe}
 measure: {n: 4}
 """
+KINDS = list(MODULES)
 ROWS = [{"id": str(i), "text": f"row {i} is about {i * i}", "label": ("cat", "dog")[i % 2]} for i in range(60)]
 
 
@@ -62,8 +64,8 @@ STUDY_FILES = [
     Case("a value where a section belongs", 2, '{tmp}/study.yaml: data = "ok.jsonl": must be a section of keys '
          "(source, test, task, columns, labels, labelled, prior_share, test_share, max_rejected_share, world_size).",
          overrides=("data=ok.jsonl",)),
-    Case("an unknown choice", 2, '{tmp}/study.yaml: recipe.kind = "topic": must be decoding, topics or paraphrase (did '
-         "you mean topics?).", overrides=("recipe.kind=topic",)),
+    Case("an unknown choice", 2, f'{{tmp}}/study.yaml: recipe.kind = "topic": must be {", ".join(KINDS[:-1])} or {KINDS[-1]} '
+         "(did you mean topics?).", overrides=("recipe.kind=topic",)),
     Case("an empty dial", 2, "{tmp}/study.yaml: recipe.temperature = []: needs at least 1 value.",
          overrides=("recipe.temperature=[]",)),
     Case("a level named twice", 2, "{tmp}/study.yaml: recipe.temperature: 0.5 appears twice; keep one.",

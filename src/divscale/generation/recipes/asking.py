@@ -57,7 +57,8 @@ def ask(
         source = contexts[i % len(contexts)] if contexts else None
         topic = about[i % len(about)]
         context = source["context"] if source else None
-        prompt = render(template, label=None, topic=topic, context=context, examples=_some(rows, seed, *salt, i))
+        prompt = sample_prompt(
+            template, topic=topic, context=context, examples=_some(rows, seed, *salt, i), **vary(None, i))
         yield request(
             "sample", (*salt, source["id"] if source else None, topic, i), prompt, recipe, seed, context=context,
             source_id=source["id"] if source else None, ordinal=i)
