@@ -88,6 +88,7 @@ class Study(FrozenConfig):
         if "label_agreement" in self.recipe.filters and (
                 self.data.task != "classification" and self.data.source != "storyland"):
             raise ValueError("recipe.filters: label_agreement needs data.task classification, or storyland's oracle")
+        self.recipe.check_task(self.data.task)
         ways = [(entry.method, entry.model, entry.head) for entry in self.train]
         for way in ways:
             if ways.count(way) > 1:
@@ -148,11 +149,12 @@ def _check_mix(mix: MixConfig, where: str, study: Study) -> None:
     if mix.total is not None and mix.design != "constant_total":
         raise ValueError(f"{where}: total belongs to design constant_total")
     if mix.shortfall == "error" and mix.design in ("add_on", "generated_only") and mix.generated:
-        limit = study.recipe.samples * study.recipe.candidates
+        limit = study.recipe.kept
         if max(mix.generated) > limit:
+            kept = "recipe.samples x recipe.candidates" if limit > study.recipe.samples else "recipe.samples"
             raise ValueError(
-                f"{where}.generated: {max(mix.generated)} generated rows are wanted, but recipe.samples x "
-                f"recipe.candidates makes {limit}; raise one of them, or set shortfall: oversample"
+                f"{where}.generated: {max(mix.generated)} generated rows are wanted, but {kept} makes "
+                f"{limit}; raise one of them, or set shortfall: oversample"
             )
     _subset(mix.labelled, study.data.labelled, f"{where}.labelled", "data.labelled")
     _subset(mix.levels, study.recipe.levels, f"{where}.levels", f"recipe.{study.recipe.dial}")

@@ -119,7 +119,7 @@ def test_select_says_what_cannot_be_done(folder: Path, capsys: pytest.CaptureFix
     base = ("select", "x.npy", "--to-diversity")
     assert refused(capsys, *base, "99", "--size", "5", "--out", "y.npy") == (
         "divscale: --to-diversity: 99 is out of reach: 5 rows of this pool reach 5 to 5 (random ones: 5). Give a value "
-        "in that range, another --size, or a pool that holds it.")
+        "in that range, another size, or a pool that holds it.")
     assert refused(capsys, *base, "5", "--size", "10", "--out", "y.npy") == (
         "divscale: --size: 10 rows are asked for and the pool has 9 that can be measured; give a number from 4 to 9.")
     assert refused(capsys, *base, "5", "--size", "5", "--out", "y.csv") == (

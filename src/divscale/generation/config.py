@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from divscale.frozen import Count, FrozenConfig, OneOrMany, Share
+from divscale.schema import Task
 
 Temperature = Annotated[float, Field(ge=0, le=2)]  # vLLM takes no more
 Probability = Annotated[float, Field(gt=0, le=1)]
@@ -58,6 +59,14 @@ class RecipeConfig(FrozenConfig):
         """Name of the field that varies; the recipe's usual one when none does."""
         names = (*self.own_dials, *self.decoding_dials)
         return next((name for name in names if len(self._values(name)) > 1), names[0])
+
+    @property
+    def kept(self) -> int:
+        """Most samples that one level has (of each label): candidates are all kept, unless a recipe chooses."""
+        return self.samples * self.candidates
+
+    def check_task(self, task: Task) -> None:
+        """Raise a ValueError where the recipe as it is set cannot write for the task."""
 
     @property
     def levels(self) -> tuple[float, ...]:

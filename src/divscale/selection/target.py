@@ -5,7 +5,7 @@ Shapes: N rows of the pool, K rows chosen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,8 @@ class Chosen:
 
 
 def choose_to(
-    target: float, measure: Callable[[Rows], float], diverse_K: Rows, redundant_K: Rows, random_K: Rows,
+    target: float, measure: Callable[[Rows], float], diverse_K: Rows, redundant_K: Rows, random_K: Rows, *,
+    relative: bool = False, strata_N: NDArray[np.int64] | None = None, field: str = "--to-diversity",
 ) -> Chosen:
     """The subset of K rows whose diversity is nearest to `target`.
 
@@ -58,6 +59,10 @@ def choose_to(
         diverse_K: rows in an order that raises diversity, K of them.
         redundant_K: rows in an order that lowers it.
         random_K: rows drawn at random.
+        relative: `target` is a share of the way from the least (0) to the most diverse (1) that the three reach.
+        strata_N: stratum of every row of the pool, from 0, of which the subset keeps as many rows as the three hold;
+            they must agree (`in_turn` makes such orders).
+        field: what the user gave the target as, for messages.
 
     Cost: log2(K) + 3 measurements of K rows.
 
@@ -69,9 +74,11 @@ def choose_to(
                                                                        ("diverse", diverse_K))}
     random = measure(np.sort(random_K))
     low, high = min(ends["redundant"][1], random), max(ends["diverse"][1], random)
+    if relative:
+        target = low + target * (high - low)
     if not low * (1 - _ROUNDED) <= target <= high * (1 + _ROUNDED):
-        raise ConfigError(f"--to-diversity: {target:g} is out of reach: {size} rows of this pool reach {low:.4g} to "
-                          f"{high:.4g} (random ones: {random:.4g}). Give a value in that range, another --size, or a "
+        raise ConfigError(f"{field}: {target:g} is out of reach: {size} rows of this pool reach {low:.4g} to "
+                          f"{high:.4g} (random ones: {random:.4g}). Give a value in that range, another size, or a "
                           "pool that holds it.")
     target = min(max(target, low), high)
     if target == random:
@@ -82,14 +89,23 @@ def choose_to(
     below, above = 0, size  # sign * f(below) < sign * target <= sign * f(above)
     while above - below > 1:
         middle = (below + above) // 2
-        values[middle] = measure(mixed(order, random_K, middle))
+        values[middle] = measure(mixed(order, random_K, middle, strata_N))
         below, above = (middle, above) if sign * values[middle] < sign * target else (below, middle)
     moved = min(values, key=lambda m: (abs(values[m] - target), m))
-    return Chosen(mixed(order, random_K, moved), values[moved], moved, towards, low, random, high)
+    return Chosen(mixed(order, random_K, moved, strata_N), values[moved], moved, towards, low, random, high)
 
 
-def mixed(order_K: Rows, random_K: Rows, moved: int) -> Rows:
-    """The first `moved` rows of an order and as many random ones as are missing to K, ascending."""
-    first = order_K[:moved]
-    rest = random_K[~np.isin(random_K, first)][: len(random_K) - moved]
-    return np.sort(np.concatenate([first, rest]))
+def mixed(order_K: Rows, random_K: Rows, moved: int, strata_N: NDArray[np.int64] | None = None) -> Rows:
+    """The first `moved` rows of an order and as many random ones as are missing to K, in every stratum; ascending."""
+    first, left = order_K[:moved], random_K[~np.isin(random_K, order_K[:moved])]
+    if strata_N is None:
+        return np.sort(np.concatenate([first, left[: len(random_K) - moved]]))
+    missing = np.bincount(strata_N[random_K]) - np.bincount(strata_N[first], minlength=strata_N[random_K].max() + 1)
+    rest = [left[strata_N[left] == stratum][:count] for stratum, count in enumerate(missing)]
+    return np.sort(np.concatenate([first, *rest]))
+
+
+def in_turn(orders: Sequence[Rows]) -> Rows:
+    """One order of several: the first row of each, then the second of each, and so on."""
+    places = np.concatenate([np.arange(len(order)) for order in orders])
+    return np.concatenate(orders)[np.argsort(places, kind="stable")]

@@ -5,13 +5,11 @@ Shapes: N rows of the pool, K rows chosen, D features.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from divscale.data.copy_rows import EXTENSIONS, copy_rows
 from divscale.data.dataset import find
@@ -19,15 +17,9 @@ from divscale.data.text_set import read_set
 from divscale.embedding.config import EmbedderConfig
 from divscale.errors import ConfigError
 from divscale.runtime.resources import Resources
-from divscale.selection.diverse import greedy_dcscore, k_center
-from divscale.selection.redundant import densest
-from divscale.selection.representative import facility_location
-from divscale.selection.target import Chosen, choose_to
+from divscale.selection.target import Chosen
 from divscale.stages.embed_files import Log, check_embedder, embed_texts
-
-SelectMeasure = Literal["dcscore", "vendi"]
-Method = Literal["k-center", "facility", "dcscore"]
-TEMPERATURE = 0.05
+from divscale.stages.subset import TEMPERATURE, Method, SelectMeasure, choose_subset
 
 
 @dataclass(frozen=True)
@@ -90,28 +82,8 @@ def select_files(
         config = embedder or EmbedderConfig()
         check_embedder(config)
         x_ND = embed_texts(found.texts, config, resources or Resources(), before=lambda *_: None, log=log)
-    chosen = _choose(x_ND, size, to_diversity, _measured(x_ND, measure), method, seed)
+    chosen = choose_subset(x_ND, size, to_diversity, measure=measure, method=method, seed=seed)
     wanted_N = np.zeros(found.rows_in, bool)
     wanted_N[found.ordinals[chosen.rows_K]] = True
     copy_rows(dataset, wanted_N, file)
     return Selected(len(found.ids), f"dcscore@{TEMPERATURE:g}" if measure == "dcscore" else measure, chosen)
-
-
-def _choose(
-    x_ND: NDArray, size: int, target: float, measure: Callable[[NDArray[np.int64]], float], method: Method, seed: int,
-) -> Chosen:
-    orders: dict[Method, Callable[[], NDArray[np.int64]]] = {
-        "k-center": lambda: k_center(x_ND, size, seed=seed),
-        "facility": lambda: facility_location(x_ND, size),
-        "dcscore": lambda: greedy_dcscore(x_ND, size, seed=seed, temperature=TEMPERATURE)}
-    random_K = np.random.default_rng(seed).permutation(len(x_ND))[:size].astype(np.int64)
-    return choose_to(target, measure, orders[method](), densest(x_ND, size, seed=seed), random_K)
-
-
-def _measured(x_ND: NDArray, measure: SelectMeasure) -> Callable[[NDArray[np.int64]], float]:
-    from divscale.metrics.diversity.dcscore import dcscore
-    from divscale.metrics.diversity.vendi import vendi_score
-
-    if measure == "vendi":
-        return lambda rows: vendi_score(x_ND[rows])
-    return lambda rows: dcscore(x_ND[rows], temperature=TEMPERATURE)

@@ -6,7 +6,8 @@ import sys
 
 from divscale.embedding.config import EmbedderConfig
 from divscale.stages.dedup_files import dedup_files
-from divscale.stages.select_files import Method, SelectMeasure, select_files
+from divscale.stages.select_files import select_files
+from divscale.stages.subset import Method, SelectMeasure
 
 _WHAT = {"exact": "the same text but for case, spacing and Unicode form",
          "near": "Jaccard similarity of 5-character shingles", "semantic": "cosine similarity of vectors"}

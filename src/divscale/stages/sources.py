@@ -11,7 +11,7 @@ from divscale.config import Study
 from divscale.generation.recipes import Sources
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
-from divscale.stages import embed
+from divscale.stages import embed, measurements
 from divscale.stages import split as splits
 
 Sees = Literal["prior", "training"]
@@ -42,4 +42,4 @@ def sources(job: Job, sees: Sees) -> Sources:
                for name in (REAL, *made) if f"vectors_{name}" in job.stage.inputs}
     if REAL in vectors:
         vectors[REAL] = vectors[REAL][rows]
-    return Sources(job.input("data").table("samples").take(rows), made, vectors)
+    return Sources(job.input("data").table("samples").take(rows), made, vectors, measurements)

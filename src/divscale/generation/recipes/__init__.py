@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 from pydantic import Discriminator, Tag
 
 from divscale.generation.config import RecipeConfig
-from divscale.generation.recipes import attributes, decoding, paraphrase, topics
+from divscale.generation.recipes import attributes, decoding, paraphrase, select, topics
 from divscale.generation.recipes.protocol import Recipe, Round, Sources
 
 __all__ = ["MODULES", "TAG", "AnyRecipe", "Recipe", "Round", "Sources", "get"]
@@ -18,6 +18,7 @@ MODULES: dict[str, Any] = {
     "topics": topics,
     "paraphrase": paraphrase,
     "attributes": attributes,
+    "select": select,
 }
 TAG = "kind="  # before a recipe's name in the places of errors, where a field may have the same name
 
@@ -36,6 +37,7 @@ AnyRecipe = Annotated[
     Annotated[decoding.Config, Tag(f"{TAG}decoding")]
     | Annotated[topics.Config, Tag(f"{TAG}topics")]
     | Annotated[paraphrase.Config, Tag(f"{TAG}paraphrase")]
-    | Annotated[attributes.Config, Tag(f"{TAG}attributes")],
+    | Annotated[attributes.Config, Tag(f"{TAG}attributes")]
+    | Annotated[select.Config, Tag(f"{TAG}select")],
     Discriminator(_tag),
 ]

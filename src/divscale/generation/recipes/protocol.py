@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +57,22 @@ class Round:
     source: int = 0
 
 
+class Measurements(Protocol):
+    """What recipes need of the rooms they may not open. Pure: the same arguments give the same rows."""
+
+    def clusters(self, x_ND: NDArray[np.float32], k: int, *, seed: int) -> NDArray[np.int64]:
+        """Cluster of every row, N, from 0 to at most k - 1: k-means."""
+        ...
+
+    def subset(
+        self, x_ND: NDArray[np.float32], size: int, diversity: float, *, measure: Literal["dcscore", "vendi"],
+        method: Literal["k-center", "facility", "dcscore"], relative: bool, strata_N: NDArray[np.int64] | None,
+        seed: int, field: str,
+    ) -> NDArray[np.int64]:
+        """`size` rows (of every stratum) whose diversity is nearest to the one given, ascending."""
+        ...
+
+
 @dataclass(frozen=True)
 class Sources:
     """What a round or a composition may see.
@@ -65,11 +81,13 @@ class Sources:
         real: SAMPLES that the generator may know.
         made: SAMPLES of earlier rounds, by name.
         vectors: N x D float32 embeddings of unit length, one a row of the table of that name (`real` or a round).
+        measurements: what is computed from them elsewhere; stages always give it.
     """
 
     real: pa.Table
     made: Mapping[str, pa.Table] = field(default_factory=dict)
     vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    measurements: Measurements | None = None
 
 
 class Recipe(Protocol):
