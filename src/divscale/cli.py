@@ -5,37 +5,38 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from divscale import __version__
+from divscale.endings import unforeseen, unheard
 from divscale.errors import DivscaleError
 from divscale.metrics.catalogue import CATALOGUE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the process's exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a name that the terminal cannot show is no reason to lose a result
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parse(argv)
+    resumes = hasattr(arguments, "overrides")  # a study keeps what is finished; other verbs write at their end
     try:
-        return arguments.run(arguments)
+        code = arguments.run(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except DivscaleError as error:
         print(f"divscale: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("divscale: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+        print("divscale: interrupted. What was finished is kept; the same command goes on from there." if resumes else
+              "divscale: interrupted. No file was written; the same command starts from the beginning.",
+              file=sys.stderr)
         return 130
+    except OSError as error:
+        code = unheard(error)
+        return unforeseen(error, resumes=resumes) if code is None else code
     except Exception as error:
-        return _unforeseen(error)
-
-
-def _unforeseen(error: Exception) -> int:
-    """One paragraph for what no message was written for; the traceback goes to a file."""
-    import tempfile
-    import traceback
-
-    with tempfile.NamedTemporaryFile("w", prefix="divscale-", suffix=".log", delete=False, encoding="utf-8") as log:
-        traceback.print_exception(error, file=log)
-    print(f"divscale: something unforeseen went wrong ({type(error).__name__}: {str(error)[:200]}). What was finished "
-          f"is kept. The whole story is in {log.name}; please report it.", file=sys.stderr)
-    return 1
+        return unforeseen(error, resumes=resumes)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -81,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     measure.add_argument("--metrics", metavar="NAME,NAME",
                          help=f"of {', '.join(entry.name for entry in CATALOGUE)} (default: "
                          f"{', '.join(entry.name for entry in CATALOGUE if entry.default)})")
-    measure.add_argument("--by", metavar="COLUMN", help="measure every value of this column too, at equal n")
+    measure.add_argument("--by", metavar="COLUMN", help="measure every value of this column too, at equal n; groups "
+                         "below 30 rows are left out unless -n says otherwise")
     measure.add_argument("--source-column", metavar="C", help="what a row was made from (a story, a seed text), in "
                          "both sets: c2st holds out whole sources")
     measure.add_argument("-n", type=int, metavar="ROWS", help="rows all are subsampled to (default: the smallest's)")

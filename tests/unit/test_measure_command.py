@@ -104,7 +104,7 @@ def test_the_cost_is_told_before_and_more_than_allowed_is_refused_with_what_is_d
     said: list[str] = []
     check_cost(["vendi", "distinct"], 100_000, [100_000], 1, 0.0, 8, None, said.append)
     assert len(said) == 1 and re.fullmatch(
-        r"estimate: \d+ s \(0 s to embed, \d+ s to compute at n = 100,000\), \d\.\d GiB of memory", said[0])
+        r"estimate: [\d.]+ s \(0 s to embed, [\d.]+ s to compute at n = 100,000\), \d\.\d GiB of memory", said[0])
     with pytest.raises(ConfigError, match=r"--max-minutes: this is estimated to take .* Dearest is dcscore \(.*\): replace "
                                           r"it with dcscore_sampled, which is approximate and says by how much, or"):
         check_cost(["dcscore", "radius"], 50_000_000, [50_000_000], 1, 0.0, 8, 10, said.append)
@@ -127,10 +127,36 @@ def test_subsampling_a_larger_set_is_estimated_to_take_more_draws() -> None:
     assert drawn > 1.5 * whole
 
 
-def test_a_small_set_costs_nothing_worth_saying() -> None:
+def test_a_small_set_costs_nothing_worth_saying_unless_there_is_a_limit() -> None:
     said: list[str] = []
-    check_cost(["dcscore"], 300, [600], 2, 0.0, 384, 0.001, said.append)
+    check_cost(["dcscore"], 300, [600], 2, 0.0, 384, None, said.append)
     assert said == []
+    texts = [f"{i} words of row {i % 9}" for i in range(300)]
+    for measures, width in ((["dcscore"], 384), (["self_bleu"], None)):
+        with pytest.raises(ConfigError, match=rf"--max-minutes: this is estimated to take .* Dearest is {measures[0]} "):
+            check_cost(measures, 300, [600], 2, 0.0, width, 1e-9, said.append, texts=texts)
+        check_cost(measures, 300, [600], 2, 0.0, width, 60, said.append, texts=texts)
+    assert len(said) == 4
+
+
+def test_one_tiny_group_does_not_decide_at_which_n_all_are_measured(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pq.read_table("rows.parquet")
+    labels = ["tiny" if row < 5 else label for row, label in enumerate(table["label"].to_pylist())]
+    pq.write_table(table.set_column(1, "label", pa.array(labels)), "rows.parquet")
+    found = measured(capsys, "--by", "label", "--metrics", "vendi")
+    assert found["n"] == 30 and found["small_groups"] == {"few": 3, "tiny": 5}
+    assert main(["measure", "rows.parquet", "--vectors", "v", "--by", "label", "--metrics", "vendi"]) == 0
+    assert "note: 2 groups have fewer than 30 rows: few (3), tiny (5)" in capsys.readouterr().out
+
+
+def test_a_column_of_vectors_is_compared_with_an_array(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("x.npy", np.asarray(pq.read_table("others.parquet")["v"].to_pylist()))
+    same = measured(capsys, "--reference", "others.parquet", "--metrics", "frechet")["metrics"]["frechet"]
+    found = measured(capsys, "--reference", "x.npy", "--text-column", "text", "--metrics", "frechet")
+    assert found["metrics"]["frechet"]["value"] == pytest.approx(same["value"])
+    assert main(["measure", "x.npy", "--reference", "rows.parquet", "--vectors", "v", "--metrics", "frechet"]) == 0
 
 
 def test_with_a_column_of_sources_the_classifier_never_holds_out_rows_of_a_source_it_has_seen(

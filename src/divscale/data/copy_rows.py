@@ -30,21 +30,19 @@ def copy_rows(dataset: Dataset, wanted_N: NDArray[np.bool_], file: Path) -> None
         file: written anew; its extension has to be the format's (`EXTENSIONS`).
 
     Raises:
-        ConfigError: the file has another extension or cannot be written.
+        ConfigError: the file has another extension.
+        OSError: it cannot be written.
     """
     extension = EXTENSIONS[dataset.format]
     if file.suffix.lower() != f".{extension}":
         raise ConfigError(f"--out: rows of {dataset.name} are written as .{extension}; {file} has another extension.")
-    try:
-        if dataset.format == "npy":
-            np.save(file, npy(dataset)[wanted_N])
-        elif extension == "parquet":
-            _copy_batches(dataset, wanted_N, file)
-        else:
-            _copy_lines(dataset, wanted_N, file)
-    except OSError as error:
-        raise ConfigError(f"--out: {file} cannot be written ({error.strerror or error}). Name a file in a folder that "
-                          "exists.") from error
+    if dataset.format == "npy":
+        with file.open("wb") as stream:  # given a name, numpy.save would add .npy to X.NPY
+            np.save(stream, npy(dataset)[wanted_N])
+    elif extension == "parquet":
+        _copy_batches(dataset, wanted_N, file)
+    else:
+        _copy_lines(dataset, wanted_N, file)
 
 
 def unlisted(dataset: Dataset) -> Iterator[dict[str, Any]]:

@@ -30,6 +30,12 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
     return both / (len(a) + len(b) - both)
 
 
+def check_jaccard(threshold: float) -> None:
+    """Raise ConfigError unless the threshold is in (0, 1]."""
+    if not 0 < threshold <= 1:
+        raise ConfigError(f"near: a Jaccard similarity of {threshold} cannot be reached; give one in (0, 1].")
+
+
 def near_texts(texts: Sequence[str], thresholds: Sequence[float]) -> dict[float, Duplicates]:
     """Rows with a kept row of Jaccard similarity of shingles >= threshold, for each threshold (Broder 1997).
 
@@ -50,8 +56,7 @@ def near_texts(texts: Sequence[str], thresholds: Sequence[float]) -> dict[float,
     from datasketch import MinHash, MinHashLSH
 
     for threshold in thresholds:
-        if not 0 < threshold <= 1:
-            raise ConfigError(f"near: a Jaccard similarity of {threshold} cannot be reached; give one in (0, 1].")
+        check_jaccard(threshold)
     blank = MinHash(num_perm=PERMUTATIONS, seed=1, hashfunc=zlib.crc32)
     indexes = {threshold: MinHashLSH(threshold=min(threshold, 0.99), num_perm=PERMUTATIONS,
                                      weights=(1 - _RECALL_WEIGHT, _RECALL_WEIGHT)) for threshold in thresholds}

@@ -20,6 +20,12 @@ _KEPT_AT_ONCE = 8192
 _ROUNDING = 1e-5  # two float32 products of the same unit rows differ by less
 
 
+def check_cosine(threshold: float) -> None:
+    """Raise ConfigError unless the threshold is in (-1, 1]."""
+    if not -1 < threshold <= 1:
+        raise ConfigError(f"semantic: a cosine similarity of {threshold} cannot be; give one in (-1, 1].")
+
+
 def near_vectors(x_ND: ArrayLike, thresholds: Sequence[float]) -> dict[float, Duplicates]:
     """Rows with a kept row of cosine similarity >= threshold, for each threshold.
 
@@ -38,8 +44,7 @@ def near_vectors(x_ND: ArrayLike, thresholds: Sequence[float]) -> dict[float, Du
         DataError: vectors empty, not finite, or with a zero row.
     """
     for threshold in thresholds:
-        if not -1 < threshold <= 1:
-            raise ConfigError(f"semantic: a cosine similarity of {threshold} cannot be; give one in (-1, 1].")
+        check_cosine(threshold)
     unit_ND = unit_rows(x_ND).astype(np.float32, copy=False)
     first_N = exact_copies(unit_ND)
     distinct = np.flatnonzero(first_N == np.arange(len(unit_ND)))

@@ -23,10 +23,11 @@ from divscale.embedding.config import EmbedderConfig
 from divscale.errors import ConfigError, RowAccountingError
 from divscale.runtime.resources import Resources
 from divscale.selection.duplicates import Duplicates
-from divscale.selection.near_text import near_texts
-from divscale.selection.near_vector import near_vectors
+from divscale.selection.near_text import check_jaccard, near_texts
+from divscale.selection.near_vector import check_cosine, near_vectors
 from divscale.selection.same_text import same_texts
 from divscale.stages.embed_files import Log, check_embedder, embed_texts
+from divscale.stages.out_file import prove_folder, whole
 
 NEAR_SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)
 SEMANTIC_SHOWN = (0.8, 0.85, 0.9, 0.95, 0.98)
@@ -81,11 +82,19 @@ def dedup_files(
     Raises:
         ConfigError: a threshold that cannot be, a file or column that is not there, an `out` that cannot be written.
         DataError: unreadable data, or no row that can be compared.
+        StageFailedError: `out` cannot be written after all, as on a full disk.
     """
     folder, dataset = Path(out), find(data, "data")
     kept_file, rejected_file = folder / f"kept.{EXTENSIONS[dataset.format]}", folder / "rejected.parquet"
     if kept_file.exists() or rejected_file.exists():
         raise ConfigError(f"--out: {out} holds an earlier result; name another folder.")
+    if Path(data).is_dir() and folder.resolve().is_relative_to(Path(data).resolve()):
+        raise ConfigError(f"--out: {out} lies in the folder that is read, and would be read with it next time; name "
+                          "one beside it.")
+    prove_folder("--out", folder)
+    for check, threshold in ((check_jaccard, near), (check_cosine, semantic)):
+        if threshold is not None:
+            check(threshold)
     found = read_set(dataset, field="data", columns=text_column, vectors=vectors)
     log(f"{data}: {found.read_as}")
     if found.texts is None and (semantic is None or near is not None):
@@ -146,21 +155,23 @@ def _vectors(
 
 
 def _write(folder: Path, dataset: Dataset, found: TextSet, steps: _Steps, result: Deduplicated) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out: {folder} cannot be made ({error.strerror}). Name another folder.") from error
     kept_N = np.zeros(found.rows_in, bool)
     kept_N[found.ordinals[steps.left]] = True
-    copy_rows(dataset, kept_N, folder / Path(result.kept_file).name)
     gone: dict[int, dict[str, Any]] = {
         row.ordinal: {"id": row.id, "reason": row.reason} for row in found.rejected}
     gone |= {int(found.ordinals[row]): {"id": found.ids[row], "reason": step, "duplicate_of": found.ids[of],
                                         "similarity": likeness} for row, (step, of, likeness) in steps.why.items()}
     rows = [{**gone[ordinal], "row": _as_json(row)}
             for ordinal, row in enumerate(unlisted(dataset)) if ordinal in gone]
-    pq.write_table(pa.Table.from_pylist(rows, schema=GONE), result.rejected_file, compression="zstd")
-    (folder / "dedup.json").write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out: {folder} cannot be made ({error.strerror}). Name another folder.") from error
+    files = Path(result.kept_file), Path(result.rejected_file), folder / "dedup.json"
+    with whole("--out", str(folder), *files) as (kept, rejected, report):
+        copy_rows(dataset, kept_N, kept)
+        pq.write_table(pa.Table.from_pylist(rows, schema=GONE), rejected, compression="zstd")
+        report.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
 
 
 def _as_json(row: Mapping[str, Any]) -> str:

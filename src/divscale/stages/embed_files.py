@@ -11,7 +11,7 @@ import numpy as np
 from divscale.embedding.config import EmbedderConfig
 from divscale.embedding.fleet import EmbeddingFleet
 from divscale.embedding.pooling import pooling
-from divscale.errors import PreflightError
+from divscale.errors import ConfigError, PreflightError
 from divscale.metrics.catalogue import Setting
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
@@ -31,6 +31,12 @@ def check_embedder(config: EmbedderConfig) -> None:
                              f"Download it (hf download {config.model}), or give minilm, which is packaged.")
 
 
+def check_seed(seed: int) -> None:
+    """Raise ConfigError for a seed that no generator takes."""
+    if seed < 0:
+        raise ConfigError(f"--seed: {seed} is below 0; give a whole number from 0.")
+
+
 def encoder_facts(config: EmbedderConfig) -> dict[str, Setting]:
     """What a number about this encoder's vectors has to say of it."""
     folder = Path(model_location(config.model, config.revision))
@@ -48,8 +54,8 @@ def embed_texts(
         texts: N texts.
         config: the encoder.
         resources: of the fleet.
-        before: told the seconds that embedding will take, from batches timed on this machine (0: too few texts to
-            matter), and the width of the vectors; it may raise to stop.
+        before: told the seconds that embedding will take, from batches timed on this machine, and the width of the
+            vectors; it may raise to stop.
         log: takes a line now and then.
 
     Raises:
@@ -70,8 +76,11 @@ def embed_texts(
 def _timed(fleet: EmbeddingFleet, by_length: Sequence[str]) -> tuple[float, int]:
     """Batches of neighbours in length, spread over all lengths, as the fleet will make them."""
     width = fleet.embed(by_length[:8], lambda _: None).shape[1]  # the first batch of a process is slow
-    if len(by_length) < 8 * _TIMED * _TIMED_TEXTS:
-        return 0.0, width
+    if len(by_length) < 8 * _TIMED * _TIMED_TEXTS:  # an eighth of few texts, spread over all lengths
+        few = by_length[4::8]
+        begun = time.monotonic()
+        fleet.embed(few or by_length[:1], lambda _: None)
+        return (time.monotonic() - begun) / max(len(few), 1) * len(by_length), width
     starts = [len(by_length) * (2 * i + 1) // (2 * _TIMED) for i in range(_TIMED)]
     begun = time.monotonic()
     for start in starts:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from divscale.data.dataset import find
+from divscale.data.dataset import Dataset, find
 from divscale.data.text_set import TextSet, read_set
 from divscale.embedding.config import EmbedderConfig
 from divscale.errors import ConfigError, DataError
@@ -25,10 +25,11 @@ from divscale.metrics.one_by_one import one_by_one
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.stages.choose_measures import Chosen, choose
-from divscale.stages.embed_files import Log, check_embedder, embed_texts, encoder_facts
-from divscale.stages.measure_cost import check_cost
+from divscale.stages.embed_files import Log, check_embedder, check_seed, embed_texts, encoder_facts
+from divscale.stages.measure_cost import check_cost, check_limit
 
 LEAST = 4  # rows an interval needs
+LEAST_GROUP = 30  # rows of a group that may decide at which n all others are measured
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,11 @@ def measure_files(
         vectors: list column of given vectors, in both; nothing is embedded then.
         embedder: the encoder; None: the packaged all-MiniLM-L6-v2.
         metrics: names of the catalogue; None: the default set.
-        by: a column; every value of it is measured too, all at the n of the smallest group.
+        by: a column; every value of it is measured too, all at one n; smaller groups are left out and named.
         source_column: what a row was made from (a story, a seed text), in both sets: a classifier that tells them
             apart is never tested on rows of a source it was trained on. Rows without one stand alone.
-        n: rows to measure at; None: as many as the smallest has.
+        n: rows to measure at; None: as many as the smallest has, of groups the smallest of 30 rows or more (of 4 or
+            more where none has 30), so that one tiny group does not pull all others down.
         seed: of all draws.
         max_minutes: stop before starting what is estimated to take longer.
         resources: of the encoder's fleet, and of passes over all pairs: large ones go over a running cluster that
@@ -122,19 +124,20 @@ def measure_files(
     config, resources = embedder or EmbedderConfig(), resources or Resources()
     if n is not None and n < LEAST:
         raise ConfigError(f"n: {n} rows are too few to measure; give -n {LEAST} or more.")
+    check_seed(seed)
+    check_limit(max_minutes)
     if source_column is not None and reference is None:
         raise ConfigError("--source-column: sources are held out when a classifier tells the set from a reference; "
                           "give one with --reference, or leave the option out.")
-    own = _opened(data, "data", text_column, vectors, by, source_column, log)
-    others = None if reference is None else _opened(
-        reference, "reference", reference_text_column or text_column, vectors, None, source_column, log)
+    own, others = _both(data, reference, text_column, reference_text_column, vectors, by, source_column, log)
     groups = _groups(own)
     n = _settled(n, own, others, groups)
+    large = {name: rows for name, rows in groups.items() if len(rows) >= n}
     chosen = choose(metrics, own, others, n)
     if source_column is not None and not any(metric(name).by_source for name in chosen.all):
         raise ConfigError("--source-column: sources are held out by c2st, which is not measured here; add it to "
                           "--metrics or leave the option out.")
-    x_ND, reference_MD, encoder = _vectors(own, others, chosen, config, resources, n, max_minutes, len(groups), log)
+    x_ND, reference_MD, encoder = _vectors(own, others, chosen, config, resources, n, max_minutes, len(large), log)
     failed: dict[str, str] = {}
 
     def measured(rows: NDArray[np.int64] | None) -> dict[str, Measurement]:
@@ -158,11 +161,11 @@ def measure_files(
 
     with _passes(chosen, resources):
         whole = measured(None)
-        by_group = {name: measured(rows) for name, rows in groups.items() if len(rows) >= n}
+        by_group = {name: measured(rows) for name, rows in large.items()}
     return MeasuredFiles(
         data, len(own.ids), own.read_as, own.reasons(), reference, len(others.ids) if others else None,
         others.read_as if others else None, others.reasons() if others else {}, n, seed, encoder, whole, by_group,
-        {name: len(rows) for name, rows in groups.items() if len(rows) < n},
+        {name: len(rows) for name, rows in groups.items() if name not in large},
         (*chosen.notes, *failed.values(), *_said(own, others, n), *notes(chosen.all)), time.monotonic() - begun)
 
 
@@ -178,9 +181,29 @@ def _passes(chosen: Chosen, resources: Resources) -> Iterator[None]:
         yield
 
 
-def _opened(data: str, field: str, columns: str | None, vectors: str | None, by: str | None, source: str | None,
-            log: Log) -> TextSet:
-    found = read_set(find(data, field), field=field, columns=columns, vectors=vectors, by=by, source=source)
+def _both(
+    data: str, reference: str | None, columns: str | None, reference_columns: str | None, vectors: str | None,
+    by: str | None, source: str | None, log: Log,
+) -> tuple[TextSet, TextSet | None]:
+    """The set and the reference. Columns that are named for both say nothing about a side that is an array."""
+    own = find(data, "data")
+    if reference is None:
+        return _opened(own, "data", columns, vectors, by, source, log), None
+    others = find(reference, "reference")
+    one_array = (own.format == "npy") != (others.format == "npy")
+    own_vectors, other_vectors = (None if one_array and side.format == "npy" else vectors for side in (own, others))
+    if others.format != "npy":
+        reference_columns = reference_columns or columns
+    return (_opened(own, "data", columns, own_vectors, by, source, log),
+            _opened(others, "reference", reference_columns, other_vectors, None, source, log))
+
+
+def _opened(
+    dataset: Dataset, field: str, columns: str | None, vectors: str | None, by: str | None, source: str | None,
+    log: Log,
+) -> TextSet:
+    data = dataset.name
+    found = read_set(dataset, field=field, columns=columns, vectors=vectors, by=by, source=source)
     log(f"{data}: {found.read_as}")
     for reason, count in found.reasons().items():
         log(f"{data}: {count:,} of {found.rows_in:,} rows are left out: {reason}")
@@ -207,7 +230,8 @@ def _settled(
 ) -> int:
     smaller = min(len(own.ids), len(others.ids) if others else len(own.ids))
     if n is None:
-        return min([smaller, *(len(rows) for rows in groups.values() if len(rows) >= LEAST)])
+        sizes = [len(rows) for rows in groups.values() if len(rows) >= LEAST]
+        return min([smaller, *([size for size in sizes if size >= LEAST_GROUP] or sizes)])
     if n > smaller:
         raise ConfigError(f"n: {n} rows are asked for and the smaller side has {smaller}; give a smaller -n.")
     if groups and all(len(rows) < n for rows in groups.values()):
@@ -224,9 +248,10 @@ def _vectors(
     rows = [len(side.ids) for side in (own, others) if side is not None]
 
     def before(embedding_s: float, width: int | None) -> None:
-        check_cost(chosen.all, n, rows, groups + 1, embedding_s, width, max_minutes, log)
+        check_cost(chosen.all, n, rows, groups + 1, embedding_s, width, max_minutes, log, texts=own.texts)
 
     if not (chosen.take("vectors") or chosen.take("reference_vectors")):
+        before(0.0, None)
         return None, None, {}
     given = [side for side in (own, others) if side is not None and side.x_ND is not None]
     if len(given) == len(rows):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from divscale.embedding.config import EmbedderConfig
 from divscale.errors import ConfigError
 from divscale.metrics.measure import Measurement
 from divscale.stages.measure_files import MeasuredFiles, measure_files
+from divscale.stages.out_file import prove_writable, whole
 
 
 def measure_from_terminal(
@@ -20,21 +23,28 @@ def measure_from_terminal(
     n: int | None, seed: int, max_minutes: float | None, json_file: str | None, html_file: str | None,
 ) -> int:
     """Measure, print a table, write JSON and HTML where asked. Returns the exit code."""
-    for option, file in (("--json", json_file), ("--html", html_file)):
-        if file not in (None, "-"):
-            _prove_writable(option, Path(str(file)))
+    wanted = {option: file for option, file in (("--json", json_file), ("--html", html_file)) if file is not None}
+    _check_places(wanted, [name for name in (data, reference) if name is not None])
     found = measure_files(
         data, text_column, reference=reference, reference_text_column=reference_text_column, vectors=vectors,
         embedder=EmbedderConfig(model=embedder), metrics=_listed(metrics), by=by, source_column=source_column,
         n=n, seed=seed, max_minutes=max_minutes, log=lambda line: print(line, file=sys.stderr, flush=True))
-    if "-" not in (json_file, html_file):
-        print("\n".join(_lines(found)))
-    if html_file is not None:
-        from divscale.stages.measure_page import page
-
-        _write("--html", html_file, page(found))
-    if json_file is not None:
-        _write("--json", json_file, json.dumps(found.as_json(), indent=1, ensure_ascii=False, default=_plain) + "\n")
+    unheard: OSError | None = None
+    if "-" not in wanted.values():
+        try:
+            print("\n".join(_lines(found)), flush=True)
+        except OSError as error:  # who reads the terminal may leave; files are written all the same
+            unheard = error
+    with ExitStack() as stack:  # both files or none
+        for option, file in wanted.items():
+            text = _as_json(found) if option == "--json" else _as_page(found)
+            if file == "-":
+                sys.stdout.write(text)
+            else:
+                (part,) = stack.enter_context(whole(option, file, Path(file)))
+                part.write_text(text, encoding="utf-8")
+    if unheard is not None:
+        raise unheard
     return 0
 
 
@@ -47,32 +57,33 @@ def _listed(metrics: str | None) -> list[str] | None:
     return listed
 
 
-def _prove_writable(option: str, file: Path) -> None:
-    """Before anything is measured: a result that cannot be kept is not worth its time."""
-    if not file.resolve().parent.is_dir():
-        raise ConfigError(f"{option}: {file} cannot be written, because its folder does not exist. Make it first.")
-    there = file.exists()
-    try:
-        file.open("a").close()
-    except OSError as error:
-        raise ConfigError(f"{option}: {file} cannot be written ({error.strerror}). Name another file.") from error
-    if not there:
-        file.unlink()
+def _check_places(wanted: Mapping[str, str], inputs: Sequence[str]) -> None:
+    files = {option: Path(file) for option, file in wanted.items() if file != "-"}
+    if len(wanted) > len(files) + 1:
+        raise ConfigError("--json and --html: both cannot go to standard output; name a file for one of them.")
+    if len({file.resolve() for file in files.values()}) < len(files):
+        raise ConfigError(f"--json and --html: both name {wanted['--json']}; name a file for each.")
+    for option, file in files.items():
+        prove_writable(option, file, [data for data in inputs if "://" not in data])
 
 
-def _write(option: str, file: str, text: str) -> None:
-    if file == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{option}: {file} cannot be written ({error.strerror}). Name a file in a folder that "
-                          "exists.") from error
+def _as_json(found: MeasuredFiles) -> str:
+    """Strict JSON: a number that is not finite is null."""
+    return json.dumps(_plain(found.as_json()), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _as_page(found: MeasuredFiles) -> str:
+    from divscale.stages.measure_page import page
+
+    return page(found)
 
 
 def _plain(value: Any) -> Any:
-    return list(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _lines(found: MeasuredFiles) -> list[str]:

@@ -5,6 +5,7 @@ Shapes: N rows of the pool, K rows chosen, D features.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -18,7 +19,8 @@ from divscale.embedding.config import EmbedderConfig
 from divscale.errors import ConfigError
 from divscale.runtime.resources import Resources
 from divscale.selection.target import Chosen
-from divscale.stages.embed_files import Log, check_embedder, embed_texts
+from divscale.stages.embed_files import Log, check_embedder, check_seed, embed_texts
+from divscale.stages.out_file import prove_writable, whole
 from divscale.stages.subset import TEMPERATURE, Method, SelectMeasure, choose_subset
 
 
@@ -45,7 +47,7 @@ def select_files(
 
     Args:
         data: as `measure_files`.
-        out: local file of the pool's format, written anew.
+        out: local file of the pool's format, written anew; not the pool.
         to_diversity: wanted value, 1 to `size`.
         size: rows, at least 4.
         measure: `dcscore` (cosine, temperature 0.05) or `vendi` (cosine, order 1): effective numbers of rows.
@@ -61,6 +63,7 @@ def select_files(
     Raises:
         ConfigError: a value out of reach, with the reachable range; a size above the pool's; a file that cannot be.
         DataError: unreadable data.
+        StageFailedError: `out` cannot be written after all, as on a full disk.
     """
     if measure not in get_args(SelectMeasure) or method not in get_args(Method):
         raise ConfigError(f"--measure is {' or '.join(get_args(SelectMeasure))} and --method one of "
@@ -69,8 +72,10 @@ def select_files(
     if file.suffix.lower() != f".{EXTENSIONS[dataset.format]}":
         raise ConfigError(f"--out: rows of {data} are written as .{EXTENSIONS[dataset.format]}; {out} has another "
                           "extension.")
-    if not file.resolve().parent.is_dir():
-        raise ConfigError(f"--out: {out} cannot be written, because its folder does not exist. Make it first.")
+    prove_writable("--out", file, [data, *(part.path for part in dataset.files)] if "://" not in data else [])
+    check_seed(seed)
+    if not math.isfinite(to_diversity):
+        raise ConfigError(f"--to-diversity: {to_diversity} is no number of rows; give a finite one.")
     found = read_set(dataset, field="data", columns=text_column, vectors=vectors)
     log(f"{data}: {found.read_as}")
     if not 4 <= size <= len(found.ids):
@@ -85,5 +90,6 @@ def select_files(
     chosen = choose_subset(x_ND, size, to_diversity, measure=measure, method=method, seed=seed)
     wanted_N = np.zeros(found.rows_in, bool)
     wanted_N[found.ordinals[chosen.rows_K]] = True
-    copy_rows(dataset, wanted_N, file)
+    with whole("--out", out, file) as (part,):
+        copy_rows(dataset, wanted_N, part)
     return Selected(len(found.ids), f"dcscore@{TEMPERATURE:g}" if measure == "dcscore" else measure, chosen)
