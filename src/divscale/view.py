@@ -24,6 +24,8 @@ class Line:
     rows: int = 0
     of: int | None = None
     tokens: int = 0
+    failed_rows: int = 0
+    engines: int | None = None      # alive at the last news
     handed_out: bool = False
     rows_before: int = 0            # of hand-outs before this one
     begun: float | None = None
@@ -66,9 +68,13 @@ class Tally(Events):
         line.begun = line.begun or time.monotonic()
         line.ended, line.of, line.rows_before, self.message = None, None, line.rows, ""
 
-    def advanced(self, name: str, *, rows: int = 0, of: int | None = None, tokens: int = 0) -> None:  # noqa: D102
+    def advanced(  # noqa: D102
+        self, name: str, *, rows: int = 0, of: int | None = None, tokens: int = 0, failed: int = 0,
+        engines: int | None = None,
+    ) -> None:
         line = self.lines[name]
-        line.working = line.working or time.monotonic()
+        line.failed_rows, line.engines = line.failed_rows + failed, engines
+        line.working = line.working or (time.monotonic() if rows else None)
         line.rows, line.tokens, line.of = line.rows + rows, line.tokens + tokens, of or line.of
 
     def committed(self, stage: Stage, artifact: Artifact) -> None:  # noqa: ARG002, D102
@@ -94,8 +100,12 @@ def words(name: str, line: Line) -> tuple[str, str, str, str, str]:
     if line.failed:
         stages += f" {line.failed} FAILED"
     rows = (f"{line.rows:,}" + (f" of {line.of:,}" if line.of and line.ended is None else "")) if line.rows else ""
+    if line.failed_rows:
+        rows += f", {line.failed_rows / line.rows:.2%} failed"
     at_work_s = (line.ended or time.monotonic()) - (line.working or time.monotonic())
     rate = f"{line.tokens / at_work_s:,.0f} tokens/s" if line.tokens and at_work_s > 1 else ""
+    if line.engines is not None and line.handed_out and line.ended is None:
+        rate = ", ".join([*([rate] if rate else []), f"{line.engines} engine{'s' if line.engines != 1 else ''}"])
     left = line.left_s()
     took = f"{line.seconds():.0f} s" if line.begun else ""
     return name, stages, rows, rate, took + (f", {left:.0f} s left" if left is not None else "")

@@ -16,7 +16,7 @@ from divscale.study_file import load
 SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
 # Fields that choose which arms there are, or name things: they add or remove stages, or change none.
 SELECTING = {"mix.*.levels", "mix.*.filters", "mix.*.labelled", "train.*.arms"}
-NOT_IDENTITY = {"name", "resources"}
+NOT_IDENTITY = {"name", "resources", "recipe.max_failed_share"}
 # Fields that say where external content is; the content is the identity (its own test).
 LOCATIONS = {"data.source", "data.test", "generator.revision", "train.*.revision", "measure.embedder.revision",
              "generator.model", "train.*.model", "measure.embedder.model", "recipe.prompts",
@@ -103,8 +103,8 @@ def test_changing_how_an_arm_is_trained_changes_its_fingerprint(study, path):
     assert fingerprints(changed(study, path)) != fingerprints(study)
 
 
-@pytest.mark.parametrize("path", [p for p in PATHS if p.startswith("resources.") or p == "name"])
-def test_resources_and_the_name_change_no_fingerprint(study, path):
+@pytest.mark.parametrize("path", [p for p in PATHS if covered(p, NOT_IDENTITY)])
+def test_resources_the_name_and_what_may_fail_change_no_fingerprint(study, path):
     assert fingerprints(changed(study, path)) == fingerprints(study)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from divscale.errors import PreflightError
-from divscale.generation.actor import Generator
+from divscale.generation.actor import HAND_OVER_S, Generator
 from divscale.generation.config import EngineConfig
 from divscale.runtime.accounting import check_rows
 from divscale.runtime.pool import ActorPool
@@ -29,7 +29,8 @@ class GenerationFleet:
         session: Ray.
         model: a model folder, or a name that the local Hugging Face cache holds.
         config: the engine.
-        resources: `generation_actors`, `gpus_per_engine`, `max_num_seqs`, `requests_per_batch`, `start_timeout_s`.
+        resources: `generation_actors`, `gpus_per_engine`, `max_num_seqs`, `requests_per_batch`, `start_timeout_s`,
+            `step_timeout_s`.
         revision: of a name.
         chat_template: path of a Jinja2 chat template that overrides the model's.
     """
@@ -68,22 +69,29 @@ class GenerationFleet:
             return _actor_class(size, in_flight).remote(
                 folder, self._config, resources, size, index if bind else None, self._chat_template)
 
-        self._pool = ActorPool(make, size.actors, "generation", resources.start_timeout_s, in_flight=in_flight)
+        self._pool = ActorPool(make, size.actors, "generation", resources.start_timeout_s, in_flight=in_flight,
+                               silence_s=resources.step_timeout_s + 3 * HAND_OVER_S)
         self._pool.start()
 
     def generate(
         self, requests: pa.Table, on_completions: Callable[[pa.Table], None],
-        on_progress: Callable[[int, int], None] = lambda _rows, _tokens: None,
     ) -> dict[str, int]:
         """Complete every request once.
 
-        On CPU at float32 a request's completion depends on its row alone, not on the order, the number of actors or
-        their deaths. A request that the engine cannot take comes back with its `error`.
+        What is the same, bit for bit, whatever the order, the company, the number of actors or their deaths: what is
+        asked (prompt, parameters, and a seed per row, so that no two engines or rows share a stream), and on CPU at
+        float32 with vLLM every token of the answer. On CUDA, at 16 bits and with transformers a logit may round
+        otherwise in other company: from a near-tie on such a row's tokens differ, and only their distribution is the
+        same. A request that the engine cannot take comes back with its `error`.
+
+        Long requests are fed first, so that at the end no engine works on a few of them alone; among equals those that
+        begin alike follow each other, for a GPU's prefix cache. When an actor dies, at most what it held is asked
+        again: what its seats take and two batches (384 rows by default).
 
         Args:
             requests: `schema.REQUESTS`, ids unique.
-            on_completions: given `schema.COMPLETIONS` of each batch as it finishes, in any order, in this thread.
-            on_progress: told rows and completion tokens of each batch.
+            on_completions: given `schema.COMPLETIONS` of what finished, in any order, in this thread: a batch, or what
+                there is of it every `HAND_OVER_S`. May be of no rows: then only time has passed.
 
         Returns:
             Counts `in`, `ok`, `failed`, `filtered`.
@@ -94,6 +102,7 @@ class GenerationFleet:
         """
         assert self._pool is not None, "start() first"
         rows_per_batch = self._resources.requests_per_batch
+        requests = requests.sort_by([("max_tokens", "descending"), ("prompt", "ascending")])
         starts = range(0, requests.num_rows, rows_per_batch)
         batches = ((start, requests.slice(start, rows_per_batch)) for start in starts)
         ok: list[str] = []
@@ -103,8 +112,12 @@ class GenerationFleet:
             for request_id, error in zip(completions["request_id"].to_pylist(), errors, strict=True):
                 (ok if error is None else failed).append(request_id)
             on_completions(completions)
-            on_progress(completions.num_rows, sum(n or 0 for n in completions["completion_tokens"].to_pylist()))
         return check_rows(requests["request_id"].to_pylist(), ok, failed, where="generation")
+
+    @property
+    def engines(self) -> int:
+        """Engines that are ready to work now."""
+        return self._pool.ready if self._pool else 0
 
     def memory_mib(self) -> list[float]:
         """Resident memory of each actor in MiB."""

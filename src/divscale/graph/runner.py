@@ -23,8 +23,13 @@ class Events(Protocol):
     def started(self, name: str, stages: int) -> None:
         """So many stages called `name` were handed out."""
 
-    def advanced(self, name: str, *, rows: int = 0, of: int | None = None, tokens: int = 0) -> None:
-        """So many more rows and tokens are done; `of` rows in this hand-out, where known."""
+    def advanced(
+        self, name: str, *, rows: int = 0, of: int | None = None, tokens: int = 0, failed: int = 0,
+        engines: int | None = None,
+    ) -> None:
+        """So many more rows and tokens are done, `failed` rows among them; `of` rows in this hand-out and `engines` at
+        work now, where known.
+        """
 
     def committed(self, stage: Stage, artifact: Artifact) -> None:
         """An artifact is whole."""

@@ -46,11 +46,21 @@ def render_chat(tokenizer: Any, messages: Sequence[Mapping[str, str]], path: str
     Raises:
         ConfigError: the template cannot be read, does not parse, or refuses the messages (some allow no system turn).
     """
+    return render_chats(tokenizer, [messages], path)[0]
+
+
+def render_chats(
+    tokenizer: Any, conversations: Sequence[Sequence[Mapping[str, str]]], path: str | None = None,
+) -> list[str]:
+    """`render_chat` of many at once; the template is read and compiled once."""
+    if not conversations:
+        return []
     template = chat_template(tokenizer, path)
     try:
-        return tokenizer.apply_chat_template([dict(message) for message in messages], chat_template=template,
-                                             tokenize=False, add_generation_prompt=True)
+        return tokenizer.apply_chat_template(
+            [[dict(message) for message in messages] for messages in conversations], chat_template=template,
+            tokenize=False, add_generation_prompt=True)
     except TemplateError as error:
-        roles = ", ".join(message["role"] for message in messages)
+        roles = ", ".join(dict.fromkeys(message["role"] for messages in conversations for message in messages))
         raise ConfigError(f"the chat template {path or 'of the model'} refuses messages with roles {roles}: "
                           f"{error.message}. Set generator.chat_template to one that accepts them.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import time
 from collections import deque
@@ -15,6 +16,20 @@ import psutil
 from divscale.errors import DivscaleError, StageFailedError
 
 K = TypeVar("K", bound=Hashable)
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What an actor has finished of an item so far, maybe nothing.
+
+    Args:
+        value: what `ActorPool.map` yields now.
+        rest: the payload that the same method is called with next, on this actor, or on another after its death.
+    """
+
+    value: Any
+    rest: Any
 
 
 @dataclass(eq=False)
@@ -27,6 +42,7 @@ class _Slot:
     process: Any = None             # reference of where its process is
     deadline: float = 0.0
     fruitless_deaths: int = 0       # deaths since it last finished an item
+    heard: float = 0.0              # when it last replied, or was given something to do while it had nothing
     running: dict[Any, _Item] = field(default_factory=dict)
 
 
@@ -34,6 +50,7 @@ class _Slot:
 class _Item:
     key: Hashable
     payload: Any
+    method: str
     attempts: int = 0
 
 
@@ -51,25 +68,33 @@ class ActorPool:
         start_timeout_s: seconds that an actor has to be placed and loaded.
         in_flight: items an actor holds at a time, so that it never waits for the driver.
         max_attempts: times an item may go down with its actor.
+        silence_s: seconds that an actor with work may go without a reply; null: any number.
     """
 
     def __init__(
         self, make_actor: Callable[[int], Any], size: int, name: str, start_timeout_s: float, *, in_flight: int = 2,
-        max_attempts: int = 3,
+        max_attempts: int = 3, silence_s: float | None = None,
     ) -> None:
         self.name = name
         self.replaced = 0
+        self.starts = 0                     # of actors, replacements included
         self.redone: list[Hashable] = []    # keys of items that went down with an actor, once each time
         self._make_actor = make_actor
         self._start_timeout_s = start_timeout_s
         self._in_flight = in_flight
         self._max_attempts = max_attempts
+        self._silence_s = float("inf") if silence_s is None else silence_s
         self._slots = [_Slot(index) for index in range(size)]
 
     @property
     def actors(self) -> list[Any]:
         """Handles of the actors that hold a place now."""
         return [slot.actor for slot in self._slots if slot.actor is not None]
+
+    @property
+    def ready(self) -> int:
+        """Actors that are loaded now."""
+        return sum(slot.actor is not None and slot.loading is None for slot in self._slots)
 
     def start(self) -> None:
         """Start every actor and wait until each can work.
@@ -89,9 +114,12 @@ class ActorPool:
     ) -> Iterator[tuple[K, Any]]:
         """Do every item once, in whatever order they finish. Items are drawn as actors have room for them.
 
+        An actor may return a `Part`: its value is yielded under the item's key, and the item goes on. After a death an
+        item begins where its last part ended.
+
         Args:
             items: key and payload; keys need not be unique.
-            method: name of the actors' method that takes a payload.
+            method: name of the actors' method that takes a payload and returns a value or a `Part`.
             room: asked before each item is drawn; where it says no, the next waits for another result. It must say
                 yes once the results of all items drawn so far have been taken.
 
@@ -99,15 +127,16 @@ class ActorPool:
             Key and result.
 
         Raises:
-            StageFailedError: an actor died too often, could not be replaced, or raised something unforeseen.
+            StageFailedError: an actor died too often, could not be replaced, fell silent, or raised something
+                unforeseen.
             DivscaleError: what an actor raised, when it is one.
         """
         self.start()
-        source = (_Item(key, payload) for key, payload in items)
+        source = (_Item(key, payload, method) for key, payload in items)
         again: deque[_Item] = deque()
         try:
             while True:
-                self._feed(source, again, method, room)
+                self._feed(source, again, room)
                 busy = any(slot.running for slot in self._slots)
                 if not busy and not again:
                     return
@@ -129,14 +158,14 @@ class ActorPool:
             _wait_until_gone(process)
 
     def _spawn(self, slot: _Slot) -> None:
+        self.starts += 1
+        LOG.info("%s fleet: actor %d starts", self.name, slot.index)
         slot.actor = self._make_actor(slot.index)
         slot.loading = slot.actor.load.remote()
         slot.process = slot.actor.__ray_call__.remote(_whereabouts)     # runs before any item does
         slot.deadline = time.monotonic() + self._start_timeout_s
 
-    def _feed(
-        self, source: Iterator[_Item], again: deque[_Item], method: str, room: Callable[[], bool],
-    ) -> None:
+    def _feed(self, source: Iterator[_Item], again: deque[_Item], room: Callable[[], bool]) -> None:
         while True:
             free = [s for s in self._slots if s.loading is None and len(s.running) < self._in_flight]
             if not free or not (again or room()):
@@ -146,7 +175,12 @@ class ActorPool:
                 return
             slot = min(free, key=lambda s: len(s.running))
             item.attempts += 1
-            slot.running[getattr(slot.actor, method).remote(item.payload)] = item
+            slot.heard = slot.heard if slot.running else time.monotonic()
+            self._hand(slot, item)
+
+    @staticmethod
+    def _hand(slot: _Slot, item: _Item) -> None:
+        slot.running[getattr(slot.actor, item.method).remote(item.payload)] = item
 
     def _wait(self, again: deque[_Item]) -> list[tuple[Any, Any]]:
         """Wait for the next news, handle all there is, return the results among it."""
@@ -154,11 +188,18 @@ class ActorPool:
         from ray import exceptions
 
         loading = [slot for slot in self._slots if slot.loading is not None]
+        busy = [slot for slot in self._slots if slot.loading is None and slot.running]
         left_s = min((slot.deadline for slot in loading), default=float("inf")) - time.monotonic()
         if left_s <= 0:
             raise self._start_timeout(loading)
+        # What came while the caller was at work is looked at first: an actor is silent when a look finds nothing.
+        longest_ago = min((slot.heard for slot in busy), default=float("inf"))
+        quiet_s = max(0.0, longest_ago + self._silence_s - time.monotonic())
+        left_s = min(left_s, quiet_s)
         refs = [*(slot.loading for slot in loading), *itertools.chain.from_iterable(s.running for s in self._slots)]
         ready, _ = ray.wait(refs, num_returns=1, timeout=None if left_s == float("inf") else left_s)
+        if not ready and left_s == quiet_s:
+            raise self._silent()
         results = []
         for ref in ready:
             slot = next((s for s in self._slots if ref is s.loading or ref in s.running), None)
@@ -175,7 +216,12 @@ class ActorPool:
                 slot.loading = None
                 continue
             item = slot.running.pop(ref)
-            slot.fruitless_deaths = 0
+            slot.heard = time.monotonic()
+            if isinstance(value, Part):
+                item.payload, value = value.rest, value.value
+                self._hand(slot, item)
+            else:
+                slot.fruitless_deaths = 0
             results.append((item.key, value))
         return results
 
@@ -201,6 +247,12 @@ class ActorPool:
             return cause
         return StageFailedError(f"an actor of the {self.name} fleet failed: {type(cause).__name__}: "
                                 f"{_gist(cause)} The traceback is in the log. What was finished is kept.")
+
+    def _silent(self) -> StageFailedError:
+        return StageFailedError(
+            f"an actor of the {self.name} fleet has not replied for {self._silence_s:g} s though it has work: its "
+            "process hangs or is stopped. Look at the Ray logs and at the machine (memory, a GPU that fell off). What "
+            "was finished is kept; run again to go on.")
 
     def _start_timeout(self, loading: list[_Slot]) -> StageFailedError:
         import ray

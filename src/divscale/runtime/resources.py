@@ -23,7 +23,8 @@ class Resources(FrozenConfig):
     gpu_memory_utilization: Annotated[float, Field(gt=0, lt=1)] = 0.9
     kv_cache_gib: Count = 1
     max_num_seqs: Count = 256
-    requests_per_batch: Count = 512
+    requests_per_batch: Count = 64
+    step_timeout_s: Count = 600
     embedding_actors: Count | None = None
     texts_per_batch: Count = 256
     similarity_actors: Count | None = None

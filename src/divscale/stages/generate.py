@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from divscale.config import Study
-from divscale.errors import StageFailedError
+from divscale.errors import DataError, StageFailedError
 from divscale.frozen import FrozenConfig
 from divscale.generation.config import EngineConfig
 from divscale.generation.prompts import Style, prompts_for
@@ -23,6 +24,7 @@ from divscale.rendering.templates import load
 from divscale.schema import COMPLETIONS, Task
 from divscale.stages.context import Context
 from divscale.stages.identity import ModelIdentity, has_chat_template, model_identity, model_location
+from divscale.stages.shards import Shards
 from divscale.stages.sources import Sees, inputs, sees, sources
 
 
@@ -63,8 +65,10 @@ def stage(
     config = GenerateConfig(
         round=this.name,
         task=study.data.task,
-        # the words of the prompt are identity, where they lie is not; filters come after generation
-        recipe=cast(AnyRecipe, this.recipe.model_copy(update={"prompts": {}, "filters": ("none",)})),
+        # the words of the prompt are identity, where they lie is not; filters come after generation; how much may fail
+        # says what is accepted, not what it is
+        recipe=cast(AnyRecipe, this.recipe.model_copy(
+            update={"prompts": {}, "filters": ("none",), "max_failed_share": 0.0})),
         prompt=prompts_for(study.data.task, style(study), study.recipe)[this.template],
         source=this.source,
         engine=generator.engine,
@@ -108,12 +112,19 @@ def _run_model(model: str, jobs: list[Job], context: Context) -> None:
         for each, _ in asked:
             _settle(each)
         asked = [(each, again) for each, _ in asked if (again := _retries(each)).num_rows]
-    for each in passes:
-        _commit(each)
+    allowed = context.study.recipe.max_failed_share
+    failures = [why for each in passes if (why := _commit(each, allowed)) is not None]
+    if failures:
+        more = f" So do {len(failures) - 1} more." if len(failures) > 1 else ""
+        raise DataError(f"{failures[0]}{more}")
 
 
 def _ask(fleet: Any, asked: list[tuple[Pass, pa.Table]], context: Context) -> None:
-    """One pass through the engine over the open requests of all jobs; what comes back is kept at once, by job."""
+    """One pass through the engine over the open requests of all jobs; what comes back is kept soon, by job.
+
+    Raises:
+        DataError: the engine refuses more requests of a job than may fail. What was finished is kept.
+    """
     tables, total = [], 0
     for place, (each, wanted) in enumerate(asked):
         total += wanted.num_rows
@@ -123,6 +134,9 @@ def _ask(fleet: Any, asked: list[tuple[Pass, pa.Table]], context: Context) -> No
         ids = pa.array([f"{place}/{request_id}" for request_id in wanted["request_id"].to_pylist()], pa.string())
         tables.append(wanted.set_column(wanted.schema.get_field_index("request_id"), "request_id", ids))
 
+    shards, allowed = Shards("completions", COMPLETIONS), context.study.recipe.max_failed_share
+    refused: dict[int, list[dict[str, Any]]] = defaultdict(list)
+
     def keep(completions: pa.Table) -> None:
         by_place: dict[int, list[dict[str, Any]]] = {}
         for row in completions.to_pylist():
@@ -130,14 +144,29 @@ def _ask(fleet: Any, asked: list[tuple[Pass, pa.Table]], context: Context) -> No
             by_place.setdefault(int(place), []).append(row)
         for place, rows in by_place.items():
             each = asked[place][0]
-            each.job.draft.add_shard("completions", pa.Table.from_pylist(rows, schema=COMPLETIONS))
+            shards.add(each.job.draft, rows)
             each.completions |= {row["request_id"]: row for row in rows}
+            refused[place] += [row for row in rows if row["error"] is not None]
+        shards.tick()
         tokens = sum(row["completion_tokens"] or 0 for rows in by_place.values() for row in rows)
-        context.events.advanced("generate", rows=completions.num_rows, of=total, tokens=tokens)
+        failed = completions.num_rows - completions["error"].null_count
+        context.events.advanced("generate", rows=completions.num_rows, of=total, tokens=tokens, failed=failed,
+                                engines=fleet.engines)
+        for place, rows in refused.items():
+            each = asked[place][0]
+            if len(rows) > allowed * each.requests.num_rows:
+                raise DataError(
+                    f"generate {each.job.stage.title}: the engine refused {len(rows)} of {each.requests.num_rows} "
+                    f"requests so far (the last: {rows[-1]['error']}); recipe.max_failed_share allows {allowed:.0%}. "
+                    "What was finished is kept: mend the prompt, the data or generator.engine, or allow more, and run "
+                    "again.")
 
     open_requests = pa.concat_tables(tables)
     if open_requests.num_rows:
-        fleet.generate(open_requests, keep)
+        try:
+            fleet.generate(open_requests, keep)
+        finally:
+            shards.write()
 
 
 def _retries(each: Pass) -> pa.Table:
@@ -177,18 +206,20 @@ def _settle(each: Pass) -> None:
     each.samples, each.rejected = get(config.recipe).parse(_round(config), latest, completions, task=config.task)
 
 
-def _commit(each: Pass) -> None:
+def _commit(each: Pass, allowed: float) -> str | None:
+    """Commit a job, or say why too much of it failed; its completions stay as shards."""
     config: Any = each.job.stage.config
     assert each.samples is not None and each.rejected is not None
     asked, failed = each.requests.num_rows, each.rejected.num_rows
-    if failed > config.recipe.max_failed_share * asked:
+    if failed > allowed * asked:
         example = each.rejected["reason"][0].as_py()
-        each.job.fail(
-            f"{failed} of {asked} completions could not be used after {config.recipe.attempts} attempts (for example: "
-            f"{example}); recipe.max_failed_share allows {config.recipe.max_failed_share:.0%}. Look at the prompt "
-            "and at recipe.max_tokens, or allow more."
-        )
-        return
+        why = (
+            f"generate {each.job.stage.title}: {failed} of {asked} completions could not be used after "
+            f"{config.recipe.attempts} attempts (for example: {example}); recipe.max_failed_share allows "
+            f"{allowed:.0%}. What was generated is kept: allow more and run again, or look at the prompt and at "
+            "recipe.max_tokens.")
+        each.job.fail(why)
+        return why
     each.job.draft.write_table("samples", each.samples)
     each.job.draft.write_table("rejected", each.rejected)
     tokens = sum(row["completion_tokens"] or 0 for row in each.completions.values())
@@ -196,6 +227,7 @@ def _commit(each: Pass) -> None:
         rows=Rows(asked=asked, ok=asked - failed, failed=failed, samples_out=each.samples.num_rows),
         values={"tokens": tokens, "attempts": len(each.completions)},
     )
+    return None
 
 
 def _requests(job: Job) -> pa.Table:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from divscale.rendering.encode import encode_prompt
+from divscale.rendering.encode import encode_prompts
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,22 @@ class Engine(Protocol):
 
 
 def to_engine_request(row: dict[str, Any], key: str, tokenizer: Any, context: int) -> EngineRequest | str:
-    """A row of `schema.REQUESTS` in tokens, or the reason why the engine cannot take it.
+    """A row of `schema.REQUESTS` in tokens, or the reason why the engine cannot take it."""
+    return to_engine_requests([row], [key], tokenizer, context)[0]
+
+
+def to_engine_requests(
+    rows: Sequence[dict[str, Any]], keys: Sequence[str], tokenizer: Any, context: int,
+) -> list[EngineRequest | str]:
+    """Rows of `schema.REQUESTS` in tokens, or the reasons why the engine cannot take them, in order.
 
     `max_tokens` is cut to what the context leaves.
     """
-    ids = encode_prompt(tokenizer, row["prompt"])
+    prompts_ids = encode_prompts(tokenizer, [row["prompt"] for row in rows])
+    return [_to_engine_request(row, key, ids, context) for row, key, ids in zip(rows, keys, prompts_ids, strict=True)]
+
+
+def _to_engine_request(row: dict[str, Any], key: str, ids: list[int], context: int) -> EngineRequest | str:
     if not ids:
         return "the prompt is empty and the model has no BOS token to begin with"
     if len(ids) >= context:
