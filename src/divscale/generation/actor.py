@@ -150,6 +150,8 @@ class Generator:
         finished: list[EngineCompletion] = []
         while not batch.finished.empty():
             finished.append(batch.finished.get())
+        if not finished:
+            return []
         with self._text_lock:
             texts = self._engine.tokenizer.batch_decode(
                 [list(each.token_ids) for each in finished], skip_special_tokens=True,
