@@ -14,6 +14,8 @@ _PREFIX = re.compile(r"^\s*(?:[-*\u2022]\s+|\d+[.)]\s+)?(?:(?:text|paraphrase|qu
 _PAIR = re.compile(r"^(?P<question>.+?)\s*\banswer\s*:\s*(?P<answer>.+)$", re.I | re.S)
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
 
+LIST_WORDS = 12  # an item of more words is a sentence around the list
+
 
 def parse_completions(
     requests: pa.Table, completions: pa.Table, task: Task, *, rephrase: bool,
@@ -42,6 +44,28 @@ def parse_completions(
         samples.append({
             "id": row["request_id"], "label": row["label"], "context": row["context"], "origin": "generated",
             "source_id": row["source_id"], "request_id": row["request_id"], "answers": row["answers"], **found})
+    return pa.Table.from_pylist(samples, schema=SAMPLES), pa.Table.from_pylist(rejected, schema=REJECTED)
+
+
+def parse_lines(requests: pa.Table, completions: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Lists: one of SAMPLES for each line (or, of a single line, each part between commas) of up to `LIST_WORDS` words.
+
+    Arguments and result as `parse_completions`; a list's rows share their `request_id`.
+    """
+    by_id = {row["request_id"]: row for row in completions.select(COMPLETIONS.names).to_pylist()}
+    samples, rejected = [], []
+    for row in requests.select(REQUESTS.names).to_pylist():
+        completion = by_id[row["request_id"]]
+        lines = [line for line in (completion["completion"] or "").splitlines() if line.strip()]
+        if completion["finish_reason"] == "length" and len(lines) > 1:
+            lines.pop()  # cut off
+        parts = lines if len(lines) > 1 else re.split(r"[,;]", "".join(lines))
+        items = [item for item in map(_plain, parts) if item and len(item.split()) <= LIST_WORDS]
+        if completion["error"] or not items:
+            rejected.append({"id": row["request_id"], "reason": completion["error"] or "no list of short lines",
+                             "row": completion["completion"] or ""})
+        samples += [{"id": f"{row['request_id']}/{i}", "text": item, "label": row["label"], "origin": "generated",
+                     "request_id": row["request_id"]} for i, item in enumerate(() if completion["error"] else items)]
     return pa.Table.from_pylist(samples, schema=SAMPLES), pa.Table.from_pylist(rejected, schema=REJECTED)
 
 

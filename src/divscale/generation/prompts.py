@@ -16,7 +16,7 @@ _PACKAGED = Path(__file__).parent / "templates"
 
 
 def prompts_for(task: Task, style: Style, recipe: RecipeConfig) -> dict[str, str]:
-    """Texts of the templates that a recipe uses, by name.
+    """Texts of the templates that a recipe's rounds use, by name.
 
     Args:
         task: what is written.
@@ -34,8 +34,9 @@ def prompts_for(task: Task, style: Style, recipe: RecipeConfig) -> dict[str, str
         if name not in names:
             raise ConfigError(f"recipe.prompts.{name}: the {recipe.kind} recipe has no template of that name; it uses "
                               f"{', '.join(names)}.")
+    used = {this.template for level in recipe.levels for this in get(recipe).rounds(recipe, level)}
     return {name: load(recipe.prompts[name]) if name in recipe.prompts else load(_file(name, style), _PACKAGED / task)
-            for name in names}
+            for name in names if name in used}
 
 
 def _file(name: str, style: Style) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -25,12 +25,14 @@ Vary = Callable[[str | None, int], Mapping[str, Any]]  # label and ordinal of a 
 
 def ask(
     recipe: RecipeConfig, real: pa.Table, task: Task, seed: int, template: str, salt: tuple[str | int | float, ...], *,
-    topics: int | None = None, vary: Vary = lambda _label, _ordinal: {},
+    about: Mapping[str | None, Sequence[str]] | None = None, contexts: Sequence[Mapping[str, Any]] | None = None,
+    vary: Vary = lambda _label, _ordinal: {},
 ) -> Iterator[dict[str, Any]]:
     """Rows of REQUESTS for a recipe at one level.
 
     Args:
-        topics: write about this many distinct topics in turn (per label in classification); null: about none.
+        about: topics to write about in turn: by label in classification, under None otherwise; null: about none.
+        contexts: rows whose contexts are asked about in turn; null: as `contexts_of`.
         vary: what else a recipe says in each prompt.
         salt: what tells these requests from those of other recipes and levels.
     """
@@ -39,23 +41,19 @@ def ask(
     if task == "classification":
         for label in sorted({row["label"] for row in rows}):
             own = [row for row in rows if row["label"] == label]
-            about = _topics(own, topics, seed)
             for i in range(count):
-                topic = about[i % len(about)]
+                topic = about[label][i % len(about[label])] if about else None
                 prompt = sample_prompt(
                     template, label=label, topic=topic, examples=_some(own, seed, *salt, label, i), **vary(label, i))
                 yield request("sample", (*salt, label, topic, i), prompt, recipe, seed, label=label, ordinal=i)
         return
-    contexts = _shuffled({row["context"]: row for row in rows if row["context"]}.values(), seed, "contexts")
+    contexts = contexts_of(real, seed) if contexts is None else contexts
     if task == "qa" and not contexts:
         raise DataError("generation: the qa task asks about contexts, and the real rows the recipe may see have none. "
                         "Give data.columns.context, or lower data.prior_share.")
-    about = [None] if task == "qa" else _topics(rows, topics, seed)
-    if task == "qa" and topics is not None:
-        contexts = contexts[:topics]
     for i in range(count):
         source = contexts[i % len(contexts)] if contexts else None
-        topic = about[i % len(about)]
+        topic = about[None][i % len(about[None])] if about else None
         context = source["context"] if source else None
         prompt = sample_prompt(
             template, topic=topic, context=context, examples=_some(rows, seed, *salt, i), **vary(None, i))
@@ -90,15 +88,15 @@ def topic_of(text: str) -> str:
     return max(words, key=len, default="").lower()
 
 
-def _topics(rows: Sequence[dict[str, Any]], wanted: int | None, seed: int) -> Sequence[str | None]:
-    """The first `wanted` distinct topics of the rows in a shuffle that fewer topics share with more."""
-    if wanted is None:
-        return [None]
-    found = list(dict.fromkeys(topic_of(row["text"]) for row in _shuffled(rows, seed, "topics")))
-    if len(found) < wanted:
-        raise DataError(f"recipe.topics: {wanted} topics are asked for and the real rows have {len(found)} distinct "
-                        "ones to offer; ask for fewer, or give more data.")
-    return found[:wanted]
+def contexts_of(real: pa.Table, seed: int) -> list[dict[str, Any]]:
+    """One row of each context, in a shuffle."""
+    rows = real.select(["id", "text", "label", "context"]).to_pylist()
+    return shuffled_rows({row["context"]: row for row in rows if row["context"]}.values(), seed, "contexts")
+
+
+def shuffled_rows(rows: Iterable[dict[str, Any]], *salt: str | int) -> list[dict[str, Any]]:
+    """The rows in the order of their ranks under the salt."""
+    return sorted(rows, key=lambda row: rank(row["id"], *salt))
 
 
 def _some(rows: Sequence[dict[str, Any]], *salt: str | int | float | None) -> list[str]:
@@ -107,8 +105,3 @@ def _some(rows: Sequence[dict[str, Any]], *salt: str | int | float | None) -> li
         return [row["text"] for row in rows]
     start = int.from_bytes(rank("examples", *salt)[:8], "big")
     return [rows[(start + i * (1 + start % 7)) % len(rows)]["text"] for i in range(EXAMPLES)]
-
-
-def _shuffled(rows: Any, *salt: str | int) -> list[dict[str, Any]]:
-    return sorted(rows, key=lambda row: rank(row["id"], *salt))
-
