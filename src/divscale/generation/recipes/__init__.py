@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 from pydantic import Discriminator, Tag
 
 from divscale.generation.config import RecipeConfig
-from divscale.generation.recipes import attributes, decoding, paraphrase, select, topics
+from divscale.generation.recipes import attributes, decoding, incentives, paraphrase, select, self_instruct, topics
 from divscale.generation.recipes.protocol import Recipe, Round, Sources
 
 __all__ = ["MODULES", "TAG", "AnyRecipe", "Recipe", "Round", "Sources", "get"]
@@ -19,6 +19,8 @@ MODULES: dict[str, Any] = {
     "paraphrase": paraphrase,
     "attributes": attributes,
     "select": select,
+    "incentives": incentives,
+    "self_instruct": self_instruct,
 }
 TAG = "kind="  # before a recipe's name in the places of errors, where a field may have the same name
 
@@ -38,6 +40,8 @@ AnyRecipe = Annotated[
     | Annotated[topics.Config, Tag(f"{TAG}topics")]
     | Annotated[paraphrase.Config, Tag(f"{TAG}paraphrase")]
     | Annotated[attributes.Config, Tag(f"{TAG}attributes")]
-    | Annotated[select.Config, Tag(f"{TAG}select")],
+    | Annotated[select.Config, Tag(f"{TAG}select")]
+    | Annotated[incentives.Config, Tag(f"{TAG}incentives")]
+    | Annotated[self_instruct.Config, Tag(f"{TAG}self_instruct")],
     Discriminator(_tag),
 ]
