@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from divscale.frozen import Count, FrozenConfig, OneOrMany, Share
+from divscale.generation.target import TargetConfig
 from divscale.schema import Task
 
 Temperature = Annotated[float, Field(ge=0, le=2)]  # vLLM takes no more
@@ -36,6 +37,8 @@ class RecipeConfig(FrozenConfig):
     min_p: OneOrMany[Share] = (0.0,)
     max_tokens: Count = 64
     filters: OneOrMany[Filter] = ("none",)
+    target: TargetConfig | None = Field(
+        default=None, description="diversity values to meet; the dial then lists the settings to search")
     prompts: dict[str, str] = Field(
         default={}, description="paths of Jinja2 templates of your own, by name: sample, paraphrase, ...")
     max_failed_share: Share = Field(default=0.05, description="completions that may fail to parse after every retry")
@@ -52,11 +55,15 @@ class RecipeConfig(FrozenConfig):
         allowed = (*self.own_dials, *self.decoding_dials)
         if dials and dials[0] not in allowed:
             raise ValueError(f"the {self.kind} recipe's dial is {' or '.join(allowed)}; {dials[0]} takes one value")
+        if self.target and (not dials or len(self._values(dials[0])) < 3):
+            raise ValueError(f"target: list three or more settings of a dial to search ({' or '.join(allowed)})")
         return self
 
     @property
     def dial(self) -> str:
-        """Name of the field that varies; the recipe's usual one when none does."""
+        """Name of the field that varies; the recipe's usual one when none does. `target` where that is asked for."""
+        if self.target:
+            return "target"
         names = (*self.own_dials, *self.decoding_dials)
         return next((name for name in names if len(self._values(name)) > 1), names[0])
 
@@ -70,13 +77,21 @@ class RecipeConfig(FrozenConfig):
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The dial's values as numbers, in the order given. null counts as one level, 0."""
+        """The dial's values as numbers, in the order given. null counts as one level, 0. With a target: its values."""
+        if self.target:
+            return self.target.value
         return tuple(float(v) for v in (self._values(self.dial) or (0,)))
 
     def at(self, level: float) -> Self:
         """The recipe with its dial fixed to `level`."""
         given = next((v for v in self._values(self.dial) if float(v) == level), None)
         return self.fixed(self.dial, given if given is not None or not level else level)
+
+    @property
+    def searched(self) -> Self:
+        """The recipe without its target: the dial is what is searched, its settings ascend."""
+        plain = self.model_copy(update={"target": None})
+        return plain.model_copy(update={plain.dial: tuple(sorted(self._values(plain.dial)))})
 
     def fixed(self, dial: str, value: float | None) -> Self:
         """The recipe with one value of a dial, which need not be among its levels; null: without the dial."""

@@ -11,9 +11,9 @@ from divscale.generation.recipes import AnyRecipe, get
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
-from divscale.schema import Task
+from divscale.schema import SAMPLES, Task
 from divscale.stages.context import Context
-from divscale.stages.sources import Sees, inputs, sees, sources
+from divscale.stages.sources import Sees, inputs, needed, sees, sources
 
 
 class ComposeConfig(FrozenConfig):
@@ -23,16 +23,19 @@ class ComposeConfig(FrozenConfig):
     task: Task
     sees: Sees
     seed: int
+    setting: float | None  # of a searched dial: nothing is composed where no target takes rows of it
 
 
 def stage(
-    study: Study, data: Stage, split: Stage, made: Mapping[str, Stage], level: float, seed: int, title: str,
+    study: Study, recipe: AnyRecipe, data: Stage, split: Stage, made: Mapping[str, Stage], seed: int, title: str, *,
+    setting: float | None = None, pilot: Stage | None = None,
 ) -> Stage:
-    """The set of one level, from the stages of its rounds."""
-    recipe = study.recipe.at(level).model_copy(update={"prompts": {}, "filters": ("none",)})
-    config = ComposeConfig(recipe=recipe, task=study.data.task, sees=sees(study), seed=seed)
+    """The set of one level, from the stages of its rounds; `recipe` has its dial at that level."""
+    recipe = recipe.model_copy(update={"prompts": {}, "filters": ("none",)})
+    config = ComposeConfig(recipe=recipe, task=study.data.task, sees=sees(study), seed=seed, setting=setting)
     vectors = getattr(get(recipe), "COMPOSE_VECTORS", ())
-    return Stage("compose", 2, config, inputs(study, data, split, made, vectors), title)
+    seen = inputs(study, data, split, made, vectors)
+    return Stage("compose", 2, config, {**seen, **({"pilot": pilot} if pilot else {})}, title)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -41,7 +44,10 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         config: Any = job.stage.config
         seen = sources(job, config.sees)
         recipe: Any = get(config.recipe)
-        samples = recipe.compose(config.recipe, seen, task=config.task, seed=config.seed)
+        if needed(job, config.setting):
+            samples = recipe.compose(config.recipe, seen, task=config.task, seed=config.seed)
+        else:
+            samples = SAMPLES.empty_table()
         job.draft.write_table("samples", samples)
         context.events.advanced("compose", rows=samples.num_rows)
         asked = sum(table.num_rows for table in seen.made.values())

@@ -9,7 +9,7 @@ from typing import Any
 
 from divscale.config import Study
 from divscale.data.config import MixConfig
-from divscale.generation.recipes import get
+from divscale.generation.recipes import AnyRecipe, get
 from divscale.graph.stage import Stage
 from divscale.stages import (
     compose,
@@ -24,6 +24,7 @@ from divscale.stages import (
     relabel,
     report,
     split,
+    target,
     train,
 )
 from divscale.training.config import TrainConfig
@@ -123,21 +124,53 @@ def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
 
 
 def _levels(study: Study, world: World, model: Stage | None) -> Iterator[tuple[float, Stage]]:
-    recipe = study.recipe
+    if study.recipe.target:
+        yield from _targets(study, world, model)
+        return
+    for level in study.recipe.levels:
+        yield level, _made(study, world, model, study.recipe, level)[-1]
+
+
+def _targets(study: Study, world: World, model: Stage | None) -> Iterator[tuple[float, Stage]]:
+    """Pilots of every setting, what encloses each target, whole sets of the settings needed, and their blends."""
+    assert study.recipe.target is not None
+    whole = study.recipe.searched
+    few = whole.model_copy(update={"samples": study.recipe.target.pilot_samples, "candidates": 1})
+    pilots = {setting: _made(study, world, model, few, setting, "pilot, ") for setting in whole.levels}
+    found = target.pilot_stage(
+        study, world.data, world.split, {setting: made[-1] for setting, made in pilots.items()}, world.seed)
+    sets = {setting: _made(study, world, model, whole, setting, pilot=found, begun=pilots[setting])[-1]
+            for setting in whole.levels}
+    for value in study.recipe.levels:
+        yield value, target.blend_stage(study, found, sets, value, world.seed)
+
+
+def _made(
+    study: Study, world: World, model: Stage | None, recipe: AnyRecipe, level: float, prefix: str = "", *,
+    pilot: Stage | None = None, begun: list[Stage] | None = None,
+) -> list[Stage]:
+    """The stages of a level's rounds and, where there is one, of its composition; the last is the set.
+
+    `pilot` and `begun`: in a search, what was found, and the same stages of the setting's pilot.
+    """
     module = get(recipe)
-    plans = {level: module.rounds(recipe, level) for level in recipe.levels}
-    for level, rounds in plans.items():
-        here = f"{recipe.dial} {level:g}, seed {world.seed}"
-        made: dict[str, Stage] = {}
-        for this in rounds:
-            shared = len(plans) > 1 and all(this in others for others in plans.values())
-            where = f"seed {world.seed}" if shared else here
-            title = where if len(rounds) == 1 else f"{this.name}, {where}"
-            made[this.name] = generate.stage(study, this, world.data, world.split, made, model, world.seed, title)
-        if hasattr(module, "compose"):
-            yield level, compose.stage(study, world.data, world.split, made, level, world.seed, here)
-        else:
-            yield level, made[rounds[-1].name]
+    rounds = module.rounds(recipe, level)
+    others = [module.rounds(recipe, other) for other in recipe.levels if other != level]
+    here = f"{prefix}{recipe.dial} {level:g}, seed {world.seed}"
+    made: dict[str, Stage] = {}
+    for place, this in enumerate(rounds):
+        shared = bool(others) and all(this in plan for plan in others)
+        where = f"{prefix}seed {world.seed}" if shared else here
+        title = where if len(rounds) == 1 else f"{this.name}, {where}"
+        made[this.name] = generate.stage(
+            study, this, world.data, world.split, made, model, world.seed, title,
+            setting=level if pilot and not shared else None,
+            after_pilot={"pilot": pilot, "begun": begun[place]} if pilot and begun else None)
+    stages = list(made.values())
+    if hasattr(module, "compose"):
+        stages.append(compose.stage(study, recipe.at(level), world.data, world.split, made, world.seed, here,
+                                    setting=level if pilot else None, pilot=pilot))
+    return stages
 
 
 def _draws(study: Study) -> list[tuple[int, int, int]]:

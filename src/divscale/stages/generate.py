@@ -16,7 +16,7 @@ from divscale.frozen import FrozenConfig
 from divscale.generation.config import EngineConfig
 from divscale.generation.prompts import Style, prompts_for
 from divscale.generation.recipes import AnyRecipe, Round, get
-from divscale.generation.requests import retry_requests
+from divscale.generation.requests import request_table, retry_requests
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
@@ -25,7 +25,7 @@ from divscale.schema import COMPLETIONS, Task
 from divscale.stages.context import Context
 from divscale.stages.identity import ModelIdentity, has_chat_template, model_identity, model_location
 from divscale.stages.shards import Shards
-from divscale.stages.sources import Sees, inputs, sees, sources
+from divscale.stages.sources import Sees, inputs, needed, sees, sources
 
 
 class GenerateConfig(FrozenConfig):
@@ -41,6 +41,7 @@ class GenerateConfig(FrozenConfig):
     chat_template: str | None
     sees: Sees
     seed: int
+    setting: float | None  # of a searched dial: nothing is written where no target takes rows of it
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Pass:
 
     job: Job
     requests: pa.Table
+    begun: pa.Table | None = None  # samples that a pilot already made of some of these requests
     completions: dict[str, dict[str, Any]] = field(default_factory=dict)
     latest: pa.Table | None = None
     samples: pa.Table | None = None
@@ -57,9 +59,15 @@ class Pass:
 
 def stage(
     study: Study, this: Round, data: Stage, split: Stage, made: Mapping[str, Stage], model: Stage | None, seed: int,
-    title: str,
+    title: str, *, setting: float | None = None, after_pilot: Mapping[str, Stage] | None = None,
 ) -> Stage:
-    """The samples of one round. `made`: the stages of earlier rounds of the same level."""
+    """The samples of one round.
+
+    Args:
+        made: the stages of earlier rounds of the same level.
+        setting: of a searched dial, where not every one is needed.
+        after_pilot: `pilot`, which says what is needed, and `begun`, the same round of this setting's pilot.
+    """
     generator = study.generator
     identity = None if model else model_identity(generator.model, generator.revision, "generator.model")
     config = GenerateConfig(
@@ -76,9 +84,10 @@ def stage(
         chat_template=load(generator.chat_template) if generator.chat_template else None,
         sees=sees(study),
         seed=seed,
+        setting=setting,
     )
     seen = inputs(study, data, split, {name: made[name] for name in this.after}, this.vectors)
-    return Stage("generate", 2, config, {**seen, **({"model": model} if model else {})}, title)
+    return Stage("generate", 2, config, {**seen, **(after_pilot or {}), **({"model": model} if model else {})}, title)
 
 
 def style(study: Study) -> Style:
@@ -102,7 +111,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 def _run_model(model: str, jobs: list[Job], context: Context) -> None:
     generator = context.study.generator
     fleet = context.generation(model, generator.engine, generator.revision)
-    passes = [Pass(job, _requests(job)) for job in jobs]
+    passes = [_opened(job) for job in jobs]
     for each in passes:
         for shard in each.job.draft.shards("completions"):
             each.completions |= {row["request_id"]: row for row in shard.to_pylist()}
@@ -220,14 +229,35 @@ def _commit(each: Pass, allowed: float) -> str | None:
             "recipe.max_tokens.")
         each.job.fail(why)
         return why
-    each.job.draft.write_table("samples", each.samples)
+    samples = each.samples if each.begun is None else pa.concat_tables([each.begun, each.samples])
+    each.job.draft.write_table("samples", samples)
     each.job.draft.write_table("rejected", each.rejected)
     tokens = sum(row["completion_tokens"] or 0 for row in each.completions.values())
     each.job.commit(
-        rows=Rows(asked=asked, ok=asked - failed, failed=failed, samples_out=each.samples.num_rows),
+        rows=Rows(asked=asked, ok=asked - failed, failed=failed, samples_out=samples.num_rows),
         values={"tokens": tokens, "attempts": len(each.completions)},
     )
     return None
+
+
+def _opened(job: Job) -> Pass:
+    """A job with its requests, less those that a pilot has answered."""
+    config: Any = job.stage.config
+    if not needed(job, config.setting):
+        return Pass(job, request_table([]))
+    requests = _requests(job)
+    if "begun" not in job.stage.inputs:
+        return Pass(job, requests)
+    samples = job.input("begun").table("samples")
+    asked = set(requests["request_id"].to_pylist())
+    begun = samples.filter(pa.array([_root(i) in asked for i in samples["request_id"].to_pylist()], pa.bool_()))
+    answered = {_root(i) for i in begun["request_id"].to_pylist()}
+    rest = pa.array([i not in answered for i in requests["request_id"].to_pylist()], pa.bool_())
+    return Pass(job, requests.filter(rest), begun)
+
+
+def _root(request_id: str) -> str:
+    return request_id.partition("~")[0]
 
 
 def _requests(job: Job) -> pa.Table:

@@ -18,6 +18,7 @@ from divscale.stages import (
     relabel,
     report,
     split,
+    target,
     train,
 )
 from divscale.stages.context import Context
@@ -31,7 +32,9 @@ RUN: dict[str, Callable[[Sequence[Job], Context], None]] = {
     "pretrain": pretrain.run,
     "generate": generate.run,
     "compose": compose.run,
+    "blend": target.run_blends,
     "embed": embed.run,
+    "pilot": target.run_pilots,
     "relabel": relabel.run,
     "correctness": correctness.run,
     "probe": train.run_probes,

@@ -32,10 +32,24 @@ def inputs(
             **{f"vectors_{name}": embed.stage(sets[name], study.measure.embedder) for name in vectors}}
 
 
+def real_rows(job: Job, sees: Sees) -> np.ndarray:
+    """Numbers of the real rows that the generator may know, int64, ascending."""
+    parts = ("prior",) if sees == "prior" else ("prior", "pool")
+    return np.sort(np.concatenate([splits.rows(job.input("split"), part) for part in parts]))
+
+
+def needed(job: Job, setting: float | None) -> bool:
+    """Whether some target's set takes rows of this setting of a searched dial, as the pilots found; null: needed."""
+    if setting is None:
+        return True
+    pilot = job.input("pilot").values
+    place = pilot["settings"].index(setting)
+    return any(place in (g, g + 1) for g in pilot["pairs"].values())
+
+
 def sources(job: Job, sees: Sees) -> Sources:
     """The tables and embeddings of a job whose inputs are those of `inputs`."""
-    parts = ("prior",) if sees == "prior" else ("prior", "pool")
-    rows = np.sort(np.concatenate([splits.rows(job.input("split"), part) for part in parts]))
+    rows = real_rows(job, sees)
     made = {role.removeprefix("made_"): job.input(role).table("samples")
             for role in job.stage.inputs if role.startswith("made_")}
     vectors = {name: embed.vectors(job.input(f"vectors_{name}"))

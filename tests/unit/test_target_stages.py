@@ -1,0 +1,39 @@
+"""A study with diversity targets: pilots first, one set a setting for all targets, and nothing else when out of reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from divscale.graph.stage import in_order
+from divscale.stages.expand import expand
+from divscale.study_file import load
+
+SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
+TARGETS = ["recipe.temperature=[0.3,0.6,0.9,1.2]", "recipe.target.n=40", "recipe.target.of=range"]
+
+
+def stages(*overrides):
+    found = {}
+    for stage in in_order([expand(load(SMOKE, [*TARGETS, *overrides]))]):
+        found.setdefault(stage.name, []).append(stage)
+    return found
+
+
+def test_targets_share_the_pilots_and_the_sets_of_every_setting():
+    one, three = stages("recipe.target.value=[0.5]"), stages("recipe.target.value=[0.25,0.5,0.75]")
+    assert len(one["blend"]), len(three["blend"]) == (1, 3)
+    pilots = [[s for s in found["generate"] if s.config.setting is None] for found in (one, three)]
+    assert [len(p) for p in pilots] == [4, 4]
+    assert {s.fingerprint for s in pilots[0]} == {s.fingerprint for s in pilots[1]}
+    assert len(three["generate"]) == 8
+    whole = [s for s in three["generate"] if s.config.setting is not None]
+    assert all(s.inputs["pilot"] is three["pilot"][0] for s in whole), "nothing is written before the pilots are measured"
+    assert {s.inputs["begun"].config.recipe.temperature for s in whole} == {(0.3,), (0.6,), (0.9,), (1.2,)}
+
+
+def test_a_paraphrase_target_searches_compositions_of_one_base_and_one_pool():
+    found = stages("recipe.target.value=[0.5]", "recipe.kind=paraphrase", "recipe.temperature=0.7",
+                   "recipe.replaced_share=[0,0.4,0.8]")
+    assert len(found["generate"]) == 4, "base and pool, small for the pilots and whole"
+    assert all(s.config.setting is None for s in found["generate"])
+    assert len(found["compose"]) == 6
