@@ -89,7 +89,9 @@ class RecipeConfig(FrozenConfig):
 
     @property
     def searched(self) -> Self:
-        """The recipe without its target: the dial is what is searched, its settings ascend."""
+        """The recipe as it is, or without its target: the dial is then what is searched, its settings ascend."""
+        if not self.target:
+            return self
         plain = self.model_copy(update={"target": None})
         return plain.model_copy(update={plain.dial: tuple(sorted(self._values(plain.dial)))})
 

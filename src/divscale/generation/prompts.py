@@ -34,7 +34,8 @@ def prompts_for(task: Task, style: Style, recipe: RecipeConfig) -> dict[str, str
         if name not in names:
             raise ConfigError(f"recipe.prompts.{name}: the {recipe.kind} recipe has no template of that name; it uses "
                               f"{', '.join(names)}.")
-    used = {this.template for level in recipe.levels for this in get(recipe).rounds(recipe, level)}
+    plain = recipe.searched
+    used = {this.template for level in plain.levels for this in get(recipe).rounds(plain, level)}
     return {name: load(recipe.prompts[name]) if name in recipe.prompts else load(_file(name, style), _PACKAGED / task)
             for name in names if name in used}
 
