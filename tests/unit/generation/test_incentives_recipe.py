@@ -86,6 +86,9 @@ def test_every_level_has_both_halves_at_constant_size_and_shares_the_first(sampl
         whole = incentives.compose(recipe, Sources(PACKAGES, {"first": first, "second": other}), task="classification", seed=0)
         assert set(Counter(whole["label"].to_pylist()).values()) == {samples}
         assert len(set(whole["id"].to_pylist())) == 3 * samples
+        for label in TELLS:
+            own = [row["text"] == "so" for row in whole.to_pylist() if row["label"] == label]
+            assert own[:6] == [False, True] * 3, "the first rows of a set have as much of either half"
         assert not set(asked["seed"].to_pylist()) & set(second["seed"].to_pylist())
 
 

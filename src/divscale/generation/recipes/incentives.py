@@ -105,9 +105,16 @@ def parse(this: Round, requests: pa.Table, completions: pa.Table, *, task: Task)
 
 
 def compose(recipe: Config, sources: Sources, *, task: Task, seed: int) -> pa.Table:
-    """Both halves of a level."""
+    """Both halves of a level, row by row in turn (of each label): any beginning of the set has as much of either."""
     del recipe, task, seed
-    return pa.concat_tables([sources.made["first"], sources.made["second"]])
+    places = []
+    for half in ("first", "second"):
+        seen: Counter[str | None] = Counter()
+        for label in sources.made[half]["label"].to_pylist():
+            places.append(seen[label])
+            seen[label] += 1
+    whole = pa.concat_tables([sources.made["first"], sources.made["second"]])
+    return whole.take(pa.array(np.argsort(places, kind="stable")))
 
 
 def untaught(recipe: Config) -> str:
