@@ -244,3 +244,20 @@ def test_every_packaged_prompt_renders_without_gaps(task, style):
         assert prompt == prompt.strip()
         assert "\n\n\n" not in prompt
         assert "None" not in prompt
+
+
+@pytest.mark.parametrize("fields", [
+    {"kind": "decoding", "temperature": [0.2, 0.8]}, {"kind": "paraphrase", "replaced_share": [0.0, 0.8]},
+    {"kind": "attributes", "values": [1, 3]}, {"kind": "topics", "topics": [2, 9]},
+    {"kind": "topics", "topics": [2, 9], "topics_from": "model"},
+    {"kind": "topics", "topics": [2, 9], "topics_from": "clusters", "topic_weights": "real"},
+    {"kind": "topics", "topics": [1, 2], "topics_from": "list", "topic_list": ["a", "b"]},
+    {"kind": "select", "diversity": [5.0, 9.0], "scale": "absolute", "measure": "vendi"},
+    {"kind": "incentives", "strength": [0, 3], "method": "chaining"}, {"kind": "self_instruct", "rouge_l": [0.2, 0.8]},
+], ids=lambda fields: " ".join(str(value) for name, value in fields.items() if name in ("kind", "topics_from")))
+def test_what_a_round_depends_on_is_a_recipe_of_its_own(fields):
+    recipe = recipe_of(**fields)
+    for level in recipe.levels:
+        for this in get(recipe).rounds(recipe, level):
+            assert recipe_of(**this.recipe.model_dump()) == this.recipe, "an identity holds what can be written in a study"
+            assert this.template in get(recipe).TEMPLATES
