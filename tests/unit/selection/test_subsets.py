@@ -12,7 +12,7 @@ from divscale.metrics import dcscore, vendi_score
 from divscale.selection.diverse import greedy_dcscore, k_center
 from divscale.selection.redundant import densest
 from divscale.selection.representative import facility_location
-from divscale.selection.target import choose_to, mixed
+from divscale.selection.target import choose_to, in_turn, mixed
 from divscale.similarity.vectors import unit_rows
 
 
@@ -100,3 +100,20 @@ def test_a_mixture_has_the_first_rows_of_the_order_and_random_ones_without_repea
     assert mixed(np.array([5, 1, 7]), np.array([1, 2, 3]), 2).tolist() == [1, 2, 5]
     assert mixed(np.array([5, 1, 7]), np.array([1, 2, 3]), 0).tolist() == [1, 2, 3]
     assert mixed(np.array([5, 1, 7]), np.array([1, 2, 3]), 3).tolist() == [1, 5, 7]
+
+
+def test_a_mixture_keeps_the_number_of_rows_of_every_stratum():
+    strata_N = np.array([0] * 10 + [1] * 10)
+    order = in_turn([np.array([3, 4, 5, 6]), np.array([13, 14, 15, 16])])
+    random = in_turn([np.array([5, 4, 0, 1]), np.array([10, 11, 12, 19])])
+    assert order.tolist() == [3, 13, 4, 14, 5, 15, 6, 16]
+    for moved in range(9):
+        rows = mixed(order, random, moved, strata_N)
+        assert np.bincount(strata_N[rows]).tolist() == [4, 4]
+        assert len(set(rows.tolist())) == 8 and set(order[:moved].tolist()) <= set(rows.tolist())
+
+
+def test_a_relative_target_is_a_share_of_the_way_between_the_ends():
+    orders = (np.arange(6, 9), np.arange(3), np.arange(3, 6))
+    found = choose_to(0.5, lambda rows: float(rows.sum()), *orders, relative=True)
+    assert (found.low, found.high, found.value) == (3, 21, 12)
