@@ -3,44 +3,46 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+import json
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateSyntaxError
 
 from divscale.errors import ConfigError
+from divscale.rendering import sandbox
 
-# Tags on lines of their own leave no empty lines behind, as in chat templates.
-_ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, trim_blocks=True,
-                                             lstrip_blocks=True)
+# Texts that came with the package: known to be bounded, so they are rendered in this process (five times as fast).
+_shipped: set[str] = set()
 
 
 def render(template: str, **fields: object) -> str:
-    """Fill a template.
+    """Fill a template. One that was not shipped is filled in a process of its own with bounded time and memory.
 
     Args:
         template: Jinja2 source. One newline at its very end, and one after a tag, is not part of the text.
-        **fields: the variables it may use.
+        **fields: the variables it may use: text, numbers, null, and lists of them.
 
     Returns:
-        The text.
+        The text, of at most `sandbox.MAX_CHARS` characters. Cost: 20 us for a shipped one, 0.1 ms for others.
 
     Raises:
-        ConfigError: the template does not parse, names a variable that is not given, or reaches for Python internals
-            (attributes with leading underscores, unsafe callables, mutation of an argument).
+        ConfigError: the template does not parse, names a variable that is not given, reaches for Python internals
+            (attributes with leading underscores, unsafe callables, mutation of an argument), or takes more time,
+            memory or characters than any prompt needs.
     """
-    try:
-        return _compile(template).render(**fields)
-    except TemplateSyntaxError as error:
-        raise ConfigError(f"line {error.lineno} of the template {_excerpt(template)} does not parse: "
-                          f"{_sentence(error)} Correct the Jinja2 syntax there.") from error
-    except TemplateError as error:
-        raise ConfigError(f"the template {_excerpt(template)} cannot be rendered: {error.message}. It may use only "
-                          f"these variables: {', '.join(sorted(fields)) or 'none'}.") from error
-    except (TypeError, ValueError, ArithmeticError, LookupError, OverflowError) as error:
-        raise ConfigError(f"the template {_excerpt(template)} cannot be rendered: {error}. Check what it does with "
-                          f"its variables ({', '.join(sorted(fields)) or 'none'}).") from error
+    check(template)
+    found = sandbox.fill(template, fields) if template in _shipped else _renderer.fill(template, fields)
+    if "text" in found:
+        return found["text"]
+    hint = {
+        "template": f"It may use only these variables: {', '.join(sorted(fields)) or 'none'}.",
+        "values": f"Check what it does with its variables ({', '.join(sorted(fields)) or 'none'}).",
+        "limits": "Check its loops, and how long the texts are that it is given.",
+    }[found["of"]]
+    raise ConfigError(f"the template {_excerpt(template)} cannot be rendered: {found['problem'].rstrip('.')}. {hint}")
 
 
 def load(name_or_path: str, packaged: Path | None = None) -> str:
@@ -54,32 +56,39 @@ def load(name_or_path: str, packaged: Path | None = None) -> str:
         The template's text, known to parse.
 
     Raises:
-        ConfigError: there is no such file, it is not UTF-8, or it is not a Jinja2 template.
+        ConfigError: there is no such file, it is not UTF-8, it is longer than a prompt may be, or it is not a Jinja2
+            template.
     """
     path = packaged / f"{name_or_path}.j2" if packaged is not None else Path(name_or_path)
+    shipped = packaged is not None and path.is_file()
     if not path.is_file():
         path = Path(name_or_path).expanduser()
     try:
         template = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = error.strerror if isinstance(error, OSError) else f"byte {error.start} is not UTF-8"
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        problem = (error.strerror if isinstance(error, OSError) else
+                   f"byte {error.start} is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error))
         raise ConfigError(f"the template {name_or_path!r} cannot be read as UTF-8 text ({problem}). "
                           "Give the path of a Jinja2 file.") from error
+    if len(template) > sandbox.MAX_CHARS:
+        raise ConfigError(f"the template {name_or_path!r} has {len(template):,} characters, and a prompt may have "
+                          f"{sandbox.MAX_CHARS:,}. Give a shorter one; what differs comes from the data.")
     check(template, str(path))
+    if shipped:
+        _shipped.add(template)
     return template
 
 
 def check(template: str, where: str | None = None) -> None:
     """Raise a ConfigError if the text (of the file `where`) is not a Jinja2 template. Runs none of it."""
     try:
-        _compile(template)
+        sandbox.ENVIRONMENT.parse(template)     # to compile it would compute what is constant in it
     except TemplateSyntaxError as error:
         raise ConfigError(f"line {error.lineno} of the template {where or _excerpt(template)} does not parse: "
-                          f"{_sentence(error)} Correct the Jinja2 syntax there.") from error
-
-
-def _sentence(error: TemplateSyntaxError) -> str:
-    return f"{(error.message or '').rstrip('.')}."
+                          f"{(error.message or '').rstrip('.')}. Correct the Jinja2 syntax there.") from error
+    except RecursionError as error:
+        raise ConfigError(f"the template {where or _excerpt(template)} does not parse: it is nested too "
+                          "deeply. Flatten its blocks and brackets.") from error
 
 
 def template_hash(template: str) -> str:
@@ -87,9 +96,36 @@ def template_hash(template: str) -> str:
     return hashlib.sha256(template.encode()).hexdigest()
 
 
-@lru_cache(maxsize=256)
-def _compile(template: str) -> Template:
-    return _ENVIRONMENT.from_string(template)
+class _Renderer:
+    """The sandbox's process, started at the first use and again after it was ended."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+
+    def fill(self, template: str, fields: dict[str, object]) -> dict[str, str]:
+        with self._lock:
+            if self._process is None:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", sandbox.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL, text=True, encoding="utf-8")
+            assert self._process.stdin and self._process.stdout
+            try:
+                self._process.stdin.write(json.dumps([template, fields]) + "\n")
+                self._process.stdin.flush()
+                answer = self._process.stdout.readline()
+            except BrokenPipeError:
+                answer = ""
+            if not answer:
+                self._process.kill()
+                self._process.communicate()
+                self._process = None
+                return {"problem": f"it takes more than {sandbox.CPU_SECONDS:g} s of computing or "
+                                   f"{sandbox.MEMORY_BYTES >> 20} MiB", "of": "limits"}
+            return json.loads(answer)
+
+
+_renderer = _Renderer()
 
 
 def _excerpt(template: str) -> str:
