@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -13,14 +14,33 @@ from divscale.schema import Task
 Temperature = Annotated[float, Field(ge=0, le=2)]  # vLLM takes no more
 Probability = Annotated[float, Field(gt=0, le=1)]
 Filter = Literal["none", "label_agreement"]
+Api = Literal["chat", "completions"]
 
 
 class EngineConfig(FrozenConfig):
-    """The part of a generator that changes what it writes."""
+    """The part of a generator that changes what it writes.
 
-    engine: Literal["vllm", "transformers"] = "vllm"
+    `openai` asks an OpenAI-compatible endpoint. What it is, is the model's name there and the `api`; its address is
+    not: the same model behind another port, tunnel or replica is the same model. Whoever puts other weights behind a
+    name gives it another name, or a `generator.revision` of its own.
+    """
+
+    engine: Literal["vllm", "transformers", "openai"] = "vllm"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     max_model_len: Count = 512
+    api: Api = Field(default="chat", description="of an endpoint: chat for chat models, completions for base models")
+    base_url: str | None = Field(default=None, description="of an endpoint: its address; no part of identity")
+
+    @model_validator(mode="after")
+    def _endpoint_or_engine(self) -> EngineConfig:
+        own = ("api", "base_url") if self.engine != "openai" else ("dtype", "max_model_len")
+        for name in own:
+            if name in self.model_fields_set and getattr(self, name) is not None:
+                raise ValueError(f"{name} does not belong to engine {self.engine}; leave it out")
+        if self.engine == "openai" and not re.fullmatch(r"https?://[^@?#\s]+", self.base_url or ""):
+            raise ValueError("engine openai needs base_url, an address such as http://127.0.0.1:8000/v1 (the key comes "
+                             "from OPENAI_API_KEY and never stands in it)")
+        return self
 
 
 class RecipeConfig(FrozenConfig):
@@ -111,3 +131,12 @@ class GeneratorConfig(FrozenConfig):
     revision: str | None = None
     engine: EngineConfig = EngineConfig()
     chat_template: str | None = Field(default=None, description="path of a Jinja2 chat template; null: the model's own")
+
+    @model_validator(mode="after")
+    def _served(self) -> GeneratorConfig:
+        if self.engine.engine == "openai" and self.model == "pretrain":
+            raise ValueError("engine openai needs model, the name it is served under")
+        if self.engine.engine == "openai" and self.chat_template:
+            raise ValueError("engine openai: the endpoint applies the model's own chat template; give chat_template "
+                             "there, or use api: completions")
+        return self

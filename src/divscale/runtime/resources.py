@@ -25,6 +25,9 @@ class Resources(FrozenConfig):
     max_num_seqs: Count = 256
     requests_per_batch: Count = 64
     step_timeout_s: Count = 600
+    endpoint_concurrency: Annotated[int, Field(ge=1, le=1000)] = 64
+    endpoint_retries: Annotated[int, Field(ge=0)] = 8
+    endpoint_timeout_s: Count = 600
     embedding_actors: Count | None = None
     texts_per_batch: Count = 256
     similarity_actors: Count | None = None

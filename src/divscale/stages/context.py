@@ -54,8 +54,14 @@ class Context:
 
     def generation(self, model: str, engine: EngineConfig, revision: str | None) -> Any:
         """The generation fleet for one model."""
+        from divscale.generation.endpoint.fleet import EndpointFleet
         from divscale.generation.fleet import GenerationFleet
 
+        if engine.engine == "openai":
+            return self._turn(
+                ("generation", model, revision, engine),
+                lambda: EndpointFleet(
+                    model, engine, self.study.resources, self.store.root / "answers.sqlite", revision))
         return self._turn(
             ("generation", model, revision, engine),
             lambda: GenerationFleet(

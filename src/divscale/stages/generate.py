@@ -69,7 +69,7 @@ def stage(
         after_pilot: `pilot`, which says what is needed, and `begun`, the same round of this setting's pilot.
     """
     generator = study.generator
-    identity = None if model else model_identity(generator.model, generator.revision, "generator.model")
+    identity = None if model else _identity(study)
     config = GenerateConfig(
         round=this.name,
         task=study.data.task,
@@ -79,7 +79,7 @@ def stage(
             update={"prompts": {}, "filters": ("none",), "max_failed_share": 0.0})),
         prompt=prompts_for(study.data.task, style(study), study.recipe)[this.template],
         source=this.source,
-        engine=generator.engine,
+        engine=generator.engine.model_copy(update={"base_url": None}),
         model=identity,
         chat_template=load(generator.chat_template) if generator.chat_template else None,
         sees=sees(study),
@@ -90,9 +90,19 @@ def stage(
     return Stage("generate", 2, config, {**seen, **(after_pilot or {}), **({"model": model} if model else {})}, title)
 
 
+def _identity(study: Study) -> ModelIdentity:
+    generator = study.generator
+    if generator.engine.engine == "openai":
+        state = f"@{generator.revision}" if generator.revision else ""
+        return ModelIdentity(kind="served", value=generator.model + state)
+    return model_identity(generator.model, generator.revision, "generator.model")
+
+
 def style(study: Study) -> Style:
     """How prompts are written for the study's generator."""
     generator = study.generator
+    if generator.engine.engine == "openai":
+        return "chat" if generator.engine.api == "chat" else "base"
     if generator.model == "pretrain":
         return "pretrained"
     taught_turns = generator.chat_template or has_chat_template(generator.model, generator.revision)
@@ -275,6 +285,8 @@ def _round(config: Any) -> Round:
 
 def _model(job: Job, context: Context) -> str:
     config: Any = job.stage.config
+    if config.engine.engine == "openai":
+        return context.study.generator.model
     return (
         str(job.input("model").tree("model")) if config.model is None else model_location(
             context.study.generator.model, context.study.generator.revision)

@@ -18,9 +18,9 @@ DESCRIPTION = ("*.json", "*.jinja", "*.txt", "*.model")  # tokenizer, templates,
 
 
 class ModelIdentity(FrozenConfig):
-    """A model by content. `unresolved` ones can be planned but not run."""
+    """A model by content, or by name where another serves it. `unresolved` ones can be planned but not run."""
 
-    kind: Literal["packaged", "folder", "hub", "unresolved"]
+    kind: Literal["packaged", "folder", "hub", "served", "unresolved"]
     value: str
 
 
