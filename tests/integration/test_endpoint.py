@@ -24,9 +24,18 @@ from divscale.generation.config import EngineConfig
 from divscale.generation.endpoint.fleet import EndpointFleet
 from divscale.generation.engines.protocol import EngineRequest, to_engine_request
 from divscale.generation.engines.vllm_engine import VllmEngine
+from divscale.graph.record import Rows
+from divscale.graph.runner import execute
+from divscale.graph.stage import in_order
+from divscale.graph.store import Store
 from divscale.rendering.chat import render_chat
 from divscale.runtime.resources import Resources
 from divscale.schema import REQUESTS
+from divscale.stages.context import Context
+from divscale.stages.expand import expand
+from divscale.stages.handlers import handlers
+from divscale.study_file import load
+from divscale.view import Tally
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "generation"))
 from tiny_model import make_tiny_model
@@ -34,7 +43,7 @@ from tiny_model import make_tiny_model
 pytestmark = pytest.mark.engine
 
 SECRET = "sk-tiny-31415926"
-CHAT = "<s>{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}label:"
+CHAT = "<s>{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}Return"
 PROMPTS = ("Return the path", "label:", "story: Ann sat. ask:", "Raised when an operation times out; see")
 
 
@@ -195,7 +204,7 @@ def test_a_row_is_asked_with_its_own_seed_and_sampling_parameters(front, tmp_pat
         assert {key: row["completion"] for key, row in rows.items()} == {
             key: row["completion"] for key, row in greedy.items()}
     sent = [body for _, body in front.asked]
-    assert [body["seed"] for body in sent[:12]] == list(range(12))
+    assert sorted(body["seed"] for body in sent[:12]) == list(range(12))
     assert "min_p" not in sent[0]
 
 
@@ -267,6 +276,7 @@ def test_a_server_that_dies_midway_stops_the_run_and_the_next_goes_on(front, tmp
     fleet.close()
     kept = sum(batch.num_rows for batch in handed)
     assert 13 <= kept <= 20
+    assert all(error is None for batch in handed for error in batch["error"].to_pylist())
     assert str(told.value).startswith(f"the endpoint {front.url} stopped answering (")
     assert str(told.value).endswith(f" The {kept} answers it gave are kept and will not be asked again. Bring it back and "
                                     "run again to go on.")
@@ -295,13 +305,35 @@ def test_a_model_that_is_not_served_and_an_address_without_a_server_are_one_para
         complete(make_fleet(front.url, tmp_path, model="tinny"), table(4))
     assert str(told.value) == (
         f"generator: the endpoint {front.url} has no model 'tinny' under this address (it said: 404: The model `tinny` does "
-        "not exist). Give generator.model the name it is served under, and generator.engine.base_url the address that ends "
+        "not exist. Valid aliases: tiny). Give generator.model the name it is served under, and generator.engine.base_url the address that ends "
         "before /completions or /chat (usually in /v1).")
     nobody = f"http://127.0.0.1:{free_port()}/v1"
     with pytest.raises(PreflightError) as told:
         make_fleet(nobody, tmp_path)
     assert str(told.value) == (f"generator: the endpoint {nobody} does not answer (All connection attempts failed). Start "
                                "it, or correct generator.engine.base_url.")
+
+
+def test_a_study_generates_through_the_endpoint_without_ray_and_another_address_redoes_nothing(front, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"id": str(i), "text": f"row {i} is about {i * i}", "label": ("cat", "dog")[i % 2]} for i in range(60)]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = (f"name: served\ndata: {{source: rows.jsonl, labelled: [2]}}\ngenerator: {{model: tiny, engine: {{engine: openai, "
+            f"api: completions, base_url: '{front.url}'}}}}\nrecipe: {{kind: decoding, samples: 3, max_tokens: 8}}\n"
+            "mix: [{design: add_on, generated: [3], shortfall: allow}]\ntrain: [{method: probe}]\nmeasure: {n: 4}\n")
+    Path("study.yaml").write_text(text)
+    study = load(Path("study.yaml"))
+    store, events = Store(tmp_path / "store"), Tally()
+    context = Context(study, store, events)
+    stages = [stage for stage in in_order([expand(study)]) if stage.name in ("load", "split", "generate")]
+    execute(stages, store, handlers(context), events)
+    assert not context.session.started
+    context.close()
+    (generated,) = [store.open(stage) for stage in stages if stage.name == "generate"]
+    assert generated.record.rows == Rows(asked=6, ok=6, samples_out=6)
+    assert SECRET not in "".join(path.read_text() for path in store.root.glob("*/*/record.json"))
+    Path("study.yaml").write_text(text.replace(front.url, "http://elsewhere.example/v1"))
+    assert {stage.fingerprint for stage in stages} <= {s.fingerprint for s in in_order([expand(load(Path("study.yaml")))])}
 
 
 def free_port() -> int:

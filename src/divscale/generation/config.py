@@ -31,17 +31,6 @@ class EngineConfig(FrozenConfig):
     api: Api = Field(default="chat", description="of an endpoint: chat for chat models, completions for base models")
     base_url: str | None = Field(default=None, description="of an endpoint: its address; no part of identity")
 
-    @model_validator(mode="after")
-    def _endpoint_or_engine(self) -> EngineConfig:
-        own = ("api", "base_url") if self.engine != "openai" else ("dtype", "max_model_len")
-        for name in own:
-            if name in self.model_fields_set and getattr(self, name) is not None:
-                raise ValueError(f"{name} does not belong to engine {self.engine}; leave it out")
-        if self.engine == "openai" and not re.fullmatch(r"https?://[^@?#\s]+", self.base_url or ""):
-            raise ValueError("engine openai needs base_url, an address such as http://127.0.0.1:8000/v1 (the key comes "
-                             "from OPENAI_API_KEY and never stands in it)")
-        return self
-
 
 class RecipeConfig(FrozenConfig):
     """What every recipe has: how much is written, how it is decoded, what of it counts. A recipe's own file adds to it.
@@ -133,10 +122,19 @@ class GeneratorConfig(FrozenConfig):
     chat_template: str | None = Field(default=None, description="path of a Jinja2 chat template; null: the model's own")
 
     @model_validator(mode="after")
-    def _served(self) -> GeneratorConfig:
-        if self.engine.engine == "openai" and self.model == "pretrain":
-            raise ValueError("engine openai needs model, the name it is served under")
-        if self.engine.engine == "openai" and self.chat_template:
-            raise ValueError("engine openai: the endpoint applies the model's own chat template; give chat_template "
-                             "there, or use api: completions")
+    def _endpoint_or_engine(self) -> GeneratorConfig:
+        engine = self.engine
+        for name in ("api", "base_url") if engine.engine != "openai" else ("dtype", "max_model_len"):
+            if name in engine.model_fields_set:
+                raise ValueError(f"engine.{name} does not belong to engine {engine.engine}; leave it out")
+        if engine.engine != "openai":
+            return self
+        if not re.fullmatch(r"https?://[^@?#\s]+", engine.base_url or ""):
+            raise ValueError("engine openai needs engine.base_url, an address such as http://127.0.0.1:8000/v1 (the "
+                             "key comes from OPENAI_API_KEY and never stands in it)")
+        if self.model == "pretrain":
+            raise ValueError("engine openai needs model, the name the endpoint serves it under")
+        if self.chat_template:
+            raise ValueError("engine openai takes no chat_template: the endpoint applies the model's own; give it "
+                             "there, or use engine.api: completions")
         return self

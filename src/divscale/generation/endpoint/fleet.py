@@ -33,7 +33,8 @@ class EndpointFleet:
 
     429, 5xx, timeouts and broken connections are tried again with the client's exponential backoff (0.5 to 8 s, or the
     endpoint's Retry-After up to 2 minutes), `endpoint_retries` times; then the row has failed, with its reason. Where
-    nobody answers any more, the run stops instead. Answers are kept on disk by all that was asked (`Answers`).
+    nobody answers any more, the run stops instead, and rows that were lost on the way stay open. Answers are kept on
+    disk by all that was asked (`Answers`).
 
     Args:
         model: the name the endpoint serves it under.
@@ -98,6 +99,7 @@ class EndpointFleet:
         pass_ = _Pass(on_completions, self._resources.requests_per_batch)
         try:
             asyncio.run(self._work(_rows(requests), pass_))
+            pass_.settle_lost()
         finally:
             pass_.hand_over()
             logging.getLogger(__name__).info(
@@ -155,33 +157,43 @@ class EndpointFleet:
                 self.cached += 1
                 await asyncio.sleep(0)      # the others may have news
             else:
-                found = await self._ask(client, asked)
+                found, lost = await self._ask(client, asked)
+                if lost:
+                    pass_.lost[row["request_id"]] = found
+                    continue
                 if isinstance(found, dict):
                     self._answers.put(key, found)
+                pass_.settle_lost()     # the endpoint works, so those that were lost failed by their own fault
             pass_.add(row["request_id"], found)
 
-    async def _ask(self, client: Any, asked: dict[str, Any]) -> dict[str, Any] | str:
-        """The answer, or why there is none; raises where no other row would fare better."""
+    async def _ask(self, client: Any, asked: dict[str, Any]) -> tuple[dict[str, Any] | str, bool]:
+        """The answer, or why this row has none, and whether it failed at every try.
+
+        Raises where no other row would fare better: nobody is there, or the quota is spent. A 5xx or a timeout may be
+        one row's fault, `GIVE_UP` of them in a row are not.
+        """
         import openai
 
         api = client.completions if self._api == "completions" else client.chat.completions
-        before = self._succeeded
-        try:
-            found = answer(await api.create(**asked), self._api)
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            found = f"the endpoint refuses the request ({said(error)})"
-        except (openai.OpenAIError, ValueError) as error:
-            if (fatal := refused(error, self._url, self._model)) is not None:
-                raise fatal from error
-            self._lost_in_a_row += 1
-            # A 5xx or a timeout may be one row's fault; nobody there, or no more quota, is none's.
-            may_be_the_row = isinstance(error, (openai.InternalServerError, openai.APITimeoutError, ValueError))
-            if before == self._succeeded and (not may_be_the_row or self._lost_in_a_row >= GIVE_UP):
-                raise unreachable(error, self._url, self._succeeded + self.cached) from error
-            return f"no answer after {self._resources.endpoint_retries + 1} tries ({said(error)})"
-        self._succeeded += 1
-        self._lost_in_a_row = 0
-        return found
+        while True:
+            before = self._succeeded
+            try:
+                found = answer(await api.create(**asked), self._api)
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                found = f"the endpoint refuses the request ({said(error)})"
+            except (openai.OpenAIError, ValueError) as error:
+                if (fatal := refused(error, self._url, self._model)) is not None:
+                    raise fatal from error
+                may_be_the_row = isinstance(error, (openai.InternalServerError, openai.APITimeoutError, ValueError))
+                self._lost_in_a_row += may_be_the_row
+                if before == self._succeeded and (not may_be_the_row or self._lost_in_a_row >= GIVE_UP):
+                    raise unreachable(error, self._url, self._succeeded + self.cached) from error
+                if may_be_the_row:
+                    return f"no answer after {self._resources.endpoint_retries + 1} tries ({said(error)})", True
+                continue
+            self._succeeded += 1
+            self._lost_in_a_row = 0
+            return found, False
 
 
 class _Pass:
@@ -190,19 +202,28 @@ class _Pass:
     def __init__(self, deliver: Callable[[pa.Table], None], rows_per_table: int) -> None:
         self.ok: list[str] = []
         self.failed: list[str] = []
+        self.lost: dict[str, dict[str, Any] | str] = {}     # failed at every try since the last answer
         self._deliver = deliver
         self._rows_per_table = rows_per_table
         self._waiting: list[dict[str, Any]] = []
         self._since = time.monotonic()
 
     def add(self, request_id: str, found: dict[str, Any] | str) -> None:
+        """Take a row that is settled."""
         columns = {"error": found} if isinstance(found, str) else found
         (self.failed if isinstance(found, str) else self.ok).append(request_id)
         self._waiting.append({"request_id": request_id, **columns})
         if len(self._waiting) >= self._rows_per_table or time.monotonic() - self._since >= HAND_OVER_S:
             self.hand_over()
 
+    def settle_lost(self) -> None:
+        """Take the lost rows as failed."""
+        lost, self.lost = self.lost, {}
+        for request_id, reason in lost.items():
+            self.add(request_id, reason)
+
     def hand_over(self) -> None:
+        """Hand over what waits."""
         rows, self._waiting, self._since = self._waiting, [], time.monotonic()
         if rows:
             self._deliver(pa.Table.from_pylist(rows, schema=COMPLETIONS))
