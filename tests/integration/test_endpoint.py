@@ -319,8 +319,10 @@ def test_a_study_generates_through_the_endpoint_without_ray_and_another_address_
     rows = [{"id": str(i), "text": f"row {i} is about {i * i}", "label": ("cat", "dog")[i % 2]} for i in range(60)]
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     text = (f"name: served\ndata: {{source: rows.jsonl, labelled: [2]}}\ngenerator: {{model: tiny, engine: {{engine: openai, "
-            f"api: completions, base_url: '{front.url}'}}}}\nrecipe: {{kind: decoding, samples: 3, max_tokens: 8}}\n"
+            f"api: completions, base_url: '{front.url}'}}}}\nrecipe: {{kind: decoding, samples: 3, max_tokens: 8, "
+            "prompts: {sample: p.j2}}\n"
             "mix: [{design: add_on, generated: [3], shortfall: allow}]\ntrain: [{method: probe}]\nmeasure: {n: 4}\n")
+    Path("p.j2").write_text("{{ label }}:")
     Path("study.yaml").write_text(text)
     study = load(Path("study.yaml"))
     store, events = Store(tmp_path / "store"), Tally()

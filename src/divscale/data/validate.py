@@ -17,6 +17,8 @@ from divscale.data.samples import real_samples
 from divscale.errors import ConfigError, DataError, RowAccountingError
 from divscale.schema import REJECTED, Task
 
+MAX_CHARS = 400_000  # of a text or its context: prompts hold it and some more, and may have 500,000
+
 
 @dataclass(frozen=True)
 class Validated:
@@ -40,10 +42,10 @@ def validate(raw: RawRows, task: Task, *, labels: tuple[str, ...] | int | None =
              field: str = "data.source") -> Validated:
     """Split raw rows into samples, rejected rows and rows not asked for.
 
-    A row is rejected for: an empty text, a text, label, context or id of the wrong type, a missing label
-    (classification), a missing context or answer (qa), a label outside `known`, an id that an earlier row has. Integer
-    ids and labels become strings. Rows without an id get one from their content and position. A single answer may be a
-    string. About 10 us a row.
+    A row is rejected for: a text, label, context or id of the wrong type, a text or context that no prompt can hold,
+    an empty text, a missing label (classification), a missing context or answer (qa), a label outside `known`, an id
+    that an earlier row has. Integer ids and labels become strings. Rows without an id get one from their content and
+    position. A single answer may be a string. About 10 us a row.
 
     Args:
         raw: Rows as read.
@@ -91,6 +93,9 @@ def _reason(row: dict[str, Any], task: Task, known: Collection[str] | None) -> s
     for name in ("text", "label", "context", "id", "group"):
         if row.get(name) is not None and not isinstance(row[name], str):
             return f"{name} is not a string ({type(row[name]).__name__})"
+    for name, value in (("text", text), ("context", context)):
+        if value and len(value) > MAX_CHARS:
+            return f"{name} has {len(value):,} characters, and {MAX_CHARS:,} may be part of a prompt"
     if not text or not text.strip():
         return "empty text"
     if task == "classification" and not label:

@@ -8,11 +8,18 @@ from typing import Literal
 from divscale.errors import ConfigError
 from divscale.generation.config import RecipeConfig
 from divscale.generation.recipes import get
-from divscale.rendering.templates import load
+from divscale.generation.recipes.asking import VARIABLES
+from divscale.rendering.templates import load, try_out
 from divscale.schema import Task
 
 Style = Literal["pretrained", "chat", "base"]
 _PACKAGED = Path(__file__).parent / "templates"
+# For trying a user's template out; what it does with real values is seen when it is rendered.
+_STAND_INS = {
+    "sample": {**VARIABLES, "label": "label", "topic": "topic", "context": "context", "examples": ["example"]},
+    "paraphrase": {"text": "text", "label": "label", "context": "context", "answer": "answer",
+                   "rephrase": "question"},
+}
 
 
 def prompts_for(task: Task, style: Style, recipe: RecipeConfig) -> dict[str, str]:
@@ -27,7 +34,8 @@ def prompts_for(task: Task, style: Style, recipe: RecipeConfig) -> dict[str, str
             `context`.
 
     Raises:
-        ConfigError: a user's file is missing or no Jinja2 template, or is for a template the recipe does not use.
+        ConfigError: a user's file is missing or no Jinja2 template, reaches for Python's internals or beyond the
+            limits of rendering, or is for a template the recipe does not use.
     """
     names = get(recipe).TEMPLATES
     for name in recipe.prompts:
@@ -36,8 +44,12 @@ def prompts_for(task: Task, style: Style, recipe: RecipeConfig) -> dict[str, str
                               f"{', '.join(names)}.")
     plain = recipe.searched
     used = {this.template for level in plain.levels for this in get(recipe).rounds(plain, level)}
-    return {name: load(recipe.prompts[name]) if name in recipe.prompts else load(_file(name, style), _PACKAGED / task)
-            for name in names if name in used}
+    prompts = {
+        name: load(recipe.prompts[name]) if name in recipe.prompts else load(_file(name, style), _PACKAGED / task)
+        for name in names if name in used}
+    for name in recipe.prompts.keys() & prompts.keys() & _STAND_INS.keys():
+        try_out(prompts[name], **_STAND_INS[name])
+    return prompts
 
 
 def _file(name: str, style: Style) -> str:

@@ -13,6 +13,7 @@ import sys
 from functools import lru_cache
 
 from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MEMORY_BYTES = 512 << 20
@@ -31,14 +32,18 @@ def compiled(template: str) -> Template:
 
 
 def fill(template: str, fields: dict[str, object]) -> dict[str, str]:
-    """`text`, or `problem`: what is wrong with the template or with what it does."""
+    """`text`, or `problem` and what it is one `of`: the names it uses, its values, what is forbidden, the limits."""
     try:
         text = compiled(template).render(**fields)
         text.encode()
     except UnicodeEncodeError:
         return {"problem": "it writes half of a surrogate pair, which is no text", "of": "values"}
+    except SecurityError as error:
+        return {"problem": f"{error.message}", "of": "forbidden"}
     except TemplateError as error:
-        return {"problem": f"{error.message}", "of": "template"}
+        return {"problem": f"{error.message}", "of": "names"}
+    except OverflowError as error:  # a range beyond Jinja2's limit, a string beyond the machine's
+        return {"problem": str(error), "of": "limits"}
     except MemoryError:
         return {"problem": f"it takes more than {MEMORY_BYTES >> 20} MiB of memory", "of": "limits"}
     except RecursionError:

@@ -33,16 +33,38 @@ def render(template: str, **fields: object) -> str:
             (attributes with leading underscores, unsafe callables, mutation of an argument), or takes more time,
             memory or characters than any prompt needs.
     """
+    found = _fill(template, fields)
+    if "problem" in found:
+        raise _refusal(template, found, fields)
+    return found["text"]
+
+
+def try_out(template: str, **fields: object) -> None:
+    """Fill a template with stand-ins, before anything is spent.
+
+    Raises:
+        ConfigError: it does what no values make right: it reaches for Python's internals or beyond the limits, or uses
+            a variable that is not among `fields`.
+    """
+    found = _fill(template, fields)
+    if found.get("of") in ("forbidden", "limits") or found.get("problem", "").endswith("' is undefined"):
+        raise _refusal(template, found, fields)
+
+
+def _fill(template: str, fields: dict[str, object]) -> dict[str, str]:
     check(template)
-    found = sandbox.fill(template, fields) if template in _shipped else _renderer.fill(template, fields)
-    if "text" in found:
-        return found["text"]
+    return sandbox.fill(template, fields) if template in _shipped else _renderer.fill(template, fields)
+
+
+def _refusal(template: str, found: dict[str, str], fields: dict[str, object]) -> ConfigError:
+    names = ", ".join(sorted(fields)) or "none"
     hint = {
-        "template": f"It may use only these variables: {', '.join(sorted(fields)) or 'none'}.",
-        "values": f"Check what it does with its variables ({', '.join(sorted(fields)) or 'none'}).",
+        "names": f"It may use only these variables: {names}.",
+        "values": f"Check what it does with its variables ({names}).",
+        "forbidden": "A template may use its variables, Jinja2's filters and loops, and nothing of Python.",
         "limits": "Check its loops, and how long the texts are that it is given.",
     }[found["of"]]
-    raise ConfigError(f"the template {_excerpt(template)} cannot be rendered: {found['problem'].rstrip('.')}. {hint}")
+    return ConfigError(f"the template {_excerpt(template)} cannot be rendered: {found['problem'].rstrip('.')}. {hint}")
 
 
 def load(name_or_path: str, packaged: Path | None = None) -> str:

@@ -11,9 +11,10 @@ from typing import Literal
 from divscale.embedding.minilm import minilm_folder, minilm_sha256
 from divscale.errors import PreflightError
 from divscale.frozen import FrozenConfig
+from divscale.generation.engines.model_folder import check_folder
 from divscale.graph.store import file_sha256
 
-WEIGHTS = ("*.safetensors", "*.bin", "*.gguf")
+WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
 DESCRIPTION = ("*.json", "*.jinja", "*.txt", "*.model")  # tokenizer, templates, stop tokens, pooling
 
 
@@ -45,6 +46,8 @@ def model_identity(model: str, revision: str | None, field: str = "model") -> Mo
         raise PreflightError(
             f"{field}: {model!r} is neither a folder nor a hub name (NAME or OWNER/NAME). Give one of the two."
         ) from error
+    if snapshot:
+        check_folder(snapshot, field)
     resolved = snapshot.name if snapshot else None
     if resolved is None:
         return ModelIdentity(kind="unresolved", value=f"{model}@{revision or 'main'}")
@@ -77,6 +80,7 @@ def _model_folder(folder: Path, field: str) -> Path:
             f"{field}: {folder} is not a model folder: it needs config.json and weights (*.safetensors). Export one "
             "with save_pretrained, or give another path."
         )
+    check_folder(folder, field)
     return folder
 
 

@@ -46,7 +46,10 @@ class EndpointFleet:
     Attributes:
         sent: HTTP requests for completions that were sent, retries too.
         cached: rows that the file answered.
+        engines: what the live view counts: the endpoint.
     """
+
+    engines = 1
 
     def __init__(
         self, model: str, config: EngineConfig, resources: Resources, answers: Path, revision: str | None = None,

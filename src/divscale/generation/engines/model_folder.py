@@ -36,17 +36,7 @@ def model_facts(model_dir: str, config: EngineConfig) -> ModelFacts:
         PreflightError: no folder, no configuration, weights that are pickles, or a model that needs its own code.
     """
     folder = Path(model_dir)
-    try:
-        model = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PreflightError(f"{model_dir!r} is not a model folder: its config.json cannot be read ({error}). Give a "
-                             "folder with config.json, a tokenizer and .safetensors weights.") from error
-    if not any(folder.glob("*.safetensors")):
-        raise PreflightError(f"the model folder {model_dir!r} has no .safetensors weights. Pickled weights (.bin, .pt) "
-                             "can run code and are refused; convert them to safetensors.")
-    if "auto_map" in model:
-        raise PreflightError(f"the model in {model_dir!r} brings code of its own (auto_map in config.json), which is "
-                             "refused. Use a model whose architecture the engine knows.")
+    model = check_folder(folder, "the engine's model")
     text = model.get("text_config") or model
     context = min(config.max_model_len, text.get("max_position_embeddings") or config.max_model_len)
     heads = text.get("num_attention_heads", 1)
@@ -56,10 +46,88 @@ def model_facts(model_dir: str, config: EngineConfig) -> ModelFacts:
     return ModelFacts(context, _stop_ids(folder, model), kv_bytes)
 
 
+def check_folder(folder: Path, where: str) -> dict[str, Any]:
+    """Refuse a model folder that cannot be loaded, or not without running code of others. Opens no weights but headers.
+
+    Args:
+        folder: a Hugging Face folder.
+        where: who asks for it, for messages.
+
+    Returns:
+        Its configuration. Cost: milliseconds, and up to a second for a tokenizer of 100,000 tokens.
+
+    Raises:
+        PreflightError: no folder, no configuration, weights that are pickles, a model that needs its own code, weights
+            that are cut short, a tokenizer that cannot be read.
+    """
+    try:
+        model = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if not isinstance(model, dict):
+            raise ValueError("it holds no JSON object")
+    except (OSError, ValueError) as error:
+        raise PreflightError(f"{where}: {folder} is not a model folder: its config.json cannot be read ({error}). Give "
+                             "a folder with config.json, a tokenizer and .safetensors weights.") from error
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise PreflightError(f"{where}: the model folder {folder} has no .safetensors weights. Pickled weights (.bin, "
+                             ".pt) can run code and are refused; convert them to safetensors.")
+    for name in ("config.json", "tokenizer_config.json"):
+        if "auto_map" in (model if name == "config.json" else _json_object(folder / name, where)):
+            raise PreflightError(f"{where}: the model in {folder} brings code of its own (auto_map in {name}), which "
+                                 "is refused. Use a model whose architecture the engine knows.")
+    index = _json_object(folder / "model.safetensors.index.json", where)
+    missing = sorted(set(index.get("weight_map", {}).values()) - {path.name for path in weights})
+    if missing:
+        raise PreflightError(f"{where}: the model folder {folder} lacks {len(missing)} of its weight files (the first "
+                             f"is {missing[0]}). Copy or download it again.")
+    for path in weights:
+        if (problem := _cut_short(path)) is not None:
+            raise PreflightError(f"{where}: {path} is cut short or broken ({problem}). Copy or download it again.")
+    _check_tokenizer(folder / "tokenizer.json", where)
+    return model
+
+
+def _json_object(path: Path, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not isinstance(found, dict):
+            raise ValueError("it holds no JSON object")
+    except ValueError as error:
+        raise PreflightError(f"{where}: {path} cannot be read ({error}). Copy or download it again.") from error
+    return found
+
+
+def _cut_short(path: Path) -> str | None:
+    """What is wrong with the size of a safetensors file: 8 bytes of header length, the header, then the tensors."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = int.from_bytes(file.read(8), "little")
+        if size < 8 or head > size - 8:
+            return f"its header does not fit into its {size:,} bytes"
+        try:
+            tensors = json.loads(file.read(head))
+            end = max((t["data_offsets"][1] for name, t in tensors.items() if name != "__metadata__"), default=0)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            return "its header is no safetensors header"
+    return None if size == 8 + head + end else f"it has {size:,} bytes, its header promises {8 + head + end:,}"
+
+
+def _check_tokenizer(path: Path, where: str) -> None:
+    if not path.is_file():
+        return      # older folders have other files
+    import tokenizers
+
+    try:
+        tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare ones
+        raise PreflightError(f"{where}: the tokenizer {path} cannot be read ({error}). Copy or download it "
+                             "again.") from error
+
+
 def _stop_ids(folder: Path, model: dict[str, Any]) -> tuple[int, ...]:
     found: list[int] = []
     path = folder / "generation_config.json"
-    generation = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    generation = _json_object(path, "the engine's model")
     for ids in (model.get("eos_token_id"), generation.get("eos_token_id")):
         found.extend(ids if isinstance(ids, list) else [] if ids is None else [ids])
     return tuple(dict.fromkeys(found))
