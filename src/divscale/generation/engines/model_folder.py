@@ -54,7 +54,7 @@ def check_folder(folder: Path, where: str) -> dict[str, Any]:
         where: who asks for it, for messages.
 
     Returns:
-        Its configuration. Cost: milliseconds, and up to a second for a tokenizer of 100,000 tokens.
+        Its configuration. Cost: reading the tokenizer.
 
     Raises:
         PreflightError: no folder, no configuration, weights that are pickles, a model that needs its own code, weights
