@@ -151,7 +151,8 @@ def _check_mix(mix: MixConfig, where: str, study: Study) -> None:
     if mix.shortfall == "error" and mix.design in ("add_on", "generated_only") and mix.generated:
         limit = study.recipe.kept
         if max(mix.generated) > limit:
-            kept = "recipe.samples x recipe.candidates" if limit > study.recipe.samples else "recipe.samples"
+            all_kept = limit == study.recipe.samples * study.recipe.candidates
+            kept = "recipe.samples x recipe.candidates" if all_kept else "recipe.samples"
             raise ValueError(
                 f"{where}.generated: {max(mix.generated)} generated rows are wanted, but {kept} makes "
                 f"{limit}; raise one of them, or set shortfall: oversample"
