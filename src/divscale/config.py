@@ -95,14 +95,15 @@ class Study(FrozenConfig):
                 raise ValueError(
                     f"train: two entries have method {way[0]}, model {way[1]} and head {way[2]}, and the report could "
                     "not tell them apart; run them as two studies on one store (shared work is done once)")
+        pretrains = any(model.model == "pretrain" for model in self.generator.models)
         untaught = getattr(MODULES[self.recipe.kind], "untaught", None)
-        if self.generator.model == "pretrain" and untaught and (reason := untaught(self.recipe)):
+        if pretrains and untaught and (reason := untaught(self.recipe)):
             raise ValueError(f"generator.model: pretrain: {reason}")
         if self.data.prior_share == 0:
             _check_without_prior(self)
         architecture = self.pretrain.generator.architecture
         head_size = architecture.hidden_size / architecture.heads
-        if self.generator.model == "pretrain" and self.generator.engine.engine == "vllm" and (
+        if pretrains and self.generator.engine.engine == "vllm" and (
                 head_size not in VLLM_CPU_HEAD_SIZES):
             raise ValueError(
                 f"pretrain.generator.architecture: hidden_size / heads is {head_size:g}, and vLLM on CPU takes "
@@ -127,7 +128,7 @@ def _check_measures(wanted: MeasureConfig) -> None:
 def _check_without_prior(study: Study) -> None:
     """Everything that learns from the prior, and so needs one."""
     needing = [f"train.{i}.model: pretrain" for i, entry in enumerate(study.train) if entry.model == "pretrain"]
-    needing += ["generator.model: pretrain"] if study.generator.model == "pretrain" else []
+    needing += ["generator.model: pretrain"] if any(m.model == "pretrain" for m in study.generator.models) else []
     needing += ["the filter label_agreement"] if "label_agreement" in study.recipe.filters else []
     needing += [f"mix.{i}.design: judge_labelled" for i, mix in enumerate(study.mix) if mix.design == "judge_labelled"]
     if needing:

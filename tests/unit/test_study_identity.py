@@ -20,7 +20,7 @@ NOT_IDENTITY = {"name", "resources", "recipe.max_failed_share"}
 # Fields that say where external content is; the content is the identity (its own test).
 LOCATIONS = {"data.source", "data.test", "generator.revision", "train.*.revision", "measure.embedder.revision",
              "generator.model", "train.*.model", "measure.embedder.model", "recipe.prompts",
-             "generator.chat_template", "generator.engine.base_url"}
+             "generator.chat_template", "generator.engine.base_url", "generator.others"}
 # Fields that this study does not use: another test would have to (they belong to another recipe, task or method).
 UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design", "mix.*.generated", "mix.*.generated_share",
                "data.task", "data.labels", "recipe.replaced_share", "recipe.kind", "recipe.topics", "recipe.target", "recipe.filters", "train.*.method",

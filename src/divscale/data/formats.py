@@ -42,7 +42,7 @@ def jsonl_rows(stream: pa.NativeFile, where: str) -> Iterator[dict[str, Any]]:
     Raises:
         DataError: a line that is no JSON object, not UTF-8, or longer than `MAX_LINE_BYTES`.
     """
-    for number, line in enumerate(_lines(stream, where), start=1):
+    for number, line in enumerate(lines(stream, where), start=1):
         if not line.strip():
             continue
         try:
@@ -69,7 +69,7 @@ def csv_rows(stream: pa.NativeFile, where: str) -> Iterator[dict[str, Any]]:
         DataError: not valid CSV, not UTF-8, a repeated column, a row of another number of cells, a line longer than
             `MAX_LINE_BYTES`.
     """
-    reader = csv.reader(_lines(stream, where), strict=True)
+    reader = csv.reader(lines(stream, where), strict=True)
     try:
         header: Sequence[str] = next(reader, [])
         if repeated := [name for name, count in Counter(header).items() if count > 1]:
@@ -86,7 +86,7 @@ def csv_rows(stream: pa.NativeFile, where: str) -> Iterator[dict[str, Any]]:
                         "quotes or line breaks, and double the quotes inside them.") from error
 
 
-def _lines(stream: pa.NativeFile, where: str) -> Iterator[str]:
+def lines(stream: pa.NativeFile, where: str) -> Iterator[str]:
     """Lines as text, one by one: a byte that is not UTF-8 is found with its line, and the file is never held whole."""
     offset, number = 0, 0
     buffered = io.BufferedReader(stream)  # Arrow files have no lines of their own

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from divscale.errors import ConfigError
 from divscale.frozen import Count, FrozenConfig, OneOrMany, Share
 from divscale.generation.target import TargetConfig
 from divscale.schema import Task
@@ -32,6 +33,15 @@ class EngineConfig(FrozenConfig):
     base_url: str | None = Field(default=None, description="of an endpoint: its address; no part of identity")
 
 
+class TextsFile(FrozenConfig):
+    """A file of texts: one a line, or a column of a JSONL, CSV or Parquet file; `field` names it in messages."""
+
+    path: str
+    column: str
+    field: str
+    least: Count = Field(default=1, description="distinct texts that it has to hold")
+
+
 class RecipeConfig(FrozenConfig):
     """What every recipe has: how much is written, how it is decoded, what of it counts. A recipe's own file adds to it.
 
@@ -55,6 +65,7 @@ class RecipeConfig(FrozenConfig):
 
     own_dials: ClassVar[tuple[str, ...]] = ()  # fields of the recipe itself that may be lists, the usual one first
     decoding_dials: ClassVar[tuple[str, ...]] = ("temperature", "top_p", "min_p")  # of these, those that may be lists
+    places: ClassVar[tuple[str, ...]] = ("prompts",)  # fields that say where something lies, which is no identity
 
     @model_validator(mode="after")
     def _one_dial(self) -> RecipeConfig:
@@ -109,17 +120,43 @@ class RecipeConfig(FrozenConfig):
         given = None if value is None else (value,)
         return self.model_copy(update={dial: given})
 
+    def identity(self) -> Self:
+        """What of the recipe is part of a result: not where its files lie, what is accepted or filtered afterwards."""
+        fields = type(self).model_fields
+        nowhere = {name: "" if fields[name].is_required() else fields[name].default for name in self.places}
+        return self.model_copy(update={**nowhere, "filters": ("none",), "max_failed_share": 0.0})
+
+    def located(self, like: RecipeConfig) -> Self:
+        """The recipe with its files where `like`, of the same kind, has them."""
+        return self.model_copy(update={name: getattr(like, name) for name in self.places})
+
+    @property
+    def texts(self) -> TextsFile | None:
+        """The file of texts that the recipe draws from; what it holds is identity."""
+        return None
+
     def _values(self, dial: str) -> tuple[Any, ...]:
         return getattr(self, dial) or ()
 
 
-class GeneratorConfig(FrozenConfig):
-    """The model that writes. `pretrain` trains one on the spot from the prior split."""
+class GeneratorModel(FrozenConfig):
+    """A model that writes. `pretrain` trains one on the spot from the prior split."""
 
     model: str = "pretrain"
     revision: str | None = None
-    engine: EngineConfig = EngineConfig()
     chat_template: str | None = Field(default=None, description="path of a Jinja2 chat template; null: the model's own")
+
+
+def _by_name(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
+class GeneratorConfig(GeneratorModel):
+    """The model that writes, its engine, and further models for the recipes that take several."""
+
+    engine: EngineConfig = EngineConfig()
+    others: tuple[Annotated[GeneratorModel, BeforeValidator(_by_name)], ...] = Field(
+        default=(), description="names, or sections of model, revision and chat_template")
 
     @model_validator(mode="after")
     def _endpoint_or_engine(self) -> GeneratorConfig:
@@ -132,9 +169,25 @@ class GeneratorConfig(FrozenConfig):
         if not re.fullmatch(r"https?://[^@?#\s]+", engine.base_url or ""):
             raise ValueError("engine openai needs engine.base_url, an address such as http://127.0.0.1:8000/v1 (the "
                              "key comes from OPENAI_API_KEY and never stands in it)")
-        if self.model == "pretrain":
+        if any(model.model == "pretrain" for model in self.models):
             raise ValueError("engine openai needs model, the name the endpoint serves it under")
-        if self.chat_template:
+        if any(model.chat_template for model in self.models):
             raise ValueError("engine openai takes no chat_template: the endpoint applies the model's own; give it "
                              "there, or use engine.api: completions")
         return self
+
+    @property
+    def models(self) -> tuple[GeneratorModel, ...]:
+        """Every model that may write, `model` first."""
+        return self, *self.others
+
+    def source(self, number: int) -> GeneratorModel:
+        """The model that writes a round of that source, from 0.
+
+        Raises:
+            ConfigError: the study names fewer models.
+        """
+        if number >= len(self.models):
+            raise ConfigError(f"generator.others: the recipe asks for model number {number + 1}, and generator.model "
+                              f"with generator.others names {len(self.models)}. Name more, or lower recipe.sources.")
+        return self.models[number]

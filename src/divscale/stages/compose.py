@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from divscale.config import Study
 from divscale.frozen import FrozenConfig
@@ -13,13 +13,14 @@ from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.schema import SAMPLES, Task
 from divscale.stages.context import Context
-from divscale.stages.sources import Sees, inputs, needed, sees, sources
+from divscale.stages.sources import Sees, content_of, inputs, needed, sees, sources
 
 
 class ComposeConfig(FrozenConfig):
     """One level: the recipe with its dial fixed."""
 
     recipe: AnyRecipe
+    content: str | None
     task: Task
     sees: Sees
     seed: int
@@ -31,8 +32,9 @@ def stage(
     setting: float | None = None, pilot: Stage | None = None,
 ) -> Stage:
     """The set of one level, from the stages of its rounds; `recipe` has its dial at that level."""
-    recipe = recipe.model_copy(update={"prompts": {}, "filters": ("none",)})
-    config = ComposeConfig(recipe=recipe, task=study.data.task, sees=sees(study), seed=seed, setting=setting)
+    config = ComposeConfig(
+        recipe=cast(AnyRecipe, recipe.identity()), content=content_of(study), task=study.data.task, sees=sees(study),
+        seed=seed, setting=setting)
     vectors = getattr(get(recipe), "COMPOSE_VECTORS", ())
     seen = inputs(study, data, split, made, vectors)
     return Stage("compose", 2, config, {**seen, **({"pilot": pilot} if pilot else {})}, title)
@@ -42,10 +44,11 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     """Compose every level."""
     for job in jobs:
         config: Any = job.stage.config
-        seen = sources(job, config.sees)
-        recipe: Any = get(config.recipe)
+        seen = sources(job, config.sees, context.study)
+        recipe = config.recipe.located(context.study.recipe)
+        module: Any = get(recipe)
         if needed(job, config.setting):
-            samples = recipe.compose(config.recipe, seen, task=config.task, seed=config.seed)
+            samples = module.compose(recipe, seen, task=config.task, seed=config.seed)
         else:
             samples = SAMPLES.empty_table()
         job.draft.write_table("samples", samples)

@@ -9,7 +9,7 @@ import psutil
 
 from divscale.config import Study
 from divscale.embedding.config import EmbedderConfig
-from divscale.generation.config import EngineConfig
+from divscale.generation.config import EngineConfig, GeneratorModel
 from divscale.graph.runner import Events
 from divscale.graph.store import Store
 
@@ -52,21 +52,21 @@ class Context:
             self._session = Session(self.study.resources)
         return self._session
 
-    def generation(self, model: str, engine: EngineConfig, revision: str | None) -> Any:
-        """The generation fleet for one model."""
+    def generation(self, folder: str, model: GeneratorModel, engine: EngineConfig) -> Any:
+        """The generation fleet for one model: its weights lie in `folder`, or an endpoint serves it under that name."""
         from divscale.generation.endpoint.fleet import EndpointFleet
         from divscale.generation.fleet import GenerationFleet
 
         if engine.engine == "openai":
             return self._turn(
-                ("generation", model, revision, engine),
+                ("generation", folder, model, engine),
                 lambda: EndpointFleet(
-                    model, engine, self.study.resources, self.store.root / "answers.sqlite", revision))
+                    folder, engine, self.study.resources, self.store.root / "answers.sqlite", model.revision))
         return self._turn(
-            ("generation", model, revision, engine),
+            ("generation", folder, model, engine),
             lambda: GenerationFleet(
-                self.session, model, engine, self.study.resources, revision=revision,
-                chat_template=self.study.generator.chat_template),
+                self.session, folder, engine, self.study.resources, revision=model.revision,
+                chat_template=model.chat_template),
         )
 
     def embedding(self, config: EmbedderConfig) -> Any:

@@ -109,10 +109,7 @@ def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
 
 def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
     recipe = study.recipe
-    model = None
-    if study.generator.model == "pretrain":
-        model = pretrain.stage(study, world.data, world.split, "generator", world.seed)
-    for level, samples in _levels(study, world, model):
+    for level, samples in _levels(study, world):
         vectors = embed.stage(samples, study.measure.embedder)
         checked = correctness.stage(study, samples, vectors, world.judge)
         for name in recipe.filters:
@@ -123,30 +120,30 @@ def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
         yield GeneratedSet(None, None, relabelled, relabelled, None)
 
 
-def _levels(study: Study, world: World, model: Stage | None) -> Iterator[tuple[float, Stage]]:
+def _levels(study: Study, world: World) -> Iterator[tuple[float, Stage]]:
     if study.recipe.target:
-        yield from _targets(study, world, model)
+        yield from _targets(study, world)
         return
     for level in study.recipe.levels:
-        yield level, _made(study, world, model, study.recipe, level)[-1]
+        yield level, _made(study, world, study.recipe, level)[-1]
 
 
-def _targets(study: Study, world: World, model: Stage | None) -> Iterator[tuple[float, Stage]]:
+def _targets(study: Study, world: World) -> Iterator[tuple[float, Stage]]:
     """Pilots of every setting, what encloses each target, whole sets of the settings needed, and their blends."""
     assert study.recipe.target is not None
     whole = study.recipe.searched
     few = whole.model_copy(update={"samples": study.recipe.target.pilot_samples, "candidates": 1})
-    pilots = {setting: _made(study, world, model, few, setting, "pilot, ") for setting in whole.levels}
+    pilots = {setting: _made(study, world, few, setting, "pilot, ") for setting in whole.levels}
     found = target.pilot_stage(
         study, world.data, world.split, {setting: made[-1] for setting, made in pilots.items()}, world.seed)
-    sets = {setting: _made(study, world, model, whole, setting, pilot=found, begun=pilots[setting])[-1]
+    sets = {setting: _made(study, world, whole, setting, pilot=found, begun=pilots[setting])[-1]
             for setting in whole.levels}
     for value in study.recipe.levels:
         yield value, target.blend_stage(study, found, sets, value, world.seed)
 
 
 def _made(
-    study: Study, world: World, model: Stage | None, recipe: AnyRecipe, level: float, prefix: str = "", *,
+    study: Study, world: World, recipe: AnyRecipe, level: float, prefix: str = "", *,
     pilot: Stage | None = None, begun: list[Stage] | None = None,
 ) -> list[Stage]:
     """The stages of a level's rounds and, where there is one, of its composition; the last is the set.
@@ -162,6 +159,7 @@ def _made(
         shared = bool(others) and all(this in plan for plan in others)
         where = f"{prefix}seed {world.seed}" if shared else here
         title = where if len(rounds) == 1 else f"{this.name}, {where}"
+        model = _pretrained(study, world, this.source)
         made[this.name] = generate.stage(
             study, this, world.data, world.split, made, model, world.seed, title,
             setting=level if pilot and not shared else None,
@@ -171,6 +169,12 @@ def _made(
         stages.append(compose.stage(study, recipe.at(level), world.data, world.split, made, world.seed, here,
                                     setting=level if pilot else None, pilot=pilot))
     return stages
+
+
+def _pretrained(study: Study, world: World, source: int) -> Stage | None:
+    if study.generator.source(source).model != "pretrain":
+        return None
+    return pretrain.stage(study, world.data, world.split, "generator", world.seed, source)
 
 
 def _draws(study: Study) -> list[tuple[int, int, int]]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from divscale.config import Study
 from divscale.errors import DataError, StageFailedError
 from divscale.frozen import FrozenConfig
-from divscale.generation.config import EngineConfig
+from divscale.generation.config import EngineConfig, GeneratorModel, RecipeConfig
 from divscale.generation.prompts import Style, prompts_for
 from divscale.generation.recipes import AnyRecipe, Round, get
 from divscale.generation.requests import request_table, retry_requests
@@ -21,11 +21,12 @@ from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.rendering.templates import load
+from divscale.runtime.accounting import check_rows
 from divscale.schema import COMPLETIONS, Task
 from divscale.stages.context import Context
 from divscale.stages.identity import ModelIdentity, has_chat_template, model_identity, model_location
 from divscale.stages.shards import Shards
-from divscale.stages.sources import Sees, inputs, needed, sees, sources
+from divscale.stages.sources import Sees, content_of, inputs, needed, sees, sources
 
 
 class GenerateConfig(FrozenConfig):
@@ -34,6 +35,7 @@ class GenerateConfig(FrozenConfig):
     round: str
     task: Task
     recipe: AnyRecipe
+    content: str | None
     prompt: str
     source: int
     engine: EngineConfig
@@ -49,6 +51,7 @@ class Pass:
     """One job on its way: what was asked, what came back, and what its last attempts were parsed to."""
 
     job: Job
+    this: Round
     requests: pa.Table
     begun: pa.Table | None = None  # samples that a pilot already made of some of these requests
     completions: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -68,20 +71,19 @@ def stage(
         setting: of a searched dial, where not every one is needed.
         after_pilot: `pilot`, which says what is needed, and `begun`, the same round of this setting's pilot.
     """
-    generator = study.generator
-    identity = None if model else _identity(study)
+    writer = study.generator.source(this.source)
+    engine = study.generator.engine
+    field = f"generator.others.{this.source - 1}" if this.source else "generator.model"
     config = GenerateConfig(
         round=this.name,
         task=study.data.task,
-        # the words of the prompt are identity, where they lie is not; filters come after generation; how much may fail
-        # says what is accepted, not what it is
-        recipe=cast(AnyRecipe, this.recipe.model_copy(
-            update={"prompts": {}, "filters": ("none",), "max_failed_share": 0.0})),
-        prompt=prompts_for(study.data.task, style(study), study.recipe)[this.template],
+        recipe=cast(AnyRecipe, this.recipe.identity()),
+        content=content_of(study),
+        prompt=prompts_for(study.data.task, style(writer, engine), study.recipe)[this.template],
         source=this.source,
-        engine=generator.engine.model_copy(update={"base_url": None}),
-        model=identity,
-        chat_template=load(generator.chat_template) if generator.chat_template else None,
+        engine=engine.model_copy(update={"base_url": None}),
+        model=None if model else _identity(writer, engine, field),
+        chat_template=load(writer.chat_template) if writer.chat_template else None,
         sees=sees(study),
         seed=seed,
         setting=setting,
@@ -90,38 +92,33 @@ def stage(
     return Stage("generate", 2, config, {**seen, **(after_pilot or {}), **({"model": model} if model else {})}, title)
 
 
-def _identity(study: Study) -> ModelIdentity:
-    generator = study.generator
-    if generator.engine.engine == "openai":
-        state = f"@{generator.revision}" if generator.revision else ""
-        return ModelIdentity(kind="served", value=generator.model + state)
-    return model_identity(generator.model, generator.revision, "generator.model")
+def _identity(model: GeneratorModel, engine: EngineConfig, field: str) -> ModelIdentity:
+    if engine.engine == "openai":
+        return ModelIdentity(kind="served", value=model.model + (f"@{model.revision}" if model.revision else ""))
+    return model_identity(model.model, model.revision, field)
 
 
-def style(study: Study) -> Style:
-    """How prompts are written for the study's generator."""
-    generator = study.generator
-    if generator.engine.engine == "openai":
-        return "chat" if generator.engine.api == "chat" else "base"
-    if generator.model == "pretrain":
+def style(model: GeneratorModel, engine: EngineConfig) -> Style:
+    """How prompts are written for a model."""
+    if engine.engine == "openai":
+        return "chat" if engine.api == "chat" else "base"
+    if model.model == "pretrain":
         return "pretrained"
-    taught_turns = generator.chat_template or has_chat_template(generator.model, generator.revision)
+    taught_turns = model.chat_template or has_chat_template(model.model, model.revision)
     return "chat" if taught_turns else "base"
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
     """Generate for every job: one pass per model, with retries of what did not parse."""
-    groups: dict[str, list[Job]] = {}
+    groups: dict[tuple[str, GeneratorModel], list[Pass]] = {}
     for job in jobs:
-        groups.setdefault(_model(job, context), []).append(job)
-    for model, group in groups.items():
-        _run_model(model, group, context)
+        groups.setdefault(_written_by(job, context), []).append(_opened(job, context.study))
+    for (folder, model), passes in groups.items():
+        _run_model(folder, model, passes, context)
 
 
-def _run_model(model: str, jobs: list[Job], context: Context) -> None:
-    generator = context.study.generator
-    fleet = context.generation(model, generator.engine, generator.revision)
-    passes = [_opened(job) for job in jobs]
+def _run_model(folder: str, model: GeneratorModel, passes: list[Pass], context: Context) -> None:
+    fleet = context.generation(folder, model, context.study.generator.engine)
     for each in passes:
         for shard in each.job.draft.shards("completions"):
             each.completions |= {row["request_id"]: row for row in shard.to_pylist()}
@@ -222,7 +219,11 @@ def _settle(each: Pass) -> None:
     each.latest = latest = _latest(each)
     rows = [each.completions[request_id] for request_id in latest["request_id"].to_pylist()]
     completions = pa.Table.from_pylist(rows, schema=COMPLETIONS)
-    each.samples, each.rejected = get(config.recipe).parse(_round(config), latest, completions, task=config.task)
+    samples, rejected = get(each.this.recipe).parse(each.this, latest, completions, task=config.task)
+    # where one request gives several samples the law counts requests
+    check_rows(latest["request_id"].to_pylist(), samples["request_id"].unique().to_pylist(),
+               rejected["id"].to_pylist(), where=f"generate {each.job.stage.title}")
+    each.samples, each.rejected = samples, rejected
 
 
 def _commit(each: Pass, allowed: float) -> str | None:
@@ -250,44 +251,43 @@ def _commit(each: Pass, allowed: float) -> str | None:
     return None
 
 
-def _opened(job: Job) -> Pass:
+def _opened(job: Job, study: Study) -> Pass:
     """A job with its requests, less those that a pilot has answered."""
     config: Any = job.stage.config
+    recipe: RecipeConfig = config.recipe.located(study.recipe)
+    this = Round(config.round, recipe, source=config.source)
     if not needed(job, config.setting):
-        return Pass(job, request_table([]))
-    requests = _requests(job)
+        return Pass(job, this, request_table([]))
+    requests = _requests(job, this, study)
     if "begun" not in job.stage.inputs:
-        return Pass(job, requests)
+        return Pass(job, this, requests)
     samples = job.input("begun").table("samples")
     asked = set(requests["request_id"].to_pylist())
     begun = samples.filter(pa.array([_root(i) in asked for i in samples["request_id"].to_pylist()], pa.bool_()))
     answered = {_root(i) for i in begun["request_id"].to_pylist()}
     rest = pa.array([i not in answered for i in requests["request_id"].to_pylist()], pa.bool_())
-    return Pass(job, requests.filter(rest), begun)
+    return Pass(job, this, requests.filter(rest), begun)
 
 
 def _root(request_id: str) -> str:
     return request_id.partition("~")[0]
 
 
-def _requests(job: Job) -> pa.Table:
+def _requests(job: Job, this: Round, study: Study) -> pa.Table:
     config: Any = job.stage.config
-    requests = get(config.recipe).build_requests(
-        _round(config), sources(job, config.sees), task=config.task, seed=config.seed, prompt=config.prompt)
+    requests = get(this.recipe).build_requests(
+        this, sources(job, config.sees, study), task=config.task, seed=config.seed, prompt=config.prompt)
     if requests.num_rows == 0 and not any(role.startswith("made_") for role in job.stage.inputs):
         raise StageFailedError(f"generate {job.stage.title}: the recipe asks for nothing; are there real rows to see?")
     return requests
 
 
-def _round(config: Any) -> Round:
-    return Round(config.round, config.recipe, source=config.source)
-
-
-def _model(job: Job, context: Context) -> str:
+def _written_by(job: Job, context: Context) -> tuple[str, GeneratorModel]:
+    """The folder of the model that writes (of a served one the name), and what the study says of it."""
     config: Any = job.stage.config
+    model = context.study.generator.source(config.source)
     if config.engine.engine == "openai":
-        return context.study.generator.model
-    return (
-        str(job.input("model").tree("model")) if config.model is None else model_location(
-            context.study.generator.model, context.study.generator.revision)
-    )
+        return model.model, model
+    if config.model is None:
+        return str(job.input("model").tree("model")), model
+    return model_location(model.model, model.revision), model

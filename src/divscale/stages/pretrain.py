@@ -11,13 +11,15 @@ from divscale.config import Study
 from divscale.frozen import FrozenConfig
 from divscale.generation.pretraining import pairs, unlabelled_pairs
 from divscale.generation.prompts import prompts_for
-from divscale.generation.recipes import MODULES
+from divscale.generation.recipes import get
+from divscale.generation.seeds import row_seed
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.rendering.tasks import training_pair
 from divscale.schema import Task
 from divscale.stages import split as splits
 from divscale.stages.context import Context
+from divscale.stages.sources import code_of
 from divscale.stages.train import run_arms
 from divscale.training.config import PretrainConfig
 
@@ -28,23 +30,31 @@ class PretrainStageConfig(FrozenConfig):
     role: Literal["generator", "base"]
     task: Task
     recipe_kind: str | None
+    code: str | None
     prompts: dict[str, str]
     pretrain: PretrainConfig
     seed: int
 
 
-def stage(study: Study, data: Stage, split: Stage, role: Literal["generator", "base"], seed: int) -> Stage:
-    """The generator (which learns the recipe's prompts) or the base model (which sees text without labels)."""
+def stage(
+    study: Study, data: Stage, split: Stage, role: Literal["generator", "base"], seed: int, source: int = 0,
+) -> Stage:
+    """The generator (which learns the recipe's prompts) or the base model (which sees text without labels).
+
+    Generators of one study (`source` 0, 1, ...) differ by their seed: by where training starts and its order of rows.
+    """
     generator = role == "generator"
     config = PretrainStageConfig(
         role=role,
         task=study.data.task,
         recipe_kind=study.recipe.kind if generator else None,
+        code=code_of(study) if generator else None,
         prompts=prompts_for(study.data.task, "pretrained", study.recipe) if generator else {},
         pretrain=study.pretrain.generator if generator else study.pretrain.base,
-        seed=seed,
+        seed=row_seed(seed, "source", source) % 2**31 if source else seed,
     )
-    return Stage("pretrain", 2, config, {"data": data, "split": split}, title=f"{role}, seed {seed}")
+    title = f"{role}{f' {source + 1}' if source else ''}, seed {seed}"
+    return Stage("pretrain", 2, config, {"data": data, "split": split}, title)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -57,7 +67,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         samples = job.input("data").table("samples").take(splits.rows(job.input("split"), "prior"))
         if config.pretrain.labels is not None:
             samples = samples.filter(pa.compute.is_in(samples["label"], pa.array(config.pretrain.labels)))  # type: ignore[attr-defined]
-        taught = _pairs(config, samples)
+        taught = _pairs(config, samples, context.study)
         rows = pa.table({"prompt": [p for p, _ in taught], "completion": [c for _, c in taught]})
         arms[job.stage.fingerprint] = Arm(
             key=job.stage.fingerprint,
@@ -73,9 +83,9 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     run_arms("pretrain", jobs, arms, context)
 
 
-def _pairs(config: PretrainStageConfig, samples: pa.Table) -> list[tuple[str, str]]:
+def _pairs(config: PretrainStageConfig, samples: pa.Table, study: Study) -> list[tuple[str, str]]:
     if config.recipe_kind is not None:
-        return pairs(samples, config.task, MODULES[config.recipe_kind], config.prompts)
+        return pairs(samples, config.task, get(study.recipe), config.prompts)
     if config.task == "qa":
         return [training_pair(row, "qa") for row in samples.to_pylist()]
     return unlabelled_pairs(samples, config.task)

@@ -219,7 +219,7 @@ def _costs(job: Job, store: Store) -> tuple[StageCost, ...]:
 
 
 def _notes(study: Study) -> Iterator[str]:
-    if study.generator.model == "pretrain":
+    if any(model.model == "pretrain" for model in study.generator.models):
         yield (
             "The generator is a model of under a million parameters, trained on the spot from scratch on the prior "
             "split of the real data, not a large language model. generator.model replaces it."

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from divscale.config import Study
-from divscale.generation.recipes import Sources
+from divscale.data.texts import Texts, read_texts
+from divscale.generation.recipes import Sources, get
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.stages import embed, measurements
@@ -21,6 +22,26 @@ REAL = "real"
 def sees(study: Study) -> Sees:
     """The real rows that the generator may know: the prior alone where there is one."""
     return "prior" if study.data.prior_share > 0 else "training"
+
+
+def content_of(study: Study) -> str | None:
+    """SHA-256 of what the recipe's own file holds: its texts, or its code. Reads the file, so that a bad one is found.
+
+    Raises:
+        ConfigError, DataError: there is no such file, or it does not hold what the recipe needs.
+    """
+    texts = _texts(study)
+    return texts.sha256 if texts else code_of(study)
+
+
+def code_of(study: Study) -> str | None:
+    """SHA-256 of the code of a user's own recipe; null for a packaged one."""
+    return getattr(get(study.recipe), "SHA256", None)
+
+
+def _texts(study: Study) -> Texts | None:
+    file = study.recipe.texts
+    return read_texts(file.path, file.column, file.field, least=file.least) if file else None
 
 
 def inputs(
@@ -47,8 +68,8 @@ def needed(job: Job, setting: float | None) -> bool:
     return any(place in (g, g + 1) for g in pilot["pairs"].values())
 
 
-def sources(job: Job, sees: Sees) -> Sources:
-    """The tables and embeddings of a job whose inputs are those of `inputs`."""
+def sources(job: Job, sees: Sees, study: Study) -> Sources:
+    """What a job whose inputs are those of `inputs` may see."""
     rows = real_rows(job, sees)
     made = {role.removeprefix("made_"): job.input(role).table("samples")
             for role in job.stage.inputs if role.startswith("made_")}
@@ -56,4 +77,6 @@ def sources(job: Job, sees: Sees) -> Sources:
                for name in (REAL, *made) if f"vectors_{name}" in job.stage.inputs}
     if REAL in vectors:
         vectors[REAL] = vectors[REAL][rows]
-    return Sources(job.input("data").table("samples").take(rows), made, vectors, measurements)
+    texts = _texts(study)
+    real = job.input("data").table("samples").take(rows)
+    return Sources(real, made, vectors, measurements, texts.values if texts else ())

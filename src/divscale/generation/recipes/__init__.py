@@ -8,7 +8,17 @@ from typing import Annotated, Any, cast
 from pydantic import Discriminator, Tag
 
 from divscale.generation.config import RecipeConfig
-from divscale.generation.recipes import attributes, decoding, incentives, paraphrase, select, self_instruct, topics
+from divscale.generation.recipes import (
+    attributes,
+    decoding,
+    incentives,
+    paraphrase,
+    personas,
+    select,
+    self_instruct,
+    sources,
+    topics,
+)
 from divscale.generation.recipes.protocol import Recipe, Round, Sources
 
 __all__ = ["MODULES", "TAG", "AnyRecipe", "Recipe", "Round", "Sources", "get"]
@@ -21,6 +31,8 @@ MODULES: dict[str, Any] = {
     "select": select,
     "incentives": incentives,
     "self_instruct": self_instruct,
+    "personas": personas,
+    "sources": sources,
 }
 TAG = "kind="  # before a recipe's name in the places of errors, where a field may have the same name
 
@@ -42,6 +54,8 @@ AnyRecipe = Annotated[
     | Annotated[attributes.Config, Tag(f"{TAG}attributes")]
     | Annotated[select.Config, Tag(f"{TAG}select")]
     | Annotated[incentives.Config, Tag(f"{TAG}incentives")]
-    | Annotated[self_instruct.Config, Tag(f"{TAG}self_instruct")],
+    | Annotated[self_instruct.Config, Tag(f"{TAG}self_instruct")]
+    | Annotated[personas.Config, Tag(f"{TAG}personas")]
+    | Annotated[sources.Config, Tag(f"{TAG}sources")],
     Discriminator(_tag),
 ]

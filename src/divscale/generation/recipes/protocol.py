@@ -82,12 +82,14 @@ class Sources:
         made: SAMPLES of earlier rounds, by name.
         vectors: N x D float32 embeddings of unit length, one a row of the table of that name (`real` or a round).
         measurements: what is computed from them elsewhere; stages always give it.
+        texts: distinct texts of the file that the recipe names (`RecipeConfig.texts`), in its order.
     """
 
     real: pa.Table
     made: Mapping[str, pa.Table] = field(default_factory=dict)
     vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     measurements: Measurements | None = None
+    texts: tuple[str, ...] = ()
 
 
 class Recipe(Protocol):
