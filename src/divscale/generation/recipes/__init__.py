@@ -18,6 +18,7 @@ from divscale.generation.recipes import (
     self_instruct,
     sources,
     topics,
+    verbalized,
 )
 from divscale.generation.recipes.protocol import Recipe, Round, Sources
 
@@ -33,6 +34,7 @@ MODULES: dict[str, Any] = {
     "self_instruct": self_instruct,
     "personas": personas,
     "sources": sources,
+    "verbalized": verbalized,
 }
 TAG = "kind="  # before a recipe's name in the places of errors, where a field may have the same name
 
@@ -56,6 +58,7 @@ AnyRecipe = Annotated[
     | Annotated[incentives.Config, Tag(f"{TAG}incentives")]
     | Annotated[self_instruct.Config, Tag(f"{TAG}self_instruct")]
     | Annotated[personas.Config, Tag(f"{TAG}personas")]
-    | Annotated[sources.Config, Tag(f"{TAG}sources")],
+    | Annotated[sources.Config, Tag(f"{TAG}sources")]
+    | Annotated[verbalized.Config, Tag(f"{TAG}verbalized")],
     Discriminator(_tag),
 ]
