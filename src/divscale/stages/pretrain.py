@@ -11,7 +11,7 @@ from divscale.config import Study
 from divscale.frozen import FrozenConfig
 from divscale.generation.pretraining import pairs, unlabelled_pairs
 from divscale.generation.prompts import prompts_for
-from divscale.generation.recipes import get
+from divscale.generation.recipes import file, get
 from divscale.generation.seeds import row_seed
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
@@ -85,6 +85,8 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
 def _pairs(config: PretrainStageConfig, samples: pa.Table, study: Study) -> list[tuple[str, str]]:
     if config.recipe_kind is not None:
+        if isinstance(study.recipe, file.Config):  # its mistakes are found before a model is trained
+            file.rehearse(study.recipe, samples, task=config.task, prompts=config.prompts)
         return pairs(samples, config.task, get(study.recipe), config.prompts)
     if config.task == "qa":
         return [training_pair(row, "qa") for row in samples.to_pylist()]

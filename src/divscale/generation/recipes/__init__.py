@@ -11,6 +11,7 @@ from divscale.generation.config import RecipeConfig
 from divscale.generation.recipes import (
     attributes,
     decoding,
+    file,
     incentives,
     paraphrase,
     personas,
@@ -35,13 +36,14 @@ MODULES: dict[str, Any] = {
     "personas": personas,
     "sources": sources,
     "verbalized": verbalized,
+    "file": file,
 }
 TAG = "kind="  # before a recipe's name in the places of errors, where a field may have the same name
 
 
 def get(recipe: RecipeConfig) -> Recipe:
     """The module of a recipe."""
-    return cast(Recipe, MODULES[recipe.kind])
+    return cast(Recipe, file.module_of(recipe) if isinstance(recipe, file.Config) else MODULES[recipe.kind])
 
 
 def _tag(value: Any) -> str | None:
@@ -59,6 +61,7 @@ AnyRecipe = Annotated[
     | Annotated[self_instruct.Config, Tag(f"{TAG}self_instruct")]
     | Annotated[personas.Config, Tag(f"{TAG}personas")]
     | Annotated[sources.Config, Tag(f"{TAG}sources")]
-    | Annotated[verbalized.Config, Tag(f"{TAG}verbalized")],
+    | Annotated[verbalized.Config, Tag(f"{TAG}verbalized")]
+    | Annotated[file.Config, Tag(f"{TAG}file")],
     Discriminator(_tag),
 ]
