@@ -196,6 +196,13 @@ def test_base_and_pool_are_the_same_for_every_level_of_a_paraphrase_dial(dial):
     assert plans[0][0] == paraphrase.rounds(recipe_of(kind="paraphrase", samples=5), 0)[0]
 
 
+@pytest.mark.parametrize("more", [{"replaced_share": (0.0, 0.4, 0.9)}, {"replaced_share": (0.9, 0.0)},
+                                  {"replaced_share": 0.9, "keep_sources": (False, True), "paraphrases_per_source": 9}])
+def test_levels_below_the_highest_ask_for_no_paraphrases_of_their_own(more):
+    one = {"kind": "paraphrase", "samples": 5, "paraphrases_per_source": 9, "replaced_share": (0.0, 0.9)}
+    assert paraphrase.rounds(recipe_of(**{**one, **more}), 0.9) == paraphrase.rounds(recipe_of(**one), 0.0)
+
+
 def test_one_pool_serves_few_paraphrases_of_many_sources_and_many_of_few():
     recipe = recipe_of(kind="paraphrase", samples=40, paraphrases_per_source=(2, 8), replaced_share=0.6)
     base, pool = base_and_pool(recipe, 40)

@@ -56,11 +56,15 @@ class Config(RecipeConfig):
 
 
 def rounds(recipe: Config, level: float) -> tuple[Round, ...]:
-    """The base set and the pool of paraphrases: one of each for all levels, whichever dial they are of."""
+    """The base set and the pool of paraphrases: one of each for all levels, whichever dial they are of.
+
+    The pool is as large as the highest `replaced_share` wants it: lower ones added to a study redo nothing.
+    """
     del level
     base = recipe.model_copy(update={name: Config.model_fields[name].default for name in
                                      ("replaced_share", "paraphrases_per_source", "keep_sources", "rephrase")})
-    return Round("base", base), Round("paraphrases", recipe, "paraphrase", after=("base",))
+    pool = recipe.model_copy(update={"replaced_share": (max(recipe.replaced_share),), "keep_sources": (False,)})
+    return Round("base", base), Round("paraphrases", pool, "paraphrase", after=("base",))
 
 
 def build_requests(this: Round, sources: Sources, *, task: Task, seed: int, prompt: str) -> pa.Table:
