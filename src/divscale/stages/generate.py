@@ -121,7 +121,8 @@ def _run_model(folder: str, model: GeneratorModel, passes: list[Pass], context: 
     fleet = context.generation(folder, model, context.study.generator.engine)
     for each in passes:
         for shard in each.job.draft.shards("completions"):
-            each.completions |= {row["request_id"]: row for row in shard.to_pylist()}
+            # what was refused is asked again: the endpoint may have been mended since
+            each.completions |= {row["request_id"]: row for row in shard.to_pylist() if row["error"] is None}
     asked = [(each, each.requests) for each in passes]
     while asked:
         _ask(fleet, asked, context)
