@@ -89,6 +89,7 @@ class Study(FrozenConfig):
                 self.data.task != "classification" and self.data.source != "storyland"):
             raise ValueError("recipe.filters: label_agreement needs data.task classification, or storyland's oracle")
         self.recipe.check_task(self.data.task)
+        _check_target(self)
         ways = [(entry.method, entry.model, entry.head) for entry in self.train]
         for way in ways:
             if ways.count(way) > 1:
@@ -123,6 +124,17 @@ def _check_measures(wanted: MeasureConfig) -> None:
             if (least := metric(name).least) > wanted.n:
                 raise ValueError(f"measure.{kind}: {name} needs {least} rows, and measure.n is {wanted.n}; raise it, "
                                  "or leave the measure out")
+
+
+def _check_target(study: Study) -> None:
+    """Pilots and sets have the rows that a target is measured at. How many labels there are only the data say."""
+    recipe = study.recipe
+    if recipe.target is None or study.data.task == "classification":
+        return
+    for name, rows in (("target.pilot_samples", recipe.target.pilot_samples), ("samples", recipe.kept)):
+        if rows < recipe.target.n:
+            raise ValueError(f"recipe.{name}: {rows} rows cannot be measured at {recipe.target.n}, as recipe.target.n "
+                             "says; raise the one, or lower the other")
 
 
 def _check_without_prior(study: Study) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from divscale.errors import ConfigError
 from divscale.graph.stage import in_order
 from divscale.stages.expand import expand
 from divscale.study_file import load
@@ -21,7 +24,7 @@ def stages(*overrides):
 
 def test_targets_share_the_pilots_and_the_sets_of_every_setting():
     one, three = stages("recipe.target.value=[0.5]"), stages("recipe.target.value=[0.25,0.5,0.75]")
-    assert len(one["blend"]), len(three["blend"]) == (1, 3)
+    assert (len(one["blend"]), len(three["blend"])) == (1, 3)
     pilots = [[s for s in found["generate"] if s.config.setting is None] for found in (one, three)]
     assert [len(p) for p in pilots] == [4, 4]
     assert {s.fingerprint for s in pilots[0]} == {s.fingerprint for s in pilots[1]}
@@ -37,3 +40,22 @@ def test_a_paraphrase_target_searches_compositions_of_one_base_and_one_pool():
     assert len(found["generate"]) == 4, "base and pool, small for the pilots and whole"
     assert all(s.config.setting is None for s in found["generate"])
     assert len(found["compose"]) == 6
+
+
+def test_pilots_of_recipes_that_choose_have_something_to_choose_from():
+    plain = ["recipe.target.value=[0.5]", "recipe.temperature=0.7", "recipe.candidates=5"]
+    found = stages(*plain, "recipe.kind=select", "recipe.diversity=[0,0.5,1]")
+    assert {s.config.recipe.candidates for s in found["generate"]} == {5}
+    found = stages(*plain, "recipe.kind=personas", f"recipe.file={SMOKE}", "recipe.personas=[1,2,4]",
+                   "generator.model=owner/absent")
+    assert {(s.config.setting is None, s.config.recipe.candidates) for s in found["generate"]} == {(True, 1), (False, 5)}
+
+
+@pytest.mark.parametrize(("override", "said"), [
+    ("recipe.samples=30", "recipe.target.pilot_samples: 20 rows cannot be measured at 40, as recipe.target.n says"),
+    ("recipe.target.pilot_samples=40", "recipe.samples: 8 rows cannot be measured at 40"),
+])
+def test_sets_too_small_to_be_measured_are_found_before_anything_is_spent(override, said):
+    with pytest.raises(ConfigError, match=said):
+        stages("recipe.target.value=[0.5]", "data.task=text", "data.source=storyland", "recipe.filters=none",
+               "evaluate.metrics=[loss]", "mix=[]", "train=[]", override)

@@ -132,7 +132,9 @@ def _targets(study: Study, world: World) -> Iterator[tuple[float, Stage]]:
     """Pilots of every setting, what encloses each target, whole sets of the settings needed, and their blends."""
     assert study.recipe.target is not None
     whole = study.recipe.searched
-    few = whole.model_copy(update={"samples": study.recipe.target.pilot_samples, "candidates": 1})
+    chooses = whole.kept == whole.samples  # among its candidates; of another recipe a pilot needs no more than one
+    few = whole.model_copy(update={"samples": study.recipe.target.pilot_samples,
+                                   "candidates": whole.candidates if chooses else 1})
     pilots = {setting: _made(study, world, few, setting, "pilot, ") for setting in whole.levels}
     found = target.pilot_stage(
         study, world.data, world.split, {setting: made[-1] for setting, made in pilots.items()}, world.seed)

@@ -122,8 +122,8 @@ def measured(target: TargetConfig, parts: list[tuple[tuple[str, list[int]], np.n
 
     x_ND = np.concatenate([_load(file, rows) for file, rows in parts])
     if len(x_ND) < target.n:
-        raise DataError(f"recipe.target.n is {target.n}, and a set has {len(x_ND)} rows; lower it, or raise "
-                        "recipe.samples.")
+        raise DataError(f"recipe.target.n is {target.n}, and a set (a pilot's, a setting's or the real rows) has "
+                        f"{len(x_ND)}; lower it, or raise recipe.target.pilot_samples and recipe.samples.")
     draws = [x_ND[np.random.default_rng(draw).choice(len(x_ND), target.n, replace=False)]
              for draw in range(SUBSAMPLES if len(x_ND) > target.n else 1)]
     score = (lambda x: dcscore(x, temperature=TEMPERATURE)) if target.measure == "dcscore" else vendi_score
