@@ -135,6 +135,10 @@ def broken_tokenizer(model: Path) -> None:
     path.write_text(path.read_text()[:2000])
 
 
+def broken_settings(model: Path) -> None:
+    (model / "tokenizer_config.json").write_text('{"chat_template": ')
+
+
 PICKLES = ("generator.model: the model folder {tmp}/model has no .safetensors weights. Pickled weights (.bin, .pt) can run "
            "code and are refused; convert them to safetensors.")
 
@@ -149,6 +153,8 @@ PICKLES = ("generator.model: the model folder {tmp}/model has no .safetensors we
                 "promises SIZE). Copy or download it again."),
     (headless, "generator.model: {tmp}/model/model.safetensors is cut short or broken (its header does not fit into its 56 "
                "bytes). Copy or download it again."),
+    (broken_settings, "the generator's model: {tmp}/model/tokenizer_config.json cannot be read (Expecting value: line 1 column "
+                      "19 (char 18)). Copy or download it again."),
     (shard_lost, "generator.model: the model folder {tmp}/model lacks 1 of its weight files (the first is "
                  "model-00002.safetensors). Copy or download it again."),
 ])

@@ -26,7 +26,7 @@ from divscale.schema import COMPLETIONS, Task
 from divscale.stages.context import Context
 from divscale.stages.identity import ModelIdentity, has_chat_template, model_identity, model_location
 from divscale.stages.shards import Shards
-from divscale.stages.sources import Sees, content_of, inputs, needed, sees, sources
+from divscale.stages.sources import Sees, check_unchanged, content_of, inputs, needed, sees, sources
 
 
 class GenerateConfig(FrozenConfig):
@@ -129,6 +129,8 @@ def _run_model(folder: str, model: GeneratorModel, passes: list[Pass], context: 
         for each, _ in asked:
             _settle(each)
         asked = [(each, again) for each, _ in asked if (again := _retries(each)).num_rows]
+    for each in passes:  # a recipe of the user's own has parsed what came, and is looked at again
+        check_unchanged(each.job, context.study)
     allowed = context.study.recipe.max_failed_share
     failures = [why for each in passes if (why := _commit(each, allowed)) is not None]
     if failures:

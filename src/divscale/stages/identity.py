@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,7 @@ from typing import Literal
 from divscale.embedding.minilm import minilm_folder, minilm_sha256
 from divscale.errors import PreflightError
 from divscale.frozen import FrozenConfig
-from divscale.generation.engines.model_folder import check_folder
+from divscale.generation.engines.model_folder import check_folder, json_object
 from divscale.graph.store import file_sha256
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
@@ -64,13 +63,16 @@ def model_location(model: str, revision: str | None) -> str:
 
 
 def has_chat_template(model: str, revision: str | None) -> bool:
-    """Whether the model was taught turns. True for one that is not here yet."""
+    """Whether the model was taught turns. True for one that is not here yet.
+
+    Raises:
+        PreflightError: its tokenizer's settings cannot be read.
+    """
     folder = Path(model_location(model, revision))
     if not folder.is_dir():
         return True
-    settings = folder / "tokenizer_config.json"
-    return (folder / "chat_template.jinja").exists() or (
-        settings.exists() and "chat_template" in json.loads(settings.read_text(encoding="utf-8")))
+    settings = json_object(folder / "tokenizer_config.json", "the generator's model")
+    return (folder / "chat_template.jinja").exists() or "chat_template" in settings
 
 
 def _model_folder(folder: Path, field: str) -> Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from divscale.config import Study
 from divscale.data.texts import Texts, read_texts
+from divscale.errors import ConfigError
 from divscale.generation.recipes import Sources, get
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
@@ -37,6 +38,18 @@ def content_of(study: Study) -> str | None:
 def code_of(study: Study) -> str | None:
     """SHA-256 of the code of a user's own recipe; null for a packaged one."""
     return getattr(get(study.recipe), "SHA256", None)
+
+
+def check_unchanged(job: Job, study: Study) -> None:
+    """What the recipe's own file holds is still what the identity of the job says.
+
+    Raises:
+        ConfigError: it was changed while the study ran.
+    """
+    config: Any = job.stage.config
+    if content_of(study) != config.content:
+        raise ConfigError("recipe: the file it names was changed while the study ran, and what was begun is of "
+                          "the file as it was. Run again: that makes what the changed file asks for.")
 
 
 def _texts(study: Study) -> Texts | None:
@@ -70,6 +83,7 @@ def needed(job: Job, setting: float | None) -> bool:
 
 def sources(job: Job, sees: Sees, study: Study) -> Sources:
     """What a job whose inputs are those of `inputs` may see."""
+    check_unchanged(job, study)
     rows = real_rows(job, sees)
     made = {role.removeprefix("made_"): job.input(role).table("samples")
             for role in job.stage.inputs if role.startswith("made_")}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,29 +22,36 @@ class Answers:
         path: the file; made if it is not there.
 
     Raises:
-        PreflightError: it is not such a file, or cannot be written.
+        PreflightError: here and at every use: it is not such a file, is damaged, or cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
+        with self._usable():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(path, timeout=60, isolation_level=None)
             self._file.execute("PRAGMA synchronous=OFF")    # the kernel keeps what a killed process wrote
             self._file.execute("CREATE TABLE IF NOT EXISTS answers (asked TEXT PRIMARY KEY, answer TEXT) WITHOUT ROWID")
-        except (OSError, sqlite3.Error) as error:
-            raise PreflightError(f"{path}: the file of paid answers cannot be used ({error}). Make it writable, or "
-                                 "remove it; what it holds would then be asked again.") from error
 
     def get(self, asked: str) -> dict[str, Any] | None:
         """What was answered to the question with this hash; null: it was not asked yet."""
-        found = self._file.execute("SELECT answer FROM answers WHERE asked = ?", (asked,)).fetchone()
+        with self._usable():
+            found = self._file.execute("SELECT answer FROM answers WHERE asked = ?", (asked,)).fetchone()
         return json.loads(found[0]) if found else None
 
     def put(self, asked: str, answer: dict[str, Any]) -> None:
         """Keep an answer. The first one to a question stays."""
-        self._file.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (asked, json.dumps(answer)))
+        with self._usable():
+            self._file.execute("INSERT OR IGNORE INTO answers VALUES (?, ?)", (asked, json.dumps(answer)))
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise PreflightError(f"{self._path}: the file of paid answers cannot be used ({error}). Make room for it "
+                                 "or make it writable; or remove it, and what it holds is asked again.") from error

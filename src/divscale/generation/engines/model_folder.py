@@ -72,10 +72,10 @@ def check_folder(folder: Path, where: str) -> dict[str, Any]:
         raise PreflightError(f"{where}: the model folder {folder} has no .safetensors weights. Pickled weights (.bin, "
                              ".pt) can run code and are refused; convert them to safetensors.")
     for name in ("config.json", "tokenizer_config.json"):
-        if "auto_map" in (model if name == "config.json" else _json_object(folder / name, where)):
+        if "auto_map" in (model if name == "config.json" else json_object(folder / name, where)):
             raise PreflightError(f"{where}: the model in {folder} brings code of its own (auto_map in {name}), which "
                                  "is refused. Use a model whose architecture the engine knows.")
-    index = _json_object(folder / "model.safetensors.index.json", where)
+    index = json_object(folder / "model.safetensors.index.json", where)
     missing = sorted(set(index.get("weight_map", {}).values()) - {path.name for path in weights})
     if missing:
         raise PreflightError(f"{where}: the model folder {folder} lacks {len(missing)} of its weight files (the first "
@@ -87,12 +87,17 @@ def check_folder(folder: Path, where: str) -> dict[str, Any]:
     return model
 
 
-def _json_object(path: Path, where: str) -> dict[str, Any]:
+def json_object(path: Path, where: str) -> dict[str, Any]:
+    """What a JSON file of a model folder holds; nothing where there is no such file.
+
+    Raises:
+        PreflightError: it is no JSON object. `where` says who asks for it.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if not isinstance(found, dict):
             raise ValueError("it holds no JSON object")
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise PreflightError(f"{where}: {path} cannot be read ({error}). Copy or download it again.") from error
     return found
 
@@ -127,7 +132,7 @@ def _check_tokenizer(path: Path, where: str) -> None:
 def _stop_ids(folder: Path, model: dict[str, Any]) -> tuple[int, ...]:
     found: list[int] = []
     path = folder / "generation_config.json"
-    generation = _json_object(path, "the engine's model")
+    generation = json_object(path, "the engine's model")
     for ids in (model.get("eos_token_id"), generation.get("eos_token_id")):
         found.extend(ids if isinstance(ids, list) else [] if ids is None else [ids])
     return tuple(dict.fromkeys(found))
