@@ -24,7 +24,8 @@ def check_enough(study: Study, samples: pa.Table, pool: np.ndarray, test_rows: i
         ConfigError: `pretrain` names a label that is not there, or `measure.n` is more rows than a set can have.
     """
     per_label = study.data.task == "classification"
-    labels = sorted({label for label in samples["label"].to_pylist() if label}) if per_label else []
+    named = sorted({label for label in samples["label"].to_pylist() if label})
+    labels = named if per_label else []
     if per_label and len(labels) < 2:
         raise DataError(f"data.source: every row has the one label '{labels[0]}', and a classifier needs two or more. "
                         "Keep more labels (data.labels), or give data that has them.")
@@ -34,9 +35,9 @@ def check_enough(study: Study, samples: pa.Table, pool: np.ndarray, test_rows: i
             draw_labelled(samples, pool, mix.total, 0, per_label=per_label, field=f"mix.{place}.total")
     for role in ("generator", "base"):
         for label in getattr(study.pretrain, role).labels or ():
-            if label not in labels:
+            if label not in named:
                 raise ConfigError(f"pretrain.{role}.labels: '{label}' is no label of the data. Its labels are "
-                                  f"{', '.join(labels[:20]) or 'none'}.")
+                                  f"{', '.join(named[:20]) or 'none'}.")
     _check_measured(study, max(len(labels), 1), test_rows)
 
 

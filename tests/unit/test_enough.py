@@ -1,0 +1,26 @@
+"""What a study asks of its data is checked against the data's own labels, whatever the task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from divscale.errors import ConfigError
+from divscale.schema import SAMPLES
+from divscale.stages.enough import check_enough
+from divscale.study_file import load
+
+STORYLAND = Path(__file__).parents[2] / "configs" / "storyland.yaml"
+QUESTIONS = pa.Table.from_pylist(
+    [{"id": f"q{i}", "text": f"What did Ann find, {i}?", "label": f"p{i % 6}", "context": "Ann found a coin.",
+      "answers": ["a coin"], "origin": "real"} for i in range(600)], schema=SAMPLES)
+
+
+def test_the_phrasings_of_questions_are_labels_that_a_base_model_may_be_taught():
+    check_enough(load(STORYLAND), QUESTIONS, np.arange(600), 300)
+    with pytest.raises(ConfigError) as told:
+        check_enough(load(STORYLAND, ["pretrain.base.labels=[p0,p9]"]), QUESTIONS, np.arange(600), 300)
+    assert str(told.value) == "pretrain.base.labels: 'p9' is no label of the data. Its labels are p0, p1, p2, p3, p4, p5."
