@@ -58,7 +58,7 @@ class Generator:
         resources: sizes; `step_timeout_s`.
         size: threads and GPUs of this actor.
         core_index: which run of cores it binds itself to; null: none.
-        chat_template: path of a chat template; null: the model's own, or none for a base model.
+        chat_template: text of a chat template; null: the model's own, or none for a base model.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ import pyarrow as pa
 from divscale.errors import PreflightError
 from divscale.generation.actor import HAND_OVER_S, Generator
 from divscale.generation.config import EngineConfig
+from divscale.rendering.templates import load
 from divscale.runtime.accounting import check_rows
 from divscale.runtime.pool import ActorPool
 from divscale.runtime.resources import Resources
@@ -54,9 +55,11 @@ class GenerationFleet:
 
         Raises:
             PreflightError: there is no such model, or it is one that engines refuse.
+            ConfigError: the chat template cannot be read.
             StageFailedError: an actor was not ready in time, or died again and again.
         """
         folder = model_folder(self._model, self._revision)
+        turns = load(self._chat_template) if self._chat_template else None  # here: other nodes need not have the file
         self._session.ensure()
         total, resources = self._session.total(), self._resources
         size = fleet_size(total["cpus"], total["gpus"], resources.generation_actors, resources.gpus_per_engine,
@@ -67,7 +70,7 @@ class GenerationFleet:
 
         def make(index: int) -> Any:
             return _actor_class(size, in_flight).remote(
-                folder, self._config, resources, size, index if bind else None, self._chat_template)
+                folder, self._config, resources, size, index if bind else None, turns)
 
         self._pool = ActorPool(make, size.actors, "generation", resources.start_timeout_s, in_flight=in_flight,
                                silence_s=resources.step_timeout_s + 3 * HAND_OVER_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -111,11 +110,6 @@ def check(template: str, where: str | None = None) -> None:
     except RecursionError as error:
         raise ConfigError(f"the template {where or _excerpt(template)} does not parse: it is nested too "
                           "deeply. Flatten its blocks and brackets.") from error
-
-
-def template_hash(template: str) -> str:
-    """SHA-256 of a template's text, in hex: what enters an identity."""
-    return hashlib.sha256(template.encode()).hexdigest()
 
 
 class _Renderer:

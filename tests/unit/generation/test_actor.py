@@ -45,8 +45,8 @@ def paced(tiny_model, monkeypatch):
     return engine
 
 
-def generator(model, step_timeout_s=600):
-    made = Generator(model, EngineConfig(), Resources(step_timeout_s=step_timeout_s), FleetSize(1, 1, 0), None, None)
+def generator(model, step_timeout_s=600, chat_template=None):
+    made = Generator(model, EngineConfig(), Resources(step_timeout_s=step_timeout_s), FleetSize(1, 1, 0), None, chat_template)
     made.load()
     return made
 
@@ -69,6 +69,12 @@ def test_what_is_finished_is_handed_over_though_the_rest_of_its_batch_is_slow(ti
     last = actor.generate(first.rest)
     assert last["completion"].to_pylist() == ["label 3", "label 4"]
     assert paced.submitted == 4
+
+
+def test_a_chat_template_comes_as_its_text_for_another_node_has_no_file_of_it(tiny_model, paced):
+    paced.permits.release(1)
+    done = generator(tiny_model, chat_template="user: {{ messages[0]['content'] }} bot:").generate(table(1))
+    assert done["completion"].to_pylist() == ["user: label 0 bot:"]
 
 
 def test_another_actor_takes_up_what_was_left_and_nothing_else(tiny_model, paced):
