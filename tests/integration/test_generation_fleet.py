@@ -17,13 +17,14 @@ from divscale.generation.fleet import GenerationFleet
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.schema import COMPLETIONS, REQUESTS
+from divscale.stages.shards import SHARD_ROWS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "generation"))
 from tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.engine
 
-RESOURCES = Resources(cpus=2, max_num_seqs=32, requests_per_batch=16)
+RESOURCES = Resources(cpus=2, max_num_seqs=64, requests_per_batch=64)
 PROMPTS = ("Return the path", "label:", "story: Ann sat. ask:", "Raised when an operation times out; see")
 
 
@@ -120,3 +121,49 @@ def test_a_model_that_is_not_there_is_refused_before_ray_starts(tmp_path):
     with pytest.raises(PreflightError, match="neither a folder nor in the local Hugging Face cache"):
         GenerationFleet(session, "no/such-model", EngineConfig(), RESOURCES).start()
     assert not session.started
+
+
+def test_engines_killed_twice_give_the_same_rows_and_no_kill_costs_more_than_a_shard(fleet):
+    import ray
+
+    table, starts = requests(600), fleet._pool.starts
+    expected = complete(fleet, table)
+    arrived, redone = [], len(fleet._pool.redone)
+
+    def keep(completions):
+        arrived.append(completions)
+        rows = sum(part.num_rows for part in arrived)
+        if fleet._pool.starts == starts + len(killed) and rows > 150 * (len(killed) + 1) and len(killed) < 2:
+            victim = ray.get(fleet._pool.actors[len(killed)].__ray_call__.remote(lambda _: os.getpid()))
+            os.kill(victim, signal.SIGKILL)
+            killed.append(victim)
+
+    killed = []
+    fleet.generate(table, keep)
+    assert len(killed) == 2
+    assert fleet._pool.starts == starts + 2
+    asked_again = RESOURCES.requests_per_batch * (len(fleet._pool.redone) - redone)
+    assert 0 < asked_again <= 2 * (RESOURCES.max_num_seqs + 2 * RESOURCES.requests_per_batch) < 2 * SHARD_ROWS
+    rows = pa.concat_tables(arrived).to_pylist()
+    assert len(rows) == 600
+    assert {row["request_id"]: row for row in rows} == expected
+
+
+def test_prompts_beyond_the_token_budget_with_long_and_short_ones_mixed_are_the_same_bits_in_any_company(fleet):
+    # the first batch of 64: 10 that are to write 30 tokens, 54 of at least 80 tokens; one step takes 4096
+    rows = [{**row, "prompt": row["prompt"] if i < 10 else "x" * (79 + i % 6), "max_tokens": 30 if i < 10 else (12, 7, 2)[i // 70]}
+            for i, row in enumerate(requests(200).to_pylist())]
+    table = pa.Table.from_pylist(rows, schema=REQUESTS)
+    done = complete(fleet, table)
+    assert sum(row["prompt_tokens"] for row in done.values()) > 3 * 4096
+    for seed, size in ((1, 100), (2, 30), (3, 1)):
+        some = table.take(pa.array(random.Random(seed).sample(range(200), size)))
+        assert complete(fleet, some) == {key: done[key] for key in some["request_id"].to_pylist()}
+
+
+def test_rows_that_ask_the_same_with_other_seeds_share_no_stream_whichever_engine_serves_them(fleet):
+    row = {**requests(1).to_pylist()[0], "temperature": 1.5, "max_tokens": 30}
+    table = pa.Table.from_pylist([{**row, "request_id": f"s{i}", "seed": i} for i in range(128)], schema=REQUESTS)
+    assert fleet.engines == 2
+    done = complete(fleet, table)
+    assert len({done[key]["completion"] for key in done}) == 128

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from divscale.errors import DataError, PreflightError, StageFailedError
-from divscale.runtime.pool import ActorPool
+from divscale.runtime.pool import ActorPool, Part
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
 from divscale.runtime.watchdog import MARKER, marked
@@ -42,6 +42,13 @@ def worker_actor():
                 flag.write_text("died")
                 os._exit(1)
             return number
+
+        def halves(self, numbers):
+            half = len(numbers) // 2
+            return Part(numbers[:half], numbers[half:]) if half else numbers
+
+        def sleep(self, _):
+            time.sleep(60)
 
         def die(self, _):
             os._exit(1)
@@ -94,6 +101,43 @@ def test_no_item_is_drawn_while_there_is_no_room_for_its_result(pool):
         taken.append((key, value))
     assert sorted(taken) == [(i, 2 * i) for i in range(12)]
     assert max(ahead) == 3  # without the bound all four places of the two actors are full
+
+
+def test_an_item_comes_in_parts_and_goes_on_behind_the_last_of_them(pool):
+    parts = list(pool.map([("a", list(range(8))), ("b", [8, 9])], "halves"))
+    assert [value for key, value in parts if key == "a"] == [[0, 1, 2, 3], [4, 5], [6], [7]]
+    assert [value for key, value in parts if key == "b"] == [[8], [9]]
+
+
+def test_a_death_between_parts_costs_what_was_not_yet_yielded(session, tmp_path):
+    import ray
+
+    flag = tmp_path / "died"
+
+    class Halving:
+        def load(self):
+            pass
+
+        def halves(self, numbers):
+            if len(numbers) == 2 and not flag.exists():
+                flag.write_text("")
+                os._exit(1)
+            half = len(numbers) // 2
+            return Part(numbers[:half], numbers[half:]) if half else numbers
+
+    pool = ActorPool(lambda _: ray.remote(num_cpus=0)(Halving).remote(), 1, "test", 60)
+    assert [value for _, value in pool.map([("a", list(range(8)))], "halves")] == [[0, 1, 2, 3], [4, 5], [6], [7]]
+    assert (pool.replaced, pool.redone, pool.starts) == (1, ["a"], 2)
+    pool.close()
+
+
+def test_an_actor_that_does_not_reply_is_an_error_that_says_so(pool):
+    actor = worker_actor()
+    silent = ActorPool(lambda _: actor.remote(), 1, "test", 60, silence_s=2)
+    assert list(silent.map([(0, 1)], "double")) == [(0, 2)]
+    with pytest.raises(StageFailedError, match="an actor of the test fleet has not replied for 2 s though it has work"):
+        list(silent.map([(0, None)], "sleep"))
+    silent.close()
 
 
 def test_an_actor_that_dies_is_replaced_and_no_item_is_lost(pool, tmp_path):

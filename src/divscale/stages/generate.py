@@ -118,14 +118,13 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
 
 def _run_model(folder: str, model: GeneratorModel, passes: list[Pass], context: Context) -> None:
-    fleet = context.generation(folder, model, context.study.generator.engine)
     for each in passes:
         for shard in each.job.draft.shards("completions"):
             # what was refused is asked again: the endpoint may have been mended since
             each.completions |= {row["request_id"]: row for row in shard.to_pylist() if row["error"] is None}
     asked = [(each, each.requests) for each in passes]
     while asked:
-        _ask(fleet, asked, context)
+        _ask(folder, model, asked, context)
         for each, _ in asked:
             _settle(each)
         asked = [(each, again) for each, _ in asked if (again := _retries(each)).num_rows]
@@ -138,8 +137,12 @@ def _run_model(folder: str, model: GeneratorModel, passes: list[Pass], context: 
         raise DataError(f"{failures[0]}{more}")
 
 
-def _ask(fleet: Any, asked: list[tuple[Pass, pa.Table]], context: Context) -> None:
-    """One pass through the engine over the open requests of all jobs; what comes back is kept soon, by job.
+def _ask(
+    folder: str, model: GeneratorModel, asked: list[tuple[Pass, pa.Table]], context: Context,
+) -> None:
+    """One pass through the engines over the open requests of all jobs; what comes back is kept soon, by job.
+
+    Where nothing is open no engine starts.
 
     Raises:
         DataError: the engine refuses more requests of a job than may fail. What was finished is kept.
@@ -153,6 +156,10 @@ def _ask(fleet: Any, asked: list[tuple[Pass, pa.Table]], context: Context) -> No
         ids = pa.array([f"{place}/{request_id}" for request_id in wanted["request_id"].to_pylist()], pa.string())
         tables.append(wanted.set_column(wanted.schema.get_field_index("request_id"), "request_id", ids))
 
+    open_requests = pa.concat_tables(tables)
+    if not open_requests.num_rows:
+        return
+    fleet = context.generation(folder, model, context.study.generator.engine)
     shards, allowed = Shards("completions", COMPLETIONS), context.study.recipe.max_failed_share
     refused: dict[int, list[dict[str, Any]]] = defaultdict(list)
 
@@ -180,12 +187,10 @@ def _ask(fleet: Any, asked: list[tuple[Pass, pa.Table]], context: Context) -> No
                     "What was finished is kept: mend the prompt, the data or generator.engine, or allow more, and run "
                     "again.")
 
-    open_requests = pa.concat_tables(tables)
-    if open_requests.num_rows:
-        try:
-            fleet.generate(open_requests, keep)
-        finally:
-            shards.write()
+    try:
+        fleet.generate(open_requests, keep)
+    finally:
+        shards.write()
 
 
 def _retries(each: Pass) -> pa.Table:

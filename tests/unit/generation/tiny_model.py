@@ -8,7 +8,7 @@ TEXT = ["Return the path of a file as a string.", "label: text: story: ask: ques
         "Raised when an operation on a socket times out; see also the module asyncio."]
 
 
-def make_tiny_model(folder: Path) -> str:
+def make_tiny_model(folder: Path, context: int = 96) -> str:
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -23,6 +23,6 @@ def make_tiny_model(folder: Path) -> str:
     torch.manual_seed(0)
     LlamaForCausalLM(LlamaConfig(
         vocab_size=1000, hidden_size=128, intermediate_size=344, num_hidden_layers=3, num_attention_heads=4,
-        max_position_embeddings=96, bos_token_id=0, eos_token_id=1, tie_word_embeddings=True,
+        max_position_embeddings=context, bos_token_id=0, eos_token_id=1, tie_word_embeddings=True,
         initializer_range=0.06)).save_pretrained(folder)
     return str(folder)

@@ -1,0 +1,112 @@
+"""Generation that fails or is killed: what was done is kept, and nothing is asked or counted twice."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+TESTS = Path(__file__).parents[1]
+sys.path.insert(0, str(TESTS / "unit" / "generation"))
+
+pytestmark = pytest.mark.engine
+SHARD_ROWS, HELD = 60, 2 * 16 * 4  # rows of a shard in the driver; two engines of 32 / 16 + 2 batches of 16
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    from tiny_model import make_tiny_model
+
+    return make_tiny_model(tmp_path_factory.mktemp("model"), context=256)
+
+
+def drive(store, model, *overrides, kill_at=None):
+    """Exit code (negative: a signal), sums of the numbers said by word, and what else was said."""
+    process = psutil.Popen([sys.executable, str(TESTS / "generation_driver.py"), str(store), str(TESTS / "studies" / "generation.yaml"),
+                            f"generator.model={model}", *overrides], stdout=subprocess.PIPE, text=True)
+    said, other = Counter(), []
+    for line in process.stdout:
+        word, _, number = line.strip().partition(" ")
+        if word in ("asked", "rows", "starts"):
+            said[word] += int(number)
+        else:
+            other.append(line)
+        if kill_at is not None and said[kill_at[0]] >= kill_at[1]:
+            family = [process, *process.children(recursive=True)]
+            process.kill()
+            _, alive = psutil.wait_procs(family, timeout=60)
+            assert not alive
+            kill_at = None
+    return process.wait(), said, "".join(other)
+
+
+def ids(store):
+    """(stage, id) of every sample and rejected row."""
+    found = Counter()
+    for record in store.glob("generate/*/record.json"):
+        for role, column in (("samples", "request_id"), ("rejected", "id")):
+            for name in json.loads(record.read_text())["files"][role]:
+                rows = pq.read_table(record.parent / name["path"])[column].to_pylist()
+                found.update((record.parent.name, row.split("~")[0]) for row in rows)
+    return found
+
+
+def kept(store):
+    return sum(pq.read_metadata(path).num_rows for path in store.glob("generate/*/shard-*.parquet"))
+
+
+def attempts(store):
+    return sum(json.loads(record.read_text())["values"]["attempts"] for record in store.glob("generate/*/record.json"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, model):
+    """A run that may fail in nothing and stops, and one that goes on with more allowed: store, and what each said."""
+    store = tmp_path_factory.mktemp("alone")
+    return store, drive(store, model, "recipe.max_failed_share=0"), kept(store), drive(store, model)
+
+
+def test_above_the_allowed_failed_share_it_exits_4_keeps_what_is_done_and_asks_none_of_it_again(finished):
+    store, (code, said, message), rows, (code_then, said_then, _) = finished
+    assert code == 4, message
+    assert "could not be used after 2 attempts" in message
+    assert "What was generated is kept: allow more and run again" in message
+    assert rows == said["asked"] == said["rows"] > 120
+    assert code_then == 0
+    assert said["asked"] + said_then["asked"] == attempts(store)
+    assert set(ids(store).values()) == {1}
+    assert len(ids(store)) == 4 * 120
+
+
+def test_levels_seeds_and_retries_of_a_study_meet_the_same_engines(finished):
+    _, (_, said, _), _, (_, said_then, _) = finished
+    assert (said["starts"], said_then["starts"]) == (2, 2)
+
+
+def test_requests_that_the_engine_refuses_stop_it_at_once(tmp_path, model):
+    code, said, message = drive(tmp_path, model, "generator.engine.max_model_len=16", "recipe.max_failed_share=0.05")
+    assert code == 4, message
+    assert "the engine refused" in message
+    assert "leaves no room to write" in message
+    assert kept(tmp_path) == said["rows"] < 120
+
+
+def test_a_driver_killed_at_five_random_points_ends_with_the_ids_of_an_undisturbed_run(finished, tmp_path, model):
+    rng, again = random.Random(0), []
+    for word, most in (("asked", 1), ("rows", 100), ("rows", 100), ("rows", 100), ("asked", 120)):
+        before = kept(tmp_path) + attempts(tmp_path)
+        code, said, message = drive(tmp_path, model, kill_at=(word, rng.randint(1, most)))
+        assert code == -9, message
+        again.append(said["asked"] - (kept(tmp_path) + attempts(tmp_path) - before))
+    assert all(0 <= rows <= SHARD_ROWS + HELD for rows in again), again
+    code, _, message = drive(tmp_path, model)
+    assert code == 0, message
+    assert ids(tmp_path) == ids(finished[0])
+    assert not list(tmp_path.glob("generate/*/shard-*"))
