@@ -59,7 +59,8 @@ def ids(store):
 
 
 def kept(store):
-    return sum(pq.read_metadata(path).num_rows for path in store.glob("generate/*/shard-*.parquet"))
+    """Rows in shards that no run asks again: the engine did not refuse them."""
+    return sum(pq.read_table(path)["error"].null_count for path in store.glob("generate/*/shard-*.parquet"))
 
 
 def attempts(store):
@@ -78,7 +79,7 @@ def test_above_the_allowed_failed_share_it_exits_4_keeps_what_is_done_and_asks_n
     assert code == 4, message
     assert "the engine refused" in message and "leaves no room to write" in message, message
     assert "What was finished is kept" in message
-    assert 0 < rows == said["rows"] <= said["asked"]
+    assert 0 < rows < said["rows"] <= said["asked"]
     assert code_then == 0, message_then
     assert said_then["asked"] + rows == attempts(store)
     assert set(ids(store).values()) == {1}
