@@ -52,6 +52,15 @@ def test_both_measures_rise_over_the_levels_and_labels_keep_their_balance(measur
         assert all(low < high for low, high in pairwise(values)), values
 
 
+def test_a_label_that_nothing_was_written_for_is_told():
+    recipe = recipe_of(kind="select", samples=20, candidates=6)
+    pool, x_ND = pool_of(recipe)
+    kept = np.array(pool["label"].to_pylist()) != "email"
+    with pytest.raises(DataError, match="20 samples of email are wanted and the pool has 0"):
+        select.compose(recipe, Sources(PACKAGES, {"pool": pool.filter(pa.array(kept))}, {"pool": x_ND[kept]}, measurements),
+                       task="classification", seed=0)
+
+
 def test_an_absolute_level_is_met_within_an_effective_row_or_refused_with_the_range():
     recipe = recipe_of(kind="select", samples=20, diversity=(20.0, 30.0), scale="absolute")
     pool, x_ND = pool_of(recipe)

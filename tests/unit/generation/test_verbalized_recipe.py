@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,6 +73,10 @@ def test_too_few_answers_are_an_error_that_says_why():
     samples, _ = parsed(recipe, requests, answered(requests, lambda row: listed(recipe, row, 2)), "classification")
     with pytest.raises(DataError, match="20 samples are wanted for asyncio and the requests gave 10"):
         verbalized.compose(recipe, Sources(PACKAGES, {"samples": samples}), task="classification", seed=0)
+    none_of_email = samples.filter(pa.array([label != "email" for label in samples["label"].to_pylist()]))
+    few = recipe_of(kind="verbalized", samples=10)
+    with pytest.raises(DataError, match="10 samples are wanted for email and the requests gave 0"):
+        verbalized.compose(few, Sources(PACKAGES, {"samples": none_of_email}), task="classification", seed=0)
 
 
 def test_the_bound_on_probabilities_is_said_only_where_there_is_one():

@@ -84,8 +84,8 @@ def compose(recipe: Config, sources: Sources, *, task: Task, seed: int) -> pa.Ta
     assert sources.measurements is not None
     pool = sources.made["pool"]
     labels = pool["label"].to_pylist() if task == "classification" else [None] * pool.num_rows
-    distinct = sorted(set(labels), key=str)
-    for label in distinct or [None]:
+    distinct = sorted(set(sources.real["label"].to_pylist())) if task == "classification" else [None]
+    for label in distinct:
         if (there := labels.count(label)) < recipe.samples:
             raise DataError(f"select: {recipe.samples} samples{f' of {label}' if label else ''} are wanted and the "
                             f"pool has {there}; raise recipe.candidates, or lower recipe.samples.")

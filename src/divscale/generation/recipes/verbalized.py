@@ -9,7 +9,6 @@ answers a request means fewer requests, so fewer distinct contexts where there a
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from typing import ClassVar, Literal, cast
 
 import pyarrow as pa
@@ -87,9 +86,10 @@ def compose(recipe: Config, sources: Sources, *, task: Task, seed: int) -> pa.Ta
     Raises:
         DataError: there are fewer.
     """
-    del task, seed
+    del seed
     made = sources.made["samples"]
-    places: dict[str | None, list[int]] = defaultdict(list)
+    labels = sorted(set(sources.real["label"].to_pylist())) if task == "classification" else [None]
+    places: dict[str | None, list[int]] = {label: [] for label in labels}  # also of a label that nothing was made for
     for place, label in enumerate(made["label"].to_pylist()):
         places[label].append(place)
     for label, found in places.items():
