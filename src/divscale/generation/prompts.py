@@ -41,8 +41,8 @@ def prompts_for(task: Task, style: Style, recipe: RecipeConfig) -> dict[str, str
             answers no question.
     """
     if recipe.structured and style != "chat":
-        raise ConfigError(f"recipe.structured: JSON is asked of a chat model, and this generator {_OTHER[style]}. Name a "
-                          "chat model, give generator.chat_template, or leave recipe.structured out.")
+        raise ConfigError(f"recipe.structured: JSON is asked of a chat model, and this generator {_OTHER[style]}. Name "
+                          "a chat model, give generator.chat_template, or leave recipe.structured out.")
     names = get(recipe).TEMPLATES
     for name in recipe.prompts:
         if name not in names:

@@ -18,7 +18,8 @@ from divscale.schema import Task
 EXAMPLES = 3
 # What every template `sample` may use, and what it finds where a recipe gives nothing.
 VARIABLES: dict[str, Any] = {
-    "label": None, "topic": None, "context": None, "examples": [], "attributes": {}, "persona": None, "structured": False}
+    "label": None, "topic": None, "context": None, "examples": [], "attributes": {}, "persona": None,
+    "structured": False}
 
 Vary = Callable[[str | None, int], Mapping[str, Any]]  # label and ordinal of a request -> variables of its prompt
 
