@@ -65,7 +65,7 @@ def generated(tmp_path_factory):
 
 def complete(context: Context, requests: pa.Table) -> dict[str, dict]:
     generator, batches = context.study.generator, []
-    fleet = context.generation(generator.model, generator.engine, generator.revision)
+    fleet = context.generation(generator.model, generator, generator.engine)
     fleet.generate(requests, batches.append)
     return {row["request_id"]: row for row in pa.concat_tables(batches).to_pylist()}
 

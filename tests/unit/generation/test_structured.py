@@ -27,7 +27,7 @@ STUDY = """\
 name: held
 data: {{source: pydocs, labelled: [2]}}
 generator: {generator}
-recipe: {{kind: decoding, samples: 3{recipe}}}
+recipe: {{samples: 3{recipe}}}
 mix: [{{design: add_on, generated: [3]}}]
 train: [{{method: probe}}]
 """
@@ -121,7 +121,7 @@ def test_an_endpoint_is_asked_by_response_format_and_only_for_rows_with_a_schema
     assert "response_format" not in question({**row, "json_schema": None}, "m", "chat")
 
 
-def study(tmp_path, generator, recipe=", structured: true"):
+def study(tmp_path, generator, recipe=", kind: decoding, structured: true"):
     path = tmp_path / "study.yaml"
     path.write_text(STUDY.format(generator=generator, recipe=recipe))
     return load(path)
@@ -141,6 +141,11 @@ def test_generators_that_cannot_answer_in_json_are_refused_with_the_study(tmp_pa
         expand(study(tmp_path, generator))
 
 
+def test_a_list_of_answers_has_no_schema(tmp_path):
+    with pytest.raises(ConfigError, match="the verbalized recipe asks for a list of answers"):
+        study(tmp_path, CHAT, ", structured: true, kind: verbalized")
+
+
 def test_whether_completions_are_held_to_a_schema_is_identity(tmp_path):
     from divscale.graph.stage import in_order
     from divscale.stages.expand import expand
@@ -148,6 +153,6 @@ def test_whether_completions_are_held_to_a_schema_is_identity(tmp_path):
     def generated(recipe):
         return {s.fingerprint for s in in_order([expand(study(tmp_path, CHAT, recipe))]) if s.name == "generate"}
 
-    held, free = generated(", structured: true"), generated("")
+    held, free = generated(", kind: decoding, structured: true"), generated(", kind: decoding")
     assert held and free and not held & free
-    assert free == generated(", structured: false")
+    assert free == generated(", kind: decoding, structured: false")
