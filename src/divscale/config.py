@@ -90,6 +90,9 @@ class Study(FrozenConfig):
             raise ValueError("recipe.filters: label_agreement needs data.task classification, or storyland's oracle")
         self.recipe.check_task(self.data.task)
         _check_target(self)
+        if self.recipe.structured and self.generator.engine.engine == "transformers":
+            raise ValueError("recipe.structured: engine transformers cannot hold a completion to a schema; use "
+                             "generator.engine.engine vllm or openai, or leave recipe.structured out")
         ways = [(entry.method, entry.model, entry.head) for entry in self.train]
         for way in ways:
             if ways.count(way) > 1:

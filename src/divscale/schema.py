@@ -36,6 +36,7 @@ REJECTED = pa.schema([("id", pa.string()), ("reason", pa.string()), ("row", pa.s
 
 # What is asked of an engine. `seed` is per row, so batching, order and replicas change nothing.
 #   kind     which prompt of the recipe it is ("sample", "base", "paraphrase")
+#   json_schema   what the completion is held to, a JSON schema as text; null: free text
 #   label, context, source_id, answers   carried over to the sample
 REQUESTS = pa.schema(
     [
@@ -47,6 +48,7 @@ REQUESTS = pa.schema(
         ("top_p", pa.float64()),
         ("min_p", pa.float64()),
         ("max_tokens", pa.int32()),
+        ("json_schema", pa.string()),
         ("label", pa.string()),
         ("context", pa.string()),
         ("answers", pa.list_(pa.string())),

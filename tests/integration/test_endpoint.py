@@ -24,6 +24,7 @@ from divscale.generation.config import EngineConfig
 from divscale.generation.endpoint.fleet import EndpointFleet
 from divscale.generation.engines.protocol import EngineRequest, to_engine_request
 from divscale.generation.engines.vllm_engine import VllmEngine
+from divscale.generation.structured import answer_schema, read_answer
 from divscale.graph.record import Rows
 from divscale.graph.runner import execute
 from divscale.graph.stage import in_order
@@ -206,6 +207,16 @@ def test_a_row_is_asked_with_its_own_seed_and_sampling_parameters(front, tmp_pat
     sent = [body for _, body in front.asked]
     assert sorted(body["seed"] for body in sent[:12]) == list(range(12))
     assert "min_p" not in sent[0]
+
+
+def test_a_chat_row_with_a_schema_comes_back_as_json_by_it(front, tmp_path):
+    schema = answer_schema("classification", rephrase=False)
+    done = complete(make_fleet(front.url, tmp_path, api="chat"), table(60, prompt="a", max_tokens=72, json_schema=schema))
+    ended = [json.loads(row["completion"]) for row in done.values() if row["finish_reason"] == "stop"]
+    assert len(ended) >= 2
+    assert all(list(found) == ["text"] and type(found["text"]) is str for found in ended)
+    assert {read_answer(row["completion"], "length", schema) for row in done.values() if row["finish_reason"] == "length"} == {
+        "cut off at max_tokens"}
 
 
 def test_429_5xx_and_broken_connections_are_tried_again_and_retry_after_is_kept(front, tmp_path):

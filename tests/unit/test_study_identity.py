@@ -25,7 +25,8 @@ LOCATIONS = {"data.source", "data.test", "generator.revision", "train.*.revision
 UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design", "mix.*.generated", "mix.*.generated_share",
                "data.task", "data.labels", "recipe.replaced_share", "recipe.kind", "recipe.topics", "recipe.target", "recipe.filters", "train.*.method",
                "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.dtype", "train.*.max_length",
-               "seeds.pairing", "generator.engine.engine", "generator.engine.api"}
+               "seeds.pairing", "generator.engine.engine", "generator.engine.api",
+               "recipe.structured"}
 
 
 def leaves(model: BaseModel, path: str = ""):

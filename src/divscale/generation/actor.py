@@ -59,15 +59,16 @@ class Generator:
         size: threads and GPUs of this actor.
         core_index: which run of cores it binds itself to; null: none.
         chat_template: text of a chat template; null: the model's own, or none for a base model.
+        structured: the engine takes requests with a JSON schema.
     """
 
     def __init__(
         self, model_dir: str, config: EngineConfig, resources: Resources, size: FleetSize, core_index: int | None,
-        chat_template: str | None,
+        chat_template: str | None, structured: bool = False,
     ) -> None:
         if core_index is not None:
             bind_to_cores(core_index, size.threads)
-        self._load = lambda: load_engine(model_dir, config, resources, size.gpus_each)
+        self._load = lambda: load_engine(model_dir, config, resources, size.gpus_each, structured)
         self._chat_template = chat_template
         self._step_timeout_s = resources.step_timeout_s
         self._inbox: queue.SimpleQueue[_Batch] = queue.SimpleQueue()

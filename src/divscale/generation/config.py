@@ -60,6 +60,9 @@ class RecipeConfig(FrozenConfig):
         default=None, description="diversity values to meet; the dial then lists the settings to search")
     prompts: dict[str, str] = Field(
         default={}, description="paths of Jinja2 templates of your own, by name: sample, paraphrase, ...")
+    structured: bool = Field(
+        default=False, description="completions are JSON by a schema that the engine holds them to (vllm, openai; chat "
+                                   "models). One cut off at max_tokens is a failed row")
     max_failed_share: Share = Field(default=0.05, description="completions that may fail to parse after every retry")
     attempts: Count = Field(default=3, description="tries per request, each with a seed of its own")
 

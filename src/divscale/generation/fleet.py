@@ -34,11 +34,12 @@ class GenerationFleet:
             `step_timeout_s`.
         revision: of a name.
         chat_template: path of a Jinja2 chat template that overrides the model's.
+        structured: requests may have a JSON schema (vllm alone).
     """
 
     def __init__(
         self, session: Session, model: str, config: EngineConfig, resources: Resources, *,
-        revision: str | None = None, chat_template: str | None = None,
+        revision: str | None = None, chat_template: str | None = None, structured: bool = False,
     ) -> None:
         self._session = session
         self._model = model
@@ -46,6 +47,7 @@ class GenerationFleet:
         self._config = config
         self._resources = resources
         self._chat_template = chat_template
+        self._structured = structured
         self._pool: ActorPool | None = None
 
     def start(self) -> None:
@@ -70,7 +72,7 @@ class GenerationFleet:
 
         def make(index: int) -> Any:
             return _actor_class(size, in_flight).remote(
-                folder, self._config, resources, size, index if bind else None, turns)
+                folder, self._config, resources, size, index if bind else None, turns, self._structured)
 
         self._pool = ActorPool(make, size.actors, "generation", resources.start_timeout_s, in_flight=in_flight,
                                silence_s=resources.step_timeout_s + 3 * HAND_OVER_S)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 import pyarrow as pa
 
+from divscale.generation.structured import answer_schema, read_answer
 from divscale.schema import COMPLETIONS, REJECTED, REQUESTS, SAMPLES, Task
 
 _PREFIX = re.compile(r"^\s*(?:[-*\u2022]\s+|\d+[.)]\s+)?(?:(?:text|paraphrase|question|answer|ending)\s*:\s*)?", re.I)
@@ -35,9 +35,10 @@ def parse_completions(
     samples, rejected = [], []
     for row in requests.select(REQUESTS.names).to_pylist():
         completion = by_id[row["request_id"]]
-        found = completion["error"] or read_completion(
-            completion["completion"], completion["finish_reason"], "text" if rephrase and task == "text" else task,
-            rephrase=rephrase)
+        found = completion["error"] or (
+            read_answer(completion["completion"], completion["finish_reason"], row["json_schema"])
+            if row["json_schema"] else
+            read_completion(completion["completion"], completion["finish_reason"], task, rephrase=rephrase))
         if isinstance(found, str):
             rejected.append({"id": row["request_id"], "reason": found, "row": completion["completion"] or ""})
             continue
@@ -85,11 +86,7 @@ def read_completion(text: str, finish_reason: str, task: Task, *, rephrase: bool
 
 def _question_and_answer(text: str, finish_reason: str) -> dict[str, Any] | str:
     if text.lstrip().startswith("{"):
-        try:
-            found = json.loads(text)
-            return {"text": str(found["question"]).strip(), "answers": [str(found["answer"]).strip()]}
-        except (ValueError, KeyError, TypeError):
-            return "not a JSON object with question and answer"
+        return read_answer(text, finish_reason, answer_schema("qa", rephrase=False))
     match = _PAIR.match(text.strip())
     if match is None:
         return "cut off at max_tokens" if finish_reason == "length" else "no 'answer:' after the question"

@@ -14,11 +14,13 @@ from divscale.schema import Task
 
 Style = Literal["pretrained", "chat", "base"]
 _PACKAGED = Path(__file__).parent / "templates"
+_OTHER = {"pretrained": "is trained on the spot to write plain lines",
+          "base": "continues its prompt (it has no chat template, or generator.engine.api is completions)"}
 # For trying a user's template out; what it does with real values is seen when it is rendered.
 _STAND_INS = {
     "sample": {**VARIABLES, "label": "label", "topic": "topic", "context": "context", "examples": ["example"]},
     "paraphrase": {"text": "text", "label": "label", "context": "context", "answer": "answer",
-                   "rephrase": "question"},
+                   "rephrase": "question", "structured": False},
 }
 
 
@@ -31,12 +33,16 @@ def prompts_for(task: Task, style: Style, recipe: RecipeConfig) -> dict[str, str
             `base` shows examples to a base model.
         recipe: its `prompts` are paths that replace packaged ones. Variables: `label`, `examples` (up to 3 real
             texts), `context`, and what recipes add (`asking.VARIABLES`); for paraphrases `text`, `answer`, `label`,
-            `context`.
+            `context`, `structured`.
 
     Raises:
         ConfigError: a user's file is missing or no Jinja2 template, reaches for Python's internals or beyond the
-            limits of rendering, or is for a template the recipe does not use.
+            limits of rendering, or is for a template the recipe does not use; or the recipe is structured and the model
+            answers no question.
     """
+    if recipe.structured and style != "chat":
+        raise ConfigError(f"recipe.structured: JSON is asked of a chat model, and this generator {_OTHER[style]}. Name "
+                          "a chat model, give generator.chat_template, or leave recipe.structured out.")
     names = get(recipe).TEMPLATES
     for name in recipe.prompts:
         if name not in names:

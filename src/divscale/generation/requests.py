@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from divscale.generation.config import RecipeConfig
 from divscale.generation.seeds import row_id, row_seed
-from divscale.schema import REQUESTS
+from divscale.generation.structured import answer_schema
+from divscale.schema import REQUESTS, Task
 
 
 def request(
@@ -22,6 +23,11 @@ def request(
         "request_id": request_id, "kind": kind, "prompt": prompt, "seed": row_seed(seed, request_id, 0),
         "temperature": recipe.temperature[0], "top_p": recipe.top_p[0], "min_p": recipe.min_p[0],
         "max_tokens": recipe.max_tokens, "attempt": 0, **fields}
+
+
+def held_to(recipe: RecipeConfig, task: Task, *, rephrase: bool = False) -> str | None:
+    """The column `json_schema` of a request for a sample; null where completions are free text."""
+    return answer_schema(task, rephrase=rephrase) if recipe.structured else None
 
 
 def request_table(rows: Iterable[dict[str, Any]]) -> pa.Table:

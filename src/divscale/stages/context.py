@@ -66,7 +66,7 @@ class Context:
             ("generation", folder, model, engine),
             lambda: GenerationFleet(
                 self.session, folder, engine, self.study.resources, revision=model.revision,
-                chat_template=model.chat_template),
+                chat_template=model.chat_template, structured=self.study.recipe.structured),
         )
 
     def embedding(self, config: EmbedderConfig) -> Any:

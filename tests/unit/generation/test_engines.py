@@ -15,7 +15,8 @@ from divscale.generation.engines.protocol import EngineRequest, to_engine_reques
 from divscale.generation.engines.transformers_engine import TransformersEngine, sample
 from divscale.runtime.resources import Resources
 
-ROW = {"prompt": "Return the", "seed": 1, "temperature": 1.0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 12}
+ROW = {"prompt": "Return the", "seed": 1, "temperature": 1.0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 12,
+       "json_schema": None}
 
 
 @pytest.fixture(scope="module")

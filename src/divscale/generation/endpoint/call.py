@@ -12,7 +12,8 @@ from divscale.generation.config import Api
 def question(row: dict[str, Any], model: str, api: Api) -> dict[str, Any]:
     """Arguments of `client.completions.create` or `client.chat.completions.create`.
 
-    `min_p` is no parameter of OpenAI's; it is sent as vLLM's extra parameter, and only where a row has one.
+    `min_p` is no parameter of OpenAI's; it is sent as vLLM's extra parameter, and only where a row has one. A row's
+    JSON schema is sent as `response_format`, a parameter of chat.
 
     Args:
         row: of `schema.REQUESTS`.
@@ -22,9 +23,12 @@ def question(row: dict[str, Any], model: str, api: Api) -> dict[str, Any]:
     """
     prompt = {"prompt": row["prompt"]} if api == "completions" else {
         "messages": [{"role": "user", "content": row["prompt"]}]}
+    held_to = {"response_format": {"type": "json_schema", "json_schema": {
+        "name": "answer", "strict": True, "schema": json.loads(row["json_schema"])}}} if row["json_schema"] else {}
     return {
-        "model": model, **prompt, "seed": row["seed"], "temperature": row["temperature"], "top_p": row["top_p"],
-        "max_tokens": row["max_tokens"], **({"extra_body": {"min_p": row["min_p"]}} if row["min_p"] else {})}
+        "model": model, **prompt, **held_to, "seed": row["seed"], "temperature": row["temperature"],
+        "top_p": row["top_p"], "max_tokens": row["max_tokens"],
+        **({"extra_body": {"min_p": row["min_p"]}} if row["min_p"] else {})}
 
 
 def question_hash(asked: dict[str, Any], api: Api, revision: str | None) -> str:

@@ -11,7 +11,10 @@ from divscale.rendering.encode import encode_prompts
 
 @dataclass(frozen=True)
 class EngineRequest:
-    """A request in tokens. `key` is unique among the requests an engine holds. Temperature 0 is greedy."""
+    """A request in tokens. `key` is unique among the requests an engine holds. Temperature 0 is greedy.
+
+    `json_schema`: what the completion is held to; null: nothing. Only an engine that was loaded for it takes one.
+    """
 
     key: str
     prompt_ids: list[int]
@@ -20,6 +23,7 @@ class EngineRequest:
     top_p: float
     min_p: float
     max_tokens: int
+    json_schema: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,4 +77,4 @@ def _to_engine_request(row: dict[str, Any], key: str, ids: list[int], context: i
     if len(ids) >= context:
         return f"the prompt takes {len(ids)} tokens, and the model's context of {context} leaves no room to write"
     return EngineRequest(key, ids, row["seed"], row["temperature"], row["top_p"], row["min_p"],
-                         min(row["max_tokens"], context - len(ids)))
+                         min(row["max_tokens"], context - len(ids)), row["json_schema"])

@@ -29,13 +29,17 @@ class VllmEngine:
         config: dtype and context.
         resources: `max_num_seqs`, `kv_cache_gib`, `gpus_per_engine`, `gpu_memory_utilization`.
         gpus: GPUs of this engine; 0 is CPU.
+        structured: requests may have a JSON schema, to which xgrammar then holds their completions. White space outside
+            of strings is not left to the model: one space after a colon or comma, or none.
     """
 
-    def __init__(self, model_dir: str, config: EngineConfig, resources: Resources, gpus: int) -> None:
+    def __init__(
+        self, model_dir: str, config: EngineConfig, resources: Resources, gpus: int, *, structured: bool = False,
+    ) -> None:
         os.environ.update(ENVIRONMENT)
         from transformers import AutoTokenizer
         from vllm.engine.arg_utils import EngineArgs
-        from vllm.sampling_params import RequestOutputKind, SamplingParams
+        from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
         from vllm.v1.engine.llm_engine import LLMEngine
 
         facts = model_facts(model_dir, config)
@@ -43,11 +47,15 @@ class VllmEngine:
         self.tokenizer = AutoTokenizer.from_pretrained(model_dir, trust_remote_code=False)
         self._stop_ids = list(facts.stop_ids)
         self._sampling, self._final = SamplingParams, RequestOutputKind.FINAL_ONLY
+        self._held_to = StructuredOutputsParams
         where = _cuda_args(resources, gpus) if gpus else _cpu_args(facts, resources)
-        # Tokens in, tokens out: the renderer tokenises for every engine alike, and vLLM starts without a tokenizer.
-        args = EngineArgs(model=model_dir, dtype=config.dtype, max_model_len=facts.context, skip_tokenizer_init=True,
-                          max_num_seqs=resources.max_num_seqs, load_format="safetensors", generation_config="vllm",
-                          disable_log_stats=True, seed=0, **where)
+        # Tokens in, tokens out: the renderer tokenises for every engine alike, and vLLM starts without a tokenizer,
+        # but for grammars, which are over its tokens' text.
+        grammars = {"structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True}}
+        args = EngineArgs(model=model_dir, dtype=config.dtype, max_model_len=facts.context,
+                          skip_tokenizer_init=not structured, max_num_seqs=resources.max_num_seqs,
+                          load_format="safetensors", generation_config="vllm", disable_log_stats=True, seed=0,
+                          **(grammars if structured else {}), **where)
         self._engine = LLMEngine.from_engine_args(args)
 
     @property
@@ -57,9 +65,12 @@ class VllmEngine:
 
     def submit(self, request: EngineRequest) -> None:
         """Take a request. Returns at once."""
+        # vLLM writes into it, so every request has its own
+        held_to = self._held_to(json=request.json_schema) if request.json_schema else None
         params = self._sampling(
             temperature=request.temperature, top_p=request.top_p, min_p=request.min_p, seed=request.seed,
-            max_tokens=request.max_tokens, stop_token_ids=self._stop_ids, detokenize=False, output_kind=self._final)
+            max_tokens=request.max_tokens, stop_token_ids=self._stop_ids, detokenize=False, output_kind=self._final,
+            structured_outputs=held_to)
         self._engine.add_request(request.key, {"prompt_token_ids": request.prompt_ids}, params)
 
     def step(self) -> list[EngineCompletion]:

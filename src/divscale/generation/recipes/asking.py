@@ -10,7 +10,7 @@ import pyarrow as pa
 from divscale.errors import DataError
 from divscale.generation.config import RecipeConfig
 from divscale.generation.recipes.protocol import Round
-from divscale.generation.requests import request
+from divscale.generation.requests import held_to, request
 from divscale.order import rank
 from divscale.rendering.templates import render
 from divscale.schema import Task
@@ -18,7 +18,8 @@ from divscale.schema import Task
 EXAMPLES = 3
 # What every template `sample` may use, and what it finds where a recipe gives nothing.
 VARIABLES: dict[str, Any] = {
-    "label": None, "topic": None, "context": None, "examples": [], "attributes": {}, "persona": None}
+    "label": None, "topic": None, "context": None, "examples": [], "attributes": {}, "persona": None,
+    "structured": False}
 
 Vary = Callable[[str | None, int], Mapping[str, Any]]  # label and ordinal of a request -> variables of its prompt
 
@@ -36,7 +37,7 @@ def ask(
         vary: what else a recipe says in each prompt.
         salt: what tells these requests from those of other recipes and levels.
     """
-    count = recipe.samples * recipe.candidates
+    count, schema = recipe.samples * recipe.candidates, held_to(recipe, task)
     rows = real.select(["id", "text", "label", "context"]).to_pylist()
     if task == "classification":
         for label in sorted({row["label"] for row in rows}):
@@ -44,8 +45,10 @@ def ask(
             for i in range(count):
                 topic = about[label][i % len(about[label])] if about else None
                 prompt = sample_prompt(
-                    template, label=label, topic=topic, examples=_some(own, seed, *salt, label, i), **vary(label, i))
-                yield request("sample", (*salt, label, topic, i), prompt, recipe, seed, label=label, ordinal=i)
+                    template, label=label, topic=topic, examples=_some(own, seed, *salt, label, i),
+                    structured=recipe.structured, **vary(label, i))
+                yield request("sample", (*salt, label, topic, i), prompt, recipe, seed, label=label, ordinal=i,
+                              json_schema=schema)
         return
     contexts = contexts_of(real, seed) if contexts is None else contexts
     if task == "qa" and not contexts:
@@ -56,10 +59,11 @@ def ask(
         topic = about[None][i % len(about[None])] if about else None
         context = source["context"] if source else None
         prompt = sample_prompt(
-            template, topic=topic, context=context, examples=_some(rows, seed, *salt, i), **vary(None, i))
+            template, topic=topic, context=context, examples=_some(rows, seed, *salt, i),
+            structured=recipe.structured, **vary(None, i))
         yield request(
             "sample", (*salt, source["id"] if source else None, topic, i), prompt, recipe, seed, context=context,
-            source_id=source["id"] if source else None, ordinal=i)
+            source_id=source["id"] if source else None, ordinal=i, json_schema=schema)
 
 
 def sample_prompt(template: str, **given: Any) -> str:

@@ -23,7 +23,7 @@ from divscale.generation.config import RecipeConfig
 from divscale.generation.parsing import parse_completions
 from divscale.generation.recipes.asking import decoding_salt
 from divscale.generation.recipes.protocol import Round, Sources
-from divscale.generation.requests import request, request_table
+from divscale.generation.requests import held_to, request, request_table
 from divscale.order import shuffled
 from divscale.rendering.templates import render
 from divscale.schema import Task
@@ -90,11 +90,13 @@ def build_requests(this: Round, sources: Sources, *, task: Task, seed: int, prom
         for i in range(half):
             row = chosen[i % len(chosen)]
             text = render(prompt, text=row["text"], label=label, context=row["context"],
-                          answer=(row["answers"] or [None])[0], taboo=taboo.get(label, []), hints=hints)
+                          answer=(row["answers"] or [None])[0], taboo=taboo.get(label, []), hints=hints,
+                          structured=recipe.structured)
             salt = (this.name, recipe.method, strength, *decoding_salt(this))
             requests.append(request(
                 "incentive", (*salt, row["id"], i), text, recipe, seed, label=label, context=row["context"],
-                answers=row["answers"], source_id=row["id"], ordinal=i))
+                answers=row["answers"], source_id=row["id"], ordinal=i,
+                json_schema=held_to(recipe, task, rephrase=True)))
     return request_table(requests)
 
 

@@ -21,7 +21,7 @@ from divscale.generation.config import RecipeConfig
 from divscale.generation.parsing import parse_completions
 from divscale.generation.recipes.asking import ask, decoding_salt
 from divscale.generation.recipes.protocol import Round, Sources
-from divscale.generation.requests import request, request_table
+from divscale.generation.requests import held_to, request, request_table
 from divscale.order import shuffled
 from divscale.rendering.templates import render
 from divscale.schema import Task
@@ -75,7 +75,7 @@ def build_requests(this: Round, sources: Sources, *, task: Task, seed: int, prom
     recipe = cast(Config, this.recipe)
     if this.name == "base":
         return request_table(ask(recipe, sources.real, task, seed, prompt, ("paraphrase", *decoding_salt(this))))
-    base = sources.made["base"]
+    base, schema = sources.made["base"], held_to(recipe, task, rephrase=_keeps_answer(this, task))
     rows = {row["id"]: row for row in base.to_pylist()}
     requests = []
     for ids in _strata(base).values():
@@ -83,19 +83,18 @@ def build_requests(this: Round, sources: Sources, *, task: Task, seed: int, prom
         for place, wanted in enumerate(_paraphrases_by_place(recipe, len(ids))):
             row = rows[order[place]]
             text = render(prompt, text=row["text"], label=row["label"], context=row["context"],
-                          answer=(row["answers"] or [None])[0], rephrase=recipe.rephrase)
+                          answer=(row["answers"] or [None])[0], rephrase=recipe.rephrase,
+                          structured=recipe.structured)
             requests += [
                 request("paraphrase", (row["id"], i), text, recipe, seed, label=row["label"], context=row["context"],
-                        answers=row["answers"], source_id=row["id"], ordinal=i)
+                        answers=row["answers"], source_id=row["id"], ordinal=i, json_schema=schema)
                 for i in range(wanted)]
     return request_table(requests)
 
 
 def parse(this: Round, requests: pa.Table, completions: pa.Table, *, task: Task) -> tuple[pa.Table, pa.Table]:
     """(SAMPLES: of a paraphrase its source's label, context and answers with new words, REJECTED)."""
-    recipe = cast(Config, this.recipe)
-    rephrase = this.name == "paraphrases" and not (task == "qa" and recipe.rephrase == "question_and_answer")
-    return parse_completions(requests, completions, task, rephrase=rephrase)
+    return parse_completions(requests, completions, task, rephrase=_keeps_answer(this, task))
 
 
 def taught(samples: pa.Table, task: Task, prompts: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -155,6 +154,11 @@ def compose(recipe: Config, sources: Sources, *, task: Task, seed: int) -> pa.Ta
         replacement.update(zip(replaced, paraphrases, strict=False))
     rows = [replacement.get(row["id"], row) for row in base.to_pylist()]
     return pa.Table.from_pylist(rows, schema=base.schema)
+
+
+def _keeps_answer(this: Round, task: Task) -> bool:
+    recipe = cast(Config, this.recipe)
+    return this.name == "paraphrases" and not (task == "qa" and recipe.rephrase == "question_and_answer")
 
 
 def _strata(base: pa.Table) -> dict[str, list[str]]:

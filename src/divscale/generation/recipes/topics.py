@@ -89,7 +89,8 @@ def rounds(recipe: Config, level: float) -> tuple[Round, ...]:
         return (Round("samples", one.model_copy(update={"topic_pool": pool}), vectors=("real",)),)
     if recipe.topics_from != "model":
         return (Round("samples", one),)
-    asked = one.model_copy(update={"topics": (1,), "topic_pool": pool, "samples": 1, "candidates": 1})
+    asked = one.model_copy(update={
+        "topics": (1,), "topic_pool": pool, "samples": 1, "candidates": 1, "structured": False})  # a list is lines
     proposals = [Round(name, asked, "topics", after=PROPOSALS[:i]) for i, name in enumerate(PROPOSALS)]
     return *proposals, Round("samples", one, after=PROPOSALS)
 

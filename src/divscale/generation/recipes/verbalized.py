@@ -38,6 +38,13 @@ class Config(RecipeConfig):
 
     own_dials: ClassVar[tuple[str, ...]] = ("max_probability", "answers")
 
+    def check_task(self, task: Task) -> None:
+        """Schemas are of one answer."""
+        del task
+        if self.structured:
+            raise ValueError("recipe.structured: the verbalized recipe asks for a list of answers, and a schema is of "
+                             "one; leave recipe.structured out")
+
 
 def rounds(recipe: Config, level: float) -> tuple[Round, ...]:
     """One round: the recipe at that level."""
