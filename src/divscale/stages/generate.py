@@ -74,6 +74,8 @@ def stage(
     writer = study.generator.source(this.source)
     engine = study.generator.engine
     field = f"generator.others.{this.source - 1}" if this.source else "generator.model"
+    # first, so that what is no model is told as that and not by who looks for its chat template
+    identity = None if model else _identity(writer, engine, field)
     config = GenerateConfig(
         round=this.name,
         task=study.data.task,
@@ -82,7 +84,7 @@ def stage(
         prompt=prompts_for(study.data.task, style(writer, engine), study.recipe)[this.template],
         source=this.source,
         engine=engine.model_copy(update={"base_url": None}),
-        model=None if model else _identity(writer, engine, field),
+        model=identity,
         chat_template=load(writer.chat_template) if writer.chat_template else None,
         sees=sees(study),
         seed=seed,
