@@ -80,7 +80,7 @@ class _Gains:
 
 
 class _GainsState:
-    exact = False
+    exact, tile_bytes = False, 8
 
     def __init__(self, shape: Shape, sums_N: NDArray[np.float64], temperature: float) -> None:
         self._sums_N = torch.from_numpy(sums_N).to(shape.device, torch.float32)

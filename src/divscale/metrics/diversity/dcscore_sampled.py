@@ -103,7 +103,7 @@ class _GroupedSums:
 
 
 class _GroupedState:
-    exact = False
+    exact, tile_bytes = False, 4
 
     def __init__(self, spec: _GroupedSums, shape: Shape) -> None:
         self._temperature = spec.temperature
