@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from divscale.data.config import DataConfig, MixConfig
 from divscale.frozen import Count, Distinct, FrozenConfig
 from divscale.generation.config import GeneratorConfig
+from divscale.generation.filters.config import CleanConfig
 from divscale.generation.recipes import MODULES, AnyRecipe
 from divscale.metrics.catalogue import metric
 from divscale.metrics.config import MeasureConfig
@@ -72,6 +73,7 @@ class Study(FrozenConfig):
     generator: GeneratorConfig = GeneratorConfig()
     pretrain: PretrainedModels = PretrainedModels()
     recipe: AnyRecipe
+    clean: CleanConfig = CleanConfig()
     mix: Annotated[tuple[MixConfig, ...], BeforeValidator(_listed)] = ()
     train: Annotated[tuple[TrainConfig, ...], BeforeValidator(_listed)] = ()
     evaluate: EvaluateConfig = EvaluateConfig()

@@ -90,3 +90,14 @@ PREDICTIONS = pa.schema(
         ("loss", pa.float64()),
     ]
 )
+
+# A generated row that cleaning took out: why, what was found in it, and the row that it repeats, if it repeats one.
+REMOVED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("collides_with", pa.string()),
+        ("text", pa.string()),
+    ]
+)

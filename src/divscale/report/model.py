@@ -80,6 +80,17 @@ class StageCost:
 
 
 @dataclass(frozen=True)
+class Cleaned:
+    """What cleaning made of one generated set: rows in, rows kept, and rows removed by reason."""
+
+    level: float
+    generation_seed: int
+    rows: int
+    kept: int
+    removed: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Failure:
     """Something that was asked for and is missing from the results, and why.
 
@@ -129,6 +140,7 @@ class ReportInput:
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
+    cleaned: tuple[Cleaned, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.metrics, "a report needs at least one score"

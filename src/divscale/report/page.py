@@ -50,5 +50,5 @@ def render(report: ReportInput) -> str:
         score=score_name(metric), studies=[study(method) for method, own in main.items() if own],
         mixes=mix_pictures(report, found, levels), mix_points=tables.points(found, sets, axis),
         families=level_pictures(report, sets, levels), sets=tables.measured_sets(report, sets, levels),
-        mix_table=tables.mixes(report), cost_table=tables.costs(report), filters=FILTERS,
-        methods=how_intervals_were_made(report))
+        mix_table=tables.mixes(report), cost_table=tables.costs(report), cleaned=tables.cleaned(report),
+        filters=FILTERS, methods=how_intervals_were_made(report))

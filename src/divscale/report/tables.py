@@ -88,6 +88,14 @@ def mixes(report: ReportInput) -> Table:
     return Table(heads, rows, names=2)
 
 
+def cleaned(report: ReportInput) -> Table:
+    """Rows of every generated set, by what cleaning made of them; levels as given, generator seeds in turn."""
+    reasons = list(dict.fromkeys(reason for found in report.cleaned for reason in found.removed))
+    return Table(("Level", "Generator seed", "Rows", *(reason.capitalize() for reason in reasons), "Kept"), tuple(
+        (f"{c.level:g}", f"{c.generation_seed}", f"{c.rows:,}", *(f"{c.removed.get(r, 0):,}" for r in reasons),
+         f"{c.kept:,}") for c in report.cleaned), names=0)
+
+
 def costs(report: ReportInput) -> Table:
     """What every stage took, and all together."""
     found = report.costs

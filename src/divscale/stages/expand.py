@@ -12,6 +12,7 @@ from divscale.data.config import MixConfig
 from divscale.generation.recipes import AnyRecipe, get
 from divscale.graph.stage import Stage
 from divscale.stages import (
+    clean,
     compose,
     correctness,
     embed,
@@ -84,7 +85,15 @@ def expand(study: Study) -> Stage:
         for draw in _draws(study)
         for arm in _arms(study, worlds[draw[0]], sets[draw[0]], draw)
     }
-    return report.stage(study, list(worlds.values()), measured, list(arms.values()), sets[0])
+    return report.stage(study, list(worlds.values()), measured, list(arms.values()), sets)
+
+
+def generated_sets(study: Study) -> dict[int, list[GeneratedSet]]:
+    """The generated sets of every generation seed, one a level, cleaned where the study says so."""
+    source, test = load.stages(study)
+    worlds = {seed: _world(study, source, test, seed) for seed in range(study.seeds.generation)}
+    return {seed: [GeneratedSet(level, None, samples, vectors, None)
+                   for level, samples, vectors in _clean_levels(study, world)] for seed, world in worlds.items()}
 
 
 def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
@@ -108,16 +117,23 @@ def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
 
 
 def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
-    recipe = study.recipe
-    for level, samples in _levels(study, world):
-        vectors = embed.stage(samples, study.measure.embedder)
+    for level, samples, vectors in _clean_levels(study, world):
         checked = correctness.stage(study, samples, vectors, world.judge)
-        for name in recipe.filters:
+        for name in study.recipe.filters:
             yield GeneratedSet(level, name, samples, vectors, checked)
     if any(m.design == "judge_labelled" for m in study.mix):
         assert world.judge is not None
         relabelled = relabel.stage(world.data, world.split, world.data_vectors, world.judge)
         yield GeneratedSet(None, None, relabelled, relabelled, None)
+
+
+def _clean_levels(study: Study, world: World) -> Iterator[tuple[float, Stage, Stage]]:
+    """(level, samples, their vectors) of every level, after cleaning."""
+    for level, samples in _levels(study, world):
+        vectors = embed.stage(samples, study.measure.embedder)
+        if not study.clean.is_empty:
+            samples = vectors = clean.stage(study, world, samples, vectors)
+        yield level, samples, vectors
 
 
 def _levels(study: Study, world: World) -> Iterator[tuple[float, Stage]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from divscale.graph.runner import Handler, Job
 from divscale.stages import (
+    clean,
     compose,
     correctness,
     embed,
@@ -35,6 +36,7 @@ RUN: dict[str, Callable[[Sequence[Job], Context], None]] = {
     "blend": target.run_blends,
     "embed": embed.run,
     "pilot": target.run_pilots,
+    "clean": clean.run,
     "relabel": relabel.run,
     "correctness": correctness.run,
     "probe": train.run_probes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from divscale.graph.record import package_versions
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
-from divscale.report.model import ARMS, MIXES, SETS, Example, Failure, ReportInput, StageCost
+from divscale.report.model import ARMS, MIXES, SETS, Cleaned, Example, Failure, ReportInput, StageCost
 from divscale.schema import Task
 from divscale.stages import evaluate
 from divscale.stages.context import Context
@@ -36,6 +36,7 @@ class ReportConfig(FrozenConfig):
     arms: tuple[dict[str, Any], ...]
     sets: tuple[dict[str, Any], ...]
     examples: tuple[float, ...]
+    cleaned: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
 
 
@@ -44,10 +45,13 @@ def stage(
     worlds: Sequence[World],
     measured: Sequence[Measured],
     arms: Sequence[Arm],
-    sets: Sequence[GeneratedSet],
+    sets: Mapping[int, Sequence[GeneratedSet]],
 ) -> Stage:
     """The end of a study."""
-    shown = {item.level: item for item in sets if item.level is not None}
+    shown = {item.level: item for item in sets[0] if item.level is not None}
+    cleaned = {
+        item.samples.fingerprint: ({"level": item.level, "generation_seed": seed}, item.samples)
+        for seed, items in sets.items() for item in items if item.samples.name == "clean"}
     held = "label_agreement" in study.recipe.filters
     config = ReportConfig(
         task=study.data.task,
@@ -56,6 +60,7 @@ def stage(
         arms=tuple(arm.words for arm in arms),
         sets=tuple(item.words for item in measured),
         examples=tuple(shown),
+        cleaned=tuple(words for words, _ in cleaned.values()),
         notes=tuple(_notes(study)),
     )
     inputs: dict[str, Stage | tuple[Stage, ...]] = {
@@ -64,6 +69,8 @@ def stage(
         "sets": tuple(item.stage for item in measured),
         "examples": tuple(item.samples for item in shown.values()),
     }
+    if cleaned:
+        inputs["cleaned"] = tuple(samples for _, samples in cleaned.values())
     checked = tuple(item.correctness for item in measured if item.correctness is not None)
     if checked:
         inputs["correctness"] = checked
@@ -71,7 +78,7 @@ def stage(
             inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
     if worlds[0].judge is not None:
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
-    return Stage("report", 2, config, inputs, title=study.name)
+    return Stage("report", 3, config, inputs, title=study.name)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -106,6 +113,7 @@ def _report_input(job: Job, context: Context) -> ReportInput:
         if context.study.data.source == "storyland"
         else ("probe trained on the prior" if judges else None),
         examples=_examples(job),
+        cleaned=tuple(_cleaned(job)),
         costs=_costs(job, context.store),
         study_yaml=dump(context.study),
         versions=package_versions(),
@@ -159,6 +167,14 @@ def _failures(job: Job) -> Iterator[Failure]:
             yield Failure(f"diversity and shift of {which}", artifact.values["reason"], of_a_set=True)
         for name, reason in artifact.values["missing"].items():
             yield Failure(f"{name} of {which}", reason, of_a_set=True)
+
+
+def _cleaned(job: Job) -> Iterator[Cleaned]:
+    config: Any = job.stage.config
+    for words, artifact in zip(config.cleaned, job.inputs("cleaned") if config.cleaned else (), strict=True):
+        rows = artifact.record.rows
+        assert rows is not None
+        yield Cleaned(words["level"], words["generation_seed"], rows.asked, rows.ok, artifact.values["removed"])
 
 
 def _mixes(job: Job) -> pa.Table:
