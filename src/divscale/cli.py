@@ -64,9 +64,19 @@ def _parser() -> argparse.ArgumentParser:
     plan = _study_verb(verbs, "plan", "print what is cached, what would run and why")
     plan.add_argument("--json", action="store_true", help="print JSON")
     plan.set_defaults(run=_plan)
+    preview = _study_verb(verbs, "preview", "print rendered prompts, a parsed example and the training pair")
+    preview.add_argument("-n", type=int, default=3, metavar="N", help="prompts of each round (default: 3)")
+    preview.add_argument("--json", action="store_true", help="print JSON")
+    preview.set_defaults(run=_preview)
     status = _study_verb(verbs, "status", "print how much of a study is committed")
     status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(run=_status)
+    generate = _study_verb(verbs, "generate", "make a study's generated sets alone, and write them as datasets")
+    generate.add_argument("--out", required=True, metavar="DIR", help="a folder of it for every level")
+    generate.add_argument("--layout", choices=["samples", "messages", "prompt", "text"], default="samples",
+                          help="samples (all columns, default), messages, prompt (and completion), or text")
+    generate.add_argument("--format", choices=["parquet", "jsonl"], default="parquet")
+    generate.set_defaults(run=_generate)
     report = _study_verb(verbs, "report", "write the report of a finished study")
     report.add_argument("--html", metavar="FILE", help="where to write it (default: print where it lies)")
     report.set_defaults(run=_report)
@@ -153,10 +163,23 @@ def _plan(arguments: argparse.Namespace) -> int:
     return print_plan(_study(arguments), arguments.store, as_json=arguments.json)
 
 
+def _preview(arguments: argparse.Namespace) -> int:
+    from divscale.preview import print_preview
+
+    return print_preview(_study(arguments), arguments.n, as_json=arguments.json)
+
+
 def _status(arguments: argparse.Namespace) -> int:
     from divscale.look import print_status
 
     return print_status(_study(arguments), arguments.store, as_json=arguments.json)
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    from divscale.generate_only import generate_from_terminal
+
+    return generate_from_terminal(
+        _study(arguments), arguments.store, arguments.out, layout=arguments.layout, format=arguments.format)
 
 
 def _report(arguments: argparse.Namespace) -> int:

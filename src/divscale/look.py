@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 from divscale.config import Study
-from divscale.errors import ConfigError, StageFailedError
+from divscale.errors import ConfigError, DivscaleError, StageFailedError
 from divscale.graph.plan import Step, changed_versions, make_plan
 from divscale.graph.stage import in_order
 from divscale.run import publish, report_path, store_of
 from divscale.stages.expand import expand
+from divscale.stages.generation_cost import Requests, expected_rows
 
 
 def print_plan(study: Study, root: str | None, *, as_json: bool) -> int:
     """What is cached, what would run and why."""
     store, target = store_of(root), expand(study)
     steps = make_plan([target], store)
+    pending = [step.stage for step in steps if step.stage.name == "generate" and not step.cached]
+    requests, no_estimate = _requests(study) if pending else (None, "")
+    cost = requests.cost(pending, store) if requests else None
     changed = changed_versions([target], store)
     unresolved = sorted({
         model["value"] for step in steps
@@ -27,19 +32,32 @@ def print_plan(study: Study, root: str | None, *, as_json: bool) -> int:
         print(json.dumps({
             "stages": [
                 {"stage": s.stage.name, "title": s.stage.title, "fingerprint": s.stage.fingerprint, "cached": s.cached,
-                 "reason": s.reason} for s in steps],
+                 "reason": s.reason, "rows": expected_rows(s.stage, store, requests)} for s in steps],
+            "generation": {**asdict(cost), "seconds": cost.seconds} if cost else None, "no_estimate": no_estimate,
             "changed_versions": changed, "unresolved_models": unresolved}))
         return 0
     for name, group in _by_name(steps).items():
         cached = sum(step.cached for step in group)
+        rows = [expected_rows(step.stage, store, requests) for step in group]
         line = f"{name:<12} {len(group):>5} stage(s), {cached} cached, {len(group) - cached} to run"
+        line += f", {sum(filter(None, rows)):,}{'+' if None in rows else ''} rows" if any(rows) else ""
         why = next((f"{step.stage.title}: {step.reason}" for step in group if not step.cached), "")
         print(f"{line}{'  ' + why if why else ''}")
+    if pending:
+        print(f"generation: {cost.in_words() if cost else f'no estimate, for the study would stop: {no_estimate}'}")
     for model in unresolved:
         print(f"unresolved: model {model} is not on this machine; its stages can be planned, not run")
     for name, (then, now) in changed.items():
         print(f"note: {name} was {then} when cached results were made, now {now}; they are used as they are")
     return 0
+
+
+def _requests(study: Study) -> tuple[Requests | None, str]:
+    """What would be asked; or why that cannot be said, which is what a run would stop with."""
+    try:
+        return Requests(study), ""
+    except DivscaleError as error:
+        return None, str(error)
 
 
 def print_status(study: Study, root: str | None, *, as_json: bool) -> int:

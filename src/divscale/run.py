@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,21 +37,26 @@ def run_study(study: Study, store: Store, events: Events) -> Artifact:
         StageFailedError: some stages failed, the rest is committed.
     """
     target = expand(study)
-    pending = [stage for stage in in_order([target]) if store.find(stage) is None]
+    make([target], study, store, events)
+    report = store.open(target)
+    publish(report, study, store)
+    return report
+
+
+def make(targets: Sequence[Stage], study: Study, store: Store, events: Events) -> None:
+    """Bring every target to a committed artifact; errors as in `run_study`."""
+    pending = [stage for stage in in_order(targets) if store.find(stage) is None]
     if pending:
         preflight(pending, store)
         keep_log(store)
     context = Context(study, store, events)
     try:
-        execute([target], store, handlers(context), events)
+        execute(targets, store, handlers(context), events)
     except Exception:
         logging.getLogger(__name__).exception("the run ended early")
         raise
     finally:
         context.close()
-    report = store.open(target)
-    publish(report, study, store)
-    return report
 
 
 def preflight(pending: list[Stage], store: Store) -> None:
@@ -96,7 +101,7 @@ def report_path(study: Study, store: Store) -> Path:
 def run_from_terminal(study: Study, root: str | None) -> int:
     """`divscale run`: the live view, then the answer."""
     store, tally = store_of(root), Tally()
-    with _interruptible(), Terminal(tally, study.name):
+    with interruptible(), Terminal(tally, study.name):
         report = run_study(study, store, tally)
     ran = sum(line.done for line in tally.lines.values())
     total = sum(line.total for line in tally.lines.values())
@@ -111,7 +116,7 @@ def run_from_terminal(study: Study, root: str | None) -> int:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """SIGTERM ends a run the way Ctrl-C does; a second signal while closing is not lost on children."""
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

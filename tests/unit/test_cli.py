@@ -52,7 +52,7 @@ def test_a_plan_names_what_is_cached_and_the_field_that_differs(
 
 def test_a_plan_as_json_has_every_stage_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(said(capsys, "plan", SMOKE, "--json", "--store", str(tmp_path)))
-    assert set(found) == {"stages", "changed_versions", "unresolved_models"}
+    assert set(found) == {"stages", "generation", "no_estimate", "changed_versions", "unresolved_models"}
     assert found["unresolved_models"] == [] and found["changed_versions"] == {}
     prints = [step["fingerprint"] for step in found["stages"]]
     assert len(set(prints)) == len(prints) and all(re.fullmatch("[0-9a-f]{64}", fingerprint) for fingerprint in prints)
@@ -120,7 +120,7 @@ def test_every_study_of_the_repository_can_be_planned_on_a_machine_without_gpus(
 @pytest.mark.parametrize("document", sorted(path.name for path in ROOT.glob("*.md")))
 def test_the_commands_that_documents_show_name_verbs_and_files_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
-    verbs = {"run", "plan", "status", "report", "measure", "dedup", "select", "doctor"}
+    verbs = {"run", "plan", "preview", "generate", "status", "report", "measure", "dedup", "select", "doctor"}
     blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
     for line in re.findall(r"^(?:\.venv/bin/)?divscale .*$", blocks, flags=re.MULTILINE):
         verb, *words = shlex.split(line, comments=True)[1:]

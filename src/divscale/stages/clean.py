@@ -48,8 +48,10 @@ class CleanStageConfig(FrozenConfig):
 
 def stage(study: Study, world: World, samples: Stage, vectors: Stage) -> Stage:
     """The cleaned set. Its artifact holds samples and their vectors, so that nothing is embedded twice."""
-    prompts = prompts_for(study.data.task, generate.style(study), study.recipe) if study.clean.garbage else {}
-    config = CleanStageConfig(clean=study.clean, task=study.data.task, prompts=tuple(prompts.values()))
+    prompts: list[str] = []
+    for writer in study.generator.models if study.clean.garbage else ():
+        prompts += prompts_for(study.data.task, generate.style(writer, study.generator.engine), study.recipe).values()
+    config = CleanStageConfig(clean=study.clean, task=study.data.task, prompts=tuple(dict.fromkeys(prompts)))
     inputs = {"samples": samples, "vectors": vectors, "data": world.data, "split": world.split, "test": world.test,
               "test_vectors": world.test_vectors}
     return Stage("clean", 1, config, inputs, samples.title)

@@ -57,6 +57,12 @@ def _texts(study: Study) -> Texts | None:
     return read_texts(file.path, file.column, file.field, least=file.least) if file else None
 
 
+def texts_of(study: Study) -> tuple[str, ...]:
+    """The texts of the file that the recipe names; none where it names none."""
+    texts = _texts(study)
+    return texts.values if texts else ()
+
+
 def inputs(
     study: Study, data: Stage, split: Stage, made: Mapping[str, Stage], vectors: tuple[str, ...],
 ) -> dict[str, Stage]:
@@ -91,6 +97,5 @@ def sources(job: Job, sees: Sees, study: Study) -> Sources:
                for name in (REAL, *made) if f"vectors_{name}" in job.stage.inputs}
     if REAL in vectors:
         vectors[REAL] = vectors[REAL][rows]
-    texts = _texts(study)
     real = job.input("data").table("samples").take(rows)
-    return Sources(real, made, vectors, measurements, texts.values if texts else ())
+    return Sources(real, made, vectors, measurements, texts_of(study))

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 import synthetic_report
 
-from divscale.report.model import Example, Failure
+from divscale.report import tables
+from divscale.report.model import Cleaned, Example, Failure
 from divscale.report.page import render
 
 
@@ -43,6 +44,13 @@ def test_a_measure_that_a_set_did_not_allow_is_named_with_its_reason_where_measu
     page = render(replace(report, failures=(Failure("c2st of level 0.2", "It needs 10 rows.", of_a_set=True),)))
     section = page[page.index("What the dial changes"):page.index("What the generator wrote")]
     assert "Not measured: c2st of level 0.2. It needs 10 rows." in section
+
+
+def test_what_cleaning_removed_is_a_table_of_sets_by_reason():
+    cleaned = (Cleaned(0.2, 0, 1200, 1137, {"exact duplicate": 63}), Cleaned(0.5, 0, 1200, 1198, {"overlaps the test set": 2}))
+    found = tables.cleaned(replace(synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",)), cleaned=cleaned))
+    assert found.columns == ("Level", "Generator seed", "Rows", "Exact duplicate", "Overlaps the test set", "Kept")
+    assert found.rows == (("0.2", "0", "1,200", "63", "0", "1,137"), ("0.5", "0", "1,200", "0", "2", "1,198"))
 
 
 def test_no_number_is_shown_as_nan_or_none(html):
