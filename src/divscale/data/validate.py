@@ -67,7 +67,7 @@ def validate(raw: RawRows, task: Task, *, labels: tuple[str, ...] | int | None =
         row["id"] = _made_id(row, ordinal) if row.get("id") is None else row["id"]
         reason = _reason(row, task, known) or ("duplicate id" if row["id"] in seen else None)
         if reason:
-            rejected.append({"id": str(row["id"]), "reason": reason, "row": _as_json(row), "ordinal": ordinal})
+            rejected.append({"id": str(row["id"]).encode("utf-8", "backslashreplace").decode(), "reason": reason, "row": _as_json(row), "ordinal": ordinal})
             continue
         seen.add(row["id"])
         answers = row.get("answers")
@@ -93,6 +93,8 @@ def _reason(row: dict[str, Any], task: Task, known: Collection[str] | None) -> s
     for name in ("text", "label", "context", "id", "group"):
         if row.get(name) is not None and not isinstance(row[name], str):
             return f"{name} is not a string ({type(row[name]).__name__})"
+    if any(0xD800 <= ord(c) <= 0xDFFF for c in "".join(v for v in row.values() if isinstance(v, str))):
+        return "half a surrogate pair, which is no Unicode"
     for name, value in (("text", text), ("context", context)):
         if value and len(value) > MAX_CHARS:
             return f"{name} has {len(value):,} characters, and {MAX_CHARS:,} may be part of a prompt"
