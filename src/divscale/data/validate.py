@@ -67,7 +67,8 @@ def validate(raw: RawRows, task: Task, *, labels: tuple[str, ...] | int | None =
         row["id"] = _made_id(row, ordinal) if row.get("id") is None else row["id"]
         reason = _reason(row, task, known) or ("duplicate id" if row["id"] in seen else None)
         if reason:
-            rejected.append({"id": str(row["id"]).encode("utf-8", "backslashreplace").decode(), "reason": reason, "row": _as_json(row), "ordinal": ordinal})
+            shown = str(row["id"]).encode("utf-8", "backslashreplace").decode()
+            rejected.append({"id": shown, "reason": reason, "row": _as_json(row), "ordinal": ordinal})
             continue
         seen.add(row["id"])
         answers = row.get("answers")
