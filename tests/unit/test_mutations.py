@@ -103,7 +103,7 @@ def packaged(task: str) -> tuple[str, ...]:
 
 def no_engine() -> bool:
     started = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
-    assert not [words for words in started if "vllm" in words or "raylet" in words]
+    return not [words for words in started if "vllm" in words or "raylet" in words]
 
 
 @MUTATED
