@@ -80,7 +80,7 @@ def refused(folder: Path, capsys, *overrides: str) -> tuple[int, str]:
     ("{% for i in range(1000) %}{{ label * 200 }}{% endfor %}",
      f"the template '{{% for i in range(1000) %}}{{{{ label * 200 }}}}{{% endfor %}}' cannot be rendered: it writes 1,000,000 characters, and a prompt may have 500,000. {LIMITS}"),
     ("{{ lable }}:", "the template '{{ lable }}:' cannot be rendered: 'lable' is undefined. It may use only these variables: "
-     "attributes, context, examples, label, persona, topic."),
+     "attributes, context, examples, label, persona, structured, topic."),
     ("x" * 1_000_000, "the template 'p.j2' has 1,000,000 characters, and a prompt may have 500,000. Give a shorter one; what differs comes from the data."),
 ])
 def test_a_template_that_reaches_for_internals_or_never_ends_is_refused(folder, capsys, template, message):
@@ -153,7 +153,7 @@ PICKLES = ("generator.model: the model folder {tmp}/model has no .safetensors we
                 "promises SIZE). Copy or download it again."),
     (headless, "generator.model: {tmp}/model/model.safetensors is cut short or broken (its header does not fit into its 56 "
                "bytes). Copy or download it again."),
-    (broken_settings, "the generator's model: {tmp}/model/tokenizer_config.json cannot be read (Expecting value: line 1 column "
+    (broken_settings, "generator.model: {tmp}/model/tokenizer_config.json cannot be read (Expecting value: line 1 column "
                       "19 (char 18)). Copy or download it again."),
     (shard_lost, "generator.model: the model folder {tmp}/model lacks 1 of its weight files (the first is "
                  "model-00002.safetensors). Copy or download it again."),
