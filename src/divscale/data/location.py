@@ -9,6 +9,7 @@ import fsspec.core
 import pyarrow as pa
 from pyarrow import fs
 
+from divscale.data.unicode_text import is_unicode
 from divscale.errors import ConfigError, PreflightError
 
 _RETRY_S = 30
@@ -23,7 +24,7 @@ def locate(uri: str) -> tuple[fs.FileSystem, str]:
     """
     if not uri.strip():
         raise ConfigError("a data set is named by nothing (''); give a path or a URI.")
-    if any("\ud800" <= character <= "\udfff" for character in uri):  # how Python keeps a byte that is not UTF-8
+    if not is_unicode(uri):  # how Python keeps a byte that is not UTF-8
         raise ConfigError(f"{uri!a}: the name is not UTF-8, so it cannot be opened. Rename it.")
     if "://" not in uri:
         return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())

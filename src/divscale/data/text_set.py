@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from divscale.data.dataset import Dataset
 from divscale.data.dataset_rows import npy, rows
 from divscale.data.layouts import Layout, infer, named, text_of
+from divscale.data.unicode_text import escaped, is_unicode
 from divscale.data.vector_column import VectorColumn, vector_rows
 from divscale.errors import ConfigError, DataError
 
@@ -113,7 +114,7 @@ def read_set(
         seen.update(row)
         found = _checked(row, ordinal, layout, by, vectors)
         if isinstance(found, str) or found[0] in ids:
-            rejected.append(Rejected(ordinal, _shown(row.get("id", ordinal)),
+            rejected.append(Rejected(ordinal, escaped(str(row.get("id", ordinal))),
                                      found if isinstance(found, str) else "duplicate id"))
             continue
         ids.add(found[0])
@@ -175,21 +176,9 @@ def _checked(
     label = row.get("label")
     found = str(id), text, None if label is None else str(label), str(group)
     for name, value in zip(("id", "text", "label", by), found, strict=True):
-        if value and not _is_unicode(value):
+        if value and not is_unicode(value):
             return f"half a surrogate pair in the {name}, which is no Unicode"
     return found
-
-
-def _shown(id: Any) -> str:
-    return str(id).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _inferred(head: Sequence[Mapping[str, Any]], vectors: str | None, where: str) -> Layout | None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from divscale.data.read import RawRows
 from divscale.data.samples import real_samples
+from divscale.data.unicode_text import escaped, is_unicode
 from divscale.errors import ConfigError, DataError, RowAccountingError
 from divscale.schema import REJECTED, Task
 
@@ -67,8 +68,7 @@ def validate(raw: RawRows, task: Task, *, labels: tuple[str, ...] | int | None =
         row["id"] = _made_id(row, ordinal) if row.get("id") is None else row["id"]
         reason = _reason(row, task, known) or ("duplicate id" if row["id"] in seen else None)
         if reason:
-            shown = str(row["id"]).encode("utf-8", "backslashreplace").decode()
-            rejected.append({"id": shown, "reason": reason, "row": _as_json(row), "ordinal": ordinal})
+            rejected.append({"id": escaped(str(row["id"])), "reason": reason, "row": _as_json(row), "ordinal": ordinal})
             continue
         seen.add(row["id"])
         answers = row.get("answers")
@@ -94,8 +94,8 @@ def _reason(row: dict[str, Any], task: Task, known: Collection[str] | None) -> s
     for name in ("text", "label", "context", "id", "group"):
         if row.get(name) is not None and not isinstance(row[name], str):
             return f"{name} is not a string ({type(row[name]).__name__})"
-    if any(0xD800 <= ord(c) <= 0xDFFF for c in "".join(v for v in row.values() if isinstance(v, str))):
-        return "half a surrogate pair, which is no Unicode"
+        if row.get(name) and not is_unicode(row[name]):
+            return f"half a surrogate pair in the {name}, which is no Unicode"
     for name, value in (("text", text), ("context", context)):
         if value and len(value) > MAX_CHARS:
             return f"{name} has {len(value):,} characters, and {MAX_CHARS:,} may be part of a prompt"
@@ -111,6 +111,8 @@ def _reason(row: dict[str, Any], task: Task, known: Collection[str] | None) -> s
             isinstance(answers, list) and all(isinstance(answer, str) for answer in answers)):
         return "answers is neither a string nor a list of strings"
     references = [answers] if isinstance(answers, str) else answers or []
+    if not all(map(is_unicode, references)):
+        return "half a surrogate pair in the answers, which is no Unicode"
     if task == "qa" and not (references and all(answer.strip() for answer in references)):
         return "missing answers"
     return None
@@ -163,4 +165,4 @@ def _made_id(row: dict[str, Any], ordinal: int) -> str:
 
 
 def _as_json(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, sort_keys=True, default=str)
+    return escaped(json.dumps(row, ensure_ascii=False, sort_keys=True, default=str))

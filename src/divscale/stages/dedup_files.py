@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from divscale.data.copy_rows import EXTENSIONS, copy_rows, unlisted
 from divscale.data.dataset import Dataset, find
 from divscale.data.text_set import TextSet, read_set
+from divscale.data.unicode_text import escaped
 from divscale.embedding.config import EmbedderConfig
 from divscale.errors import ConfigError, RowAccountingError
 from divscale.runtime.resources import Resources
@@ -175,6 +176,4 @@ def _write(folder: Path, dataset: Dataset, found: TextSet, steps: _Steps, result
 
 
 def _as_json(row: Mapping[str, Any]) -> str:
-    """What is no Unicode stays the escape of JSON that it was."""
-    text = json.dumps(row, ensure_ascii=False, default=str)
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return escaped(json.dumps(row, ensure_ascii=False, default=str))

@@ -32,6 +32,9 @@ GOOD = {"id": "g", "text": "fine", "label": "l", "context": "C.", "answers": ["A
     ({"answers": [" "]}, "qa", "missing answers"),
     ({"answers": [3]}, "qa", "answers is neither a string nor a list of strings"),
     ({"context": ["a"]}, "qa", "context is not a string (list)"),
+    ({"text": "half \ud83d"}, "text", "half a surrogate pair in the text, which is no Unicode"),
+    ({"id": "\ud83d"}, "text", "half a surrogate pair in the id, which is no Unicode"),
+    ({"answers": ["\ud83d"]}, "qa", "half a surrogate pair in the answers, which is no Unicode"),
 ])
 def test_an_invalid_row_is_kept_with_its_reason(bad, task, reason):
     result = validate(raw([GOOD, {**GOOD, "id": "b", **bad}]), task, max_rejected_share=0.5)
