@@ -12,6 +12,7 @@ import pytest
 
 from divscale.cli import main
 from divscale.generation.endpoint.faults import KEY
+from divscale.rendering import sandbox
 
 sys.path.insert(0, str(Path(__file__).parent / "generation"))
 from tiny_model import make_tiny_model
@@ -52,11 +53,12 @@ def write_rows(path: Path, rows: list[dict]) -> None:
 
 def refused(folder: Path, capsys, *overrides: str) -> tuple[int, str]:
     """Exit code and message of a run, in which no engine and nothing of Ray's was started."""
+    before = set(psutil.Process().children(recursive=True))  # of other tests
     code = main(["run", "study.yaml", *overrides, "--store", "store"])
     out, err = capsys.readouterr()
     assert out == ""
-    started = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
-    assert not [words for words in started if "vllm" in words or "raylet" in words]
+    started = [child.cmdline() for child in set(psutil.Process().children(recursive=True)) - before]
+    assert all(words[-1:] == [sandbox.__file__] for words in started if words)
     assert not list((folder / "store").glob("generate/*/record.json"))
     return code, err.replace(str(folder), "{tmp}")
 
