@@ -19,6 +19,7 @@ from divscale.rendering.tasks import training_pair
 from divscale.schema import Task
 from divscale.stages import split as splits
 from divscale.stages.context import Context
+from divscale.stages.planned_requests import planned_rounds
 from divscale.stages.sources import code_of
 from divscale.stages.train import run_arms
 from divscale.training.config import PretrainConfig
@@ -86,7 +87,8 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 def _pairs(config: PretrainStageConfig, samples: pa.Table, study: Study) -> list[tuple[str, str]]:
     if config.recipe_kind is not None:
         if isinstance(study.recipe, file.Config):  # its mistakes are found before a model is trained
-            file.rehearse(study.recipe, samples, task=config.task, prompts=config.prompts)
+            for _ in planned_rounds(study, samples, study.recipe.samples):
+                pass
         return pairs(samples, config.task, get(study.recipe), config.prompts)
     if config.task == "qa":
         return [training_pair(row, "qa") for row in samples.to_pylist()]

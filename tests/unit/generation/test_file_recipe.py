@@ -11,8 +11,9 @@ from pydantic import TypeAdapter
 
 from divscale.cli import main
 from divscale.errors import ConfigError
-from divscale.generation.recipes import AnyRecipe, Sources, file, get
+from divscale.generation.recipes import AnyRecipe, Sources, get
 from divscale.schema import COMPLETIONS, SAMPLES
+from divscale.stages.planned_requests import planned_rounds
 from divscale.stages.sources import code_of
 from divscale.study_file import load
 
@@ -26,6 +27,11 @@ REAL = pa.Table.from_pylist([{"id": f"{label}{i}", "text": f"{label} {i}", "labe
 
 def recipe_of(path, **fields):
     return TypeAdapter(AnyRecipe).validate_python({"kind": "file", "path": str(path), **fields}, strict=False)
+
+
+def study_of(path, *levels):
+    return load(SMOKE, ["recipe.kind=file", f"recipe.path={path}", f"recipe.level={list(levels)}",
+                        "recipe.temperature=0.7"])
 
 
 def written(tmp_path, text):
@@ -53,8 +59,7 @@ def test_the_files_text_is_identity_and_its_place_is_not(tmp_path):
     found = []
     for name, text in (("a.py", EXAMPLE), ("b.py", EXAMPLE), ("a.py", EXAMPLE + "\n# more")):
         (tmp_path / name).write_text(text, encoding="utf-8")
-        study = load(SMOKE, ["recipe.kind=file", f"recipe.path={tmp_path / name}", "recipe.level=[1,2]",
-                             "recipe.temperature=0.7"])
+        study = study_of(tmp_path / name, 1, 2)
         found.append((code_of(study), study.recipe.identity()))
     assert found[0] == found[1] and found[0][0] != found[2][0]
 
@@ -77,7 +82,7 @@ def test_the_files_text_is_identity_and_its_place_is_not(tmp_path):
 def test_a_mistake_in_the_file_is_named_with_its_function_and_line(tmp_path, text, what):
     path = written(tmp_path, text)
     with pytest.raises(ConfigError) as told:
-        file.rehearse(recipe_of(path, level=[1]), REAL, task="classification", prompts={"sample": ""})
+        list(planned_rounds(study_of(path, 1), REAL, 4))
     assert str(told.value).startswith(f"recipe.path: {what.format(path=path)}")
 
 

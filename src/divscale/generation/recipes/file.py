@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field
@@ -24,7 +24,7 @@ from divscale.frozen import OneOrMany
 from divscale.generation.config import RecipeConfig
 from divscale.generation.recipes import decoding
 from divscale.generation.recipes.protocol import Round, Sources
-from divscale.schema import COMPLETIONS, REJECTED, REQUESTS, SAMPLES, Task
+from divscale.schema import REJECTED, REQUESTS, SAMPLES, Task
 
 
 class Config(RecipeConfig):
@@ -139,22 +139,3 @@ def module_of(recipe: Config) -> UserRecipe:
 @cache
 def _module(path: str, code: bytes) -> UserRecipe:
     return UserRecipe(path, code)
-
-
-def rehearse(recipe: Config, real: pa.Table, *, task: Task, prompts: dict[str, str]) -> None:
-    """Build the first round's requests of every level from the real rows, and parse real texts as their completions.
-
-    Raises:
-        ConfigError: the file's functions fail or give what is no table of requests, samples or rejected rows.
-    """
-    module = module_of(recipe)
-    plain = cast(Config, recipe.searched)
-    texts = real["text"].to_pylist() or [""]
-    for level in plain.levels:
-        this = module.rounds(plain, level)[0]
-        if this.after or this.vectors:
-            continue
-        requests = module.build_requests(this, Sources(real), task=task, seed=0, prompt=prompts[this.template])
-        rows = [{"request_id": request_id, "completion": texts[i % len(texts)], "finish_reason": "stop"}
-                for i, request_id in enumerate(requests["request_id"].to_pylist())]
-        module.parse(this, requests, pa.Table.from_pylist(rows, schema=COMPLETIONS), task=task)
