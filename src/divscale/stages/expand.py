@@ -9,15 +9,13 @@ from typing import Any
 
 from divscale.config import Study
 from divscale.data.config import MixConfig
-from divscale.generation.recipes import AnyRecipe, get
 from divscale.graph.stage import Stage
 from divscale.stages import (
     clean,
-    compose,
     correctness,
     embed,
     evaluate,
-    generate,
+    levels,
     load,
     measure,
     mix,
@@ -25,7 +23,6 @@ from divscale.stages import (
     relabel,
     report,
     split,
-    target,
     train,
 )
 from divscale.training.config import TrainConfig
@@ -76,8 +73,7 @@ class Arm:
 
 def expand(study: Study) -> Stage:
     """The report stage of `study`; everything else hangs below it. Cost: linear in the number of arms."""
-    source, test = load.stages(study)
-    worlds = {seed: _world(study, source, test, seed) for seed in range(study.seeds.generation)}
+    worlds = _worlds(study)
     sets = {seed: list(_generated_sets(study, world)) for seed, world in worlds.items()}
     measured = [item for seed, world in worlds.items() for item in _measured(study, world, sets[seed])]
     arms = {
@@ -90,10 +86,14 @@ def expand(study: Study) -> Stage:
 
 def generated_sets(study: Study) -> dict[int, list[GeneratedSet]]:
     """The generated sets of every generation seed, one a level, cleaned where the study says so."""
-    source, test = load.stages(study)
-    worlds = {seed: _world(study, source, test, seed) for seed in range(study.seeds.generation)}
     return {seed: [GeneratedSet(level, None, samples, vectors, None)
-                   for level, samples, vectors in _clean_levels(study, world)] for seed, world in worlds.items()}
+                   for level, samples, vectors in _clean_levels(study, world)]
+            for seed, world in _worlds(study).items()}
+
+
+def _worlds(study: Study) -> dict[int, World]:
+    source, test = load.stages(study)
+    return {seed: _world(study, source, test, seed) for seed in range(study.seeds.generation)}
 
 
 def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
@@ -129,70 +129,11 @@ def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
 
 def _clean_levels(study: Study, world: World) -> Iterator[tuple[float, Stage, Stage]]:
     """(level, samples, their vectors) of every level, after cleaning."""
-    for level, samples in _levels(study, world):
+    for level, samples in levels.stages(study, world):
         vectors = embed.stage(samples, study.measure.embedder)
         if not study.clean.is_empty:
             samples = vectors = clean.stage(study, world, samples, vectors)
         yield level, samples, vectors
-
-
-def _levels(study: Study, world: World) -> Iterator[tuple[float, Stage]]:
-    if study.recipe.target:
-        yield from _targets(study, world)
-        return
-    for level in study.recipe.levels:
-        yield level, _made(study, world, study.recipe, level)[-1]
-
-
-def _targets(study: Study, world: World) -> Iterator[tuple[float, Stage]]:
-    """Pilots of every setting, what encloses each target, whole sets of the settings needed, and their blends."""
-    assert study.recipe.target is not None
-    whole = study.recipe.searched
-    chooses = whole.kept == whole.samples  # among its candidates; of another recipe a pilot needs no more than one
-    few = whole.model_copy(update={"samples": study.recipe.target.pilot_samples,
-                                   "candidates": whole.candidates if chooses else 1})
-    pilots = {setting: _made(study, world, few, setting, "pilot, ") for setting in whole.levels}
-    found = target.pilot_stage(
-        study, world.data, world.split, {setting: made[-1] for setting, made in pilots.items()}, world.seed)
-    sets = {setting: _made(study, world, whole, setting, pilot=found, begun=pilots[setting])[-1]
-            for setting in whole.levels}
-    for value in study.recipe.levels:
-        yield value, target.blend_stage(study, found, sets, value, world.seed)
-
-
-def _made(
-    study: Study, world: World, recipe: AnyRecipe, level: float, prefix: str = "", *,
-    pilot: Stage | None = None, begun: list[Stage] | None = None,
-) -> list[Stage]:
-    """The stages of a level's rounds and, where there is one, of its composition; the last is the set.
-
-    `pilot` and `begun`: in a search, what was found, and the same stages of the setting's pilot.
-    """
-    module = get(recipe)
-    rounds = module.rounds(recipe, level)
-    others = [module.rounds(recipe, other) for other in recipe.levels if other != level]
-    here = f"{prefix}{recipe.dial} {level:g}, seed {world.seed}"
-    made: dict[str, Stage] = {}
-    for place, this in enumerate(rounds):
-        shared = bool(others) and all(this in plan for plan in others)
-        where = f"{prefix}seed {world.seed}" if shared else here
-        title = where if len(rounds) == 1 else f"{this.name}, {where}"
-        model = _pretrained(study, world, this.source)
-        made[this.name] = generate.stage(
-            study, this, world.data, world.split, made, model, world.seed, title,
-            setting=level if pilot and not shared else None,
-            after_pilot={"pilot": pilot, "begun": begun[place]} if pilot and begun else None)
-    stages = list(made.values())
-    if hasattr(module, "compose"):
-        stages.append(compose.stage(study, recipe.at(level), world.data, world.split, made, world.seed, here,
-                                    setting=level if pilot else None, pilot=pilot))
-    return stages
-
-
-def _pretrained(study: Study, world: World, source: int) -> Stage | None:
-    if study.generator.source(source).model != "pretrain":
-        return None
-    return pretrain.stage(study, world.data, world.split, "generator", world.seed, source)
 
 
 def _draws(study: Study) -> list[tuple[int, int, int]]:

@@ -1,0 +1,74 @@
+"""A recipe's levels as stages: rounds that levels share once, compositions, and the search for a diversity target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from divscale.config import Study
+from divscale.generation.recipes import AnyRecipe, get
+from divscale.graph.stage import Stage
+from divscale.stages import compose, generate, pretrain, target
+
+if TYPE_CHECKING:
+    from divscale.stages.expand import World
+
+
+def stages(study: Study, world: World) -> Iterator[tuple[float, Stage]]:
+    """(level, its set) for every level of the recipe's dial, or for every target."""
+    if study.recipe.target:
+        yield from _targets(study, world)
+        return
+    for level in study.recipe.levels:
+        yield level, _made(study, world, study.recipe, level)[-1]
+
+
+def _targets(study: Study, world: World) -> Iterator[tuple[float, Stage]]:
+    """Pilots of every setting, what encloses each target, whole sets of the settings needed, and their blends."""
+    assert study.recipe.target is not None
+    whole = study.recipe.searched
+    chooses = whole.kept == whole.samples  # among its candidates; of another recipe a pilot needs no more than one
+    few = whole.model_copy(update={"samples": study.recipe.target.pilot_samples,
+                                   "candidates": whole.candidates if chooses else 1})
+    pilots = {setting: _made(study, world, few, setting, "pilot, ") for setting in whole.levels}
+    found = target.pilot_stage(
+        study, world.data, world.split, {setting: made[-1] for setting, made in pilots.items()}, world.seed)
+    sets = {setting: _made(study, world, whole, setting, pilot=found, begun=pilots[setting])[-1]
+            for setting in whole.levels}
+    for value in study.recipe.levels:
+        yield value, target.blend_stage(study, found, sets, value, world.seed)
+
+
+def _made(
+    study: Study, world: World, recipe: AnyRecipe, level: float, prefix: str = "", *,
+    pilot: Stage | None = None, begun: list[Stage] | None = None,
+) -> list[Stage]:
+    """The stages of a level's rounds and, where there is one, of its composition; the last is the set.
+
+    `pilot` and `begun`: in a search, what was found, and the same stages of the setting's pilot.
+    """
+    module = get(recipe)
+    rounds = module.rounds(recipe, level)
+    others = [module.rounds(recipe, other) for other in recipe.levels if other != level]
+    here = f"{prefix}{recipe.dial} {level:g}, seed {world.seed}"
+    made: dict[str, Stage] = {}
+    for place, this in enumerate(rounds):
+        shared = bool(others) and all(this in plan for plan in others)
+        where = f"{prefix}seed {world.seed}" if shared else here
+        title = where if len(rounds) == 1 else f"{this.name}, {where}"
+        model = _pretrained(study, world, this.source)
+        made[this.name] = generate.stage(
+            study, this, world.data, world.split, made, model, world.seed, title,
+            setting=level if pilot and not shared else None,
+            after_pilot={"pilot": pilot, "begun": begun[place]} if pilot and begun else None)
+    stages = list(made.values())
+    if hasattr(module, "compose"):
+        stages.append(compose.stage(study, recipe.at(level), world.data, world.split, made, world.seed, here,
+                                    setting=level if pilot else None, pilot=pilot))
+    return stages
+
+
+def _pretrained(study: Study, world: World, source: int) -> Stage | None:
+    if study.generator.source(source).model != "pretrain":
+        return None
+    return pretrain.stage(study, world.data, world.split, "generator", world.seed, source)
