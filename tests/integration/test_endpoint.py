@@ -24,7 +24,7 @@ import pytest
 from divscale.errors import PreflightError, StageFailedError
 from divscale.generation.config import EngineConfig
 from divscale.generation.endpoint.fleet import EndpointFleet
-from divscale.generation.engines.protocol import EngineRequest, to_engine_request
+from divscale.generation.engines.protocol import EngineRequest, to_engine_requests
 from divscale.generation.engines.vllm_engine import VllmEngine
 from divscale.generation.structured import answer_schema, read_answer
 from divscale.graph.record import Rows
@@ -113,7 +113,7 @@ def written_by_the_embedded_engine(model: str) -> dict[str, dict]:
         for row in table(8, temperature=0.0).to_pylist():
             if api == "chat":
                 row["prompt"] = render_chat(engine.tokenizer, [{"role": "user", "content": row["prompt"]}])
-            request = to_engine_request(row, row["request_id"], engine.tokenizer, engine.context)
+            request = to_engine_requests([row], [row["request_id"]], engine.tokenizer, engine.context)[0]
             assert isinstance(request, EngineRequest)
             engine.submit(request)
         found[api] = {}

@@ -11,7 +11,7 @@ import pytest
 
 from divscale.errors import PreflightError
 from divscale.generation.config import EngineConfig
-from divscale.generation.engines.protocol import EngineRequest, to_engine_request
+from divscale.generation.engines.protocol import EngineRequest, to_engine_requests
 from divscale.generation.engines.transformers_engine import TransformersEngine
 from divscale.generation.fleet import GenerationFleet
 from divscale.runtime.resources import Resources
@@ -72,7 +72,7 @@ def test_the_two_engines_agree_where_there_is_no_chance(fleet, tiny_model):
     other = TransformersEngine(tiny_model, EngineConfig(engine="transformers"), RESOURCES, 0)
     greedy = [row for row in table.to_pylist() if row["temperature"] == 0]
     for row in greedy:
-        request = to_engine_request(row, row["request_id"], other.tokenizer, other.context)
+        request = to_engine_requests([row], [row["request_id"]], other.tokenizer, other.context)[0]
         assert isinstance(request, EngineRequest)
         other.submit(request)
     expected = {}

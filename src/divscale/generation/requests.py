@@ -35,10 +35,15 @@ def request_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=REQUESTS)
 
 
+def root(request_id: str) -> str:
+    """The id of a request's first attempt."""
+    return request_id.partition("~")[0]
+
+
 def retry_requests(requests: pa.Table, seed: int) -> pa.Table:
     """The next attempt of each request: another id (`...~1`, `...~2`), another seed, everything else as it was."""
     rows = requests.to_pylist()
     for row in rows:
-        root, attempt = row["request_id"].split("~")[0], row["attempt"] + 1
-        row |= {"request_id": f"{root}~{attempt}", "attempt": attempt, "seed": row_seed(seed, root, attempt)}
+        first, attempt = root(row["request_id"]), row["attempt"] + 1
+        row |= {"request_id": f"{first}~{attempt}", "attempt": attempt, "seed": row_seed(seed, first, attempt)}
     return request_table(rows)

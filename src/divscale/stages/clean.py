@@ -125,7 +125,7 @@ class _Chain:
         ids, texts, contexts = (test[name].to_pylist() for name in ("id", "text", "context"))
         self._take(lambda rows: shared_words(
             self._texts(rows), self._column("context", rows), ids, texts, contexts, wanted.ngram))
-        if wanted.cosine is None:
+        if (cosine := wanted.cosine) is None:
             return
         test_MD = unit_rows(embed.vectors(self.job.input("test_vectors"))[ordinals])
 
@@ -136,7 +136,7 @@ class _Chain:
                 scores_N1, indices_N1 = nearest_in(x_ND[places], test_MD[among], 1)
                 return among[indices_N1[:, 0]], scores_N1[:, 0]
 
-            return near_test(self._column("context", rows), ids, contexts, nearest, wanted.cosine or 1.0)
+            return near_test(self._column("context", rows), ids, contexts, nearest, cosine)
 
         self._take(step)
 

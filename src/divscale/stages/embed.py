@@ -50,7 +50,15 @@ def write_vectors(job: Job, x_ND: np.ndarray) -> None:
 
 def vectors(artifact: Artifact) -> np.ndarray:
     """x_ND of an artifact, float32, memory-mapped."""
-    rows, width = artifact.values["shape"]
-    if rows == 0:
-        return np.zeros((0, width), "<f4")
-    return np.memmap(artifact.path("vectors"), dtype="<f4", mode="r", shape=(rows, width))
+    return open_vectors(*vectors_file(artifact))
+
+
+def vectors_file(artifact: Artifact) -> tuple[str, list[int]]:
+    """Path and shape, for those who open vectors in another process."""
+    return str(artifact.path("vectors")), artifact.values["shape"]
+
+
+def open_vectors(path: str, shape: Sequence[int]) -> np.ndarray:
+    """x_ND of `vectors_file`, float32, memory-mapped."""
+    rows, width = shape
+    return np.memmap(path, "<f4", "r", shape=(rows, width)) if rows else np.zeros((0, width), "<f4")

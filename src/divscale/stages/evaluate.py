@@ -15,6 +15,7 @@ from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.schema import Task
+from divscale.stages import embed
 from divscale.stages import split as splits
 from divscale.stages.context import Context
 from divscale.stages.train import classes_of, training_rows
@@ -60,12 +61,10 @@ def run_probes(jobs: Sequence[Job], context: Context) -> None:
     for job in jobs:
         rows = splits.rows(job.input("split"), "test")
         samples = job.input("test").table("samples").take(rows)
-        vectors = job.input("vectors")
         calls.append(
             (
                 str(job.input("model").tree("model")),
-                str(vectors.path("vectors")),
-                vectors.values["shape"],
+                *embed.vectors_file(job.input("vectors")),
                 rows,
                 samples["id"].to_pylist(),
                 samples["label"].to_pylist(),
@@ -124,6 +123,6 @@ def _predict(
     ids: list[str],
     labels: list[str],
 ) -> pa.Table:
-    x_ND = np.memmap(path, dtype="<f4", mode="r", shape=tuple(shape))[rows]
+    x_ND = embed.open_vectors(path, shape)[rows]
     probe = load_probe(Path(model))
     return predictions_from_proba(ids, labels, predict_proba(probe, x_ND), probe.classes)

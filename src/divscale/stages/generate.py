@@ -16,7 +16,7 @@ from divscale.frozen import FrozenConfig
 from divscale.generation.config import EngineConfig, GeneratorModel, RecipeConfig
 from divscale.generation.prompts import Style, prompts_for
 from divscale.generation.recipes import AnyRecipe, Round, get
-from divscale.generation.requests import request_table, retry_requests
+from divscale.generation.requests import request_table, retry_requests, root
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
@@ -273,14 +273,10 @@ def _opened(job: Job, study: Study) -> Pass:
         return Pass(job, this, requests)
     samples = job.input("begun").table("samples")
     asked = set(requests["request_id"].to_pylist())
-    begun = samples.filter(pa.array([_root(i) in asked for i in samples["request_id"].to_pylist()], pa.bool_()))
-    answered = {_root(i) for i in begun["request_id"].to_pylist()}
+    begun = samples.filter(pa.array([root(i) in asked for i in samples["request_id"].to_pylist()], pa.bool_()))
+    answered = {root(i) for i in begun["request_id"].to_pylist()}
     rest = pa.array([i not in answered for i in requests["request_id"].to_pylist()], pa.bool_())
     return Pass(job, this, requests.filter(rest), begun)
-
-
-def _root(request_id: str) -> str:
-    return request_id.partition("~")[0]
 
 
 def _requests(job: Job, this: Round, study: Study) -> pa.Table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.metrics.catalogue import Part, metric
 from divscale.metrics.config import Diversity, MeasureConfig, Shift
-from divscale.stages import correctness
+from divscale.stages import correctness, embed
 from divscale.stages import split as splits
 from divscale.stages.context import Context
 
@@ -80,15 +79,13 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     for job in jobs:
         samples = job.input("samples").table("samples")
         rows = _rows(job, samples)
-        reference = job.input("reference")
         test = splits.rows(job.input("split"), "test")
-        vectors = job.input("vectors")
         held_out = job.input("test").table("samples").take(test) if "test" in job.stage.inputs else None
         data = job.input("data").table("samples") if "data" in job.stage.inputs else None
         calls.append(
             (
-                (str(vectors.path("vectors")), vectors.values["shape"], rows),
-                (str(reference.path("vectors")), reference.values["shape"], test),
+                (*embed.vectors_file(job.input("vectors")), rows),
+                (*embed.vectors_file(job.input("reference")), test),
                 _words(samples.take(rows), data),
                 None if held_out is None else _words(held_out, data),
                 job.stage.config,
@@ -177,4 +174,4 @@ def measure_rows(
 
 
 def _load(path: str, shape: Sequence[int], rows: np.ndarray) -> np.ndarray:
-    return np.memmap(Path(path), dtype="<f4", mode="r", shape=tuple(shape))[rows]
+    return embed.open_vectors(path, shape)[rows]

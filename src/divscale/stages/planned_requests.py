@@ -17,7 +17,7 @@ from divscale.generation.prompts import prompts_for
 from divscale.generation.recipes import Round, Sources, get
 from divscale.schema import COMPLETIONS, Task
 from divscale.stages import generate, measurements
-from divscale.stages.sources import sees, texts_of
+from divscale.stages.sources import seen, sees, texts_of
 
 SEED = 0  # counts do not depend on the seed, and prompts only by which examples they show
 
@@ -53,8 +53,7 @@ def visible_rows(study: Study) -> pa.Table:
     samples, test = loaded.train.samples, loaded.test.samples if loaded.test else None
     parts = split(samples, held_out=test, test_share=None if test is not None else study.data.test_share,
                   prior_share=study.data.prior_share, seed=SEED)
-    rows = parts.prior if sees(study) == "prior" else np.sort(np.concatenate([parts.prior, parts.pool]))
-    return samples.take(pa.array(rows))
+    return samples.take(pa.array(seen(sees(study), np.asarray(parts.prior), np.asarray(parts.pool))))
 
 
 def planned_rounds(study: Study, real: pa.Table, most: int) -> Iterator[Planned]:

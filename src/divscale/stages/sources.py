@@ -74,8 +74,12 @@ def inputs(
 
 def real_rows(job: Job, sees: Sees) -> np.ndarray:
     """Numbers of the real rows that the generator may know, int64, ascending."""
-    parts = ("prior",) if sees == "prior" else ("prior", "pool")
-    return np.sort(np.concatenate([splits.rows(job.input("split"), part) for part in parts]))
+    return seen(sees, *(splits.rows(job.input("split"), part) for part in ("prior", "pool")))
+
+
+def seen(sees: Sees, prior: np.ndarray, pool: np.ndarray) -> np.ndarray:
+    """The rows of a split's parts that the generator may know, ascending."""
+    return np.sort(prior if sees == "prior" else np.concatenate([prior, pool]))
 
 
 def needed(job: Job, setting: float | None) -> bool:

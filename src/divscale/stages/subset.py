@@ -5,7 +5,6 @@ Shapes: N rows of the pool, K rows chosen, D features, S strata.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -60,13 +59,12 @@ def choose_subset(
     strata = [np.arange(len(x_ND))] if strata_N is None else [
         np.flatnonzero(strata_N == stratum) for stratum in range(int(strata_N.max()) + 1)]
     orders = [in_turn([rows[order(x_ND[rows])] for rows in strata]) for order in (diverse, redundant, random)]
-    return choose_to(target, _measured(x_ND, measure), *orders, relative=relative, strata_N=strata_N, field=field)
+    return choose_to(target, lambda rows: diversity(x_ND[rows], measure), *orders, relative=relative,
+                     strata_N=strata_N, field=field)
 
 
-def _measured(x_ND: NDArray[np.float32], measure: SelectMeasure) -> Callable[[NDArray[np.int64]], float]:
-    from divscale.metrics.diversity.dcscore import dcscore
-    from divscale.metrics.diversity.vendi import vendi_score
+def diversity(x_ND: NDArray[np.float32], measure: SelectMeasure) -> float:
+    """What sets are steered by: DCScore at `TEMPERATURE`, or Vendi of order 1, both with the cosine kernel."""
+    from divscale.metrics import dcscore, vendi_score
 
-    if measure == "vendi":
-        return lambda rows: vendi_score(x_ND[rows])
-    return lambda rows: dcscore(x_ND[rows], temperature=TEMPERATURE)
+    return vendi_score(x_ND) if measure == "vendi" else dcscore(x_ND, temperature=TEMPERATURE)

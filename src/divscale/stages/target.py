@@ -15,13 +15,12 @@ from divscale.generation.target import TargetConfig, blend, enclosing
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
-from divscale.graph.store import Artifact
 from divscale.stages import embed
 from divscale.stages.context import Context
 from divscale.stages.sources import Sees, real_rows, sees
+from divscale.stages.subset import diversity
 
 SUBSAMPLES = 5  # a value is the mean over this many draws of n rows without replacement
-TEMPERATURE = 0.05
 
 
 class PilotConfig(FrozenConfig):
@@ -89,7 +88,7 @@ def run_blends(jobs: Sequence[Job], context: Context) -> None:
         wanted = config.target.wanted(config.value, values["measured"], values["real"])
         sets, vectors = job.inputs("sets"), job.inputs("vectors")
         calls.append((config, wanted, [sets[g].table("samples"), sets[g + 1].table("samples")],
-                      [_file(vectors[g]), _file(vectors[g + 1])]))
+                      [embed.vectors_file(vectors[g]), embed.vectors_file(vectors[g + 1])]))
     for i, (samples, found) in context.workers().map(blended, calls):
         job = jobs[i]
         job.draft.write_table("samples", samples)
@@ -118,29 +117,18 @@ def measured(target: TargetConfig, parts: list[tuple[tuple[str, list[int]], np.n
     Raises:
         DataError: fewer rows than n.
     """
-    from divscale.metrics import dcscore, vendi_score
-
-    x_ND = np.concatenate([_load(file, rows) for file, rows in parts])
+    vectors = ((embed.open_vectors(*file), rows) for file, rows in parts)
+    x_ND = np.concatenate([x_ND if rows is None else x_ND[rows] for x_ND, rows in vectors])
     if len(x_ND) < target.n:
         raise DataError(f"recipe.target.n is {target.n}, and a set (a pilot's, a setting's or the real rows) has "
                         f"{len(x_ND)}; lower it, or raise recipe.target.pilot_samples and recipe.samples.")
     draws = [x_ND[np.random.default_rng(draw).choice(len(x_ND), target.n, replace=False)]
              for draw in range(SUBSAMPLES if len(x_ND) > target.n else 1)]
-    score = (lambda x: dcscore(x, temperature=TEMPERATURE)) if target.measure == "dcscore" else vendi_score
-    return float(np.mean([score(draw) for draw in draws]))
+    return float(np.mean([diversity(draw, target.measure) for draw in draws]))
 
 
 def _to_measure(job: Job) -> Iterator[tuple[TargetConfig, list[tuple[tuple[str, list[int]], np.ndarray | None]]]]:
     config: Any = job.stage.config
     for artifact in job.inputs("vectors"):
-        yield config.target, [(_file(artifact), None)]
-    yield config.target, [(_file(job.input("vectors_real")), real_rows(job, config.sees))]
-
-
-def _file(artifact: Artifact) -> tuple[str, list[int]]:
-    return str(artifact.path("vectors")), artifact.values["shape"]
-
-
-def _load(file: tuple[str, list[int]], rows: np.ndarray | None) -> np.ndarray:
-    x_ND = np.memmap(file[0], dtype="<f4", mode="r", shape=tuple(file[1]))
-    return np.asarray(x_ND if rows is None else x_ND[rows])
+        yield config.target, [(embed.vectors_file(artifact), None)]
+    yield config.target, [(embed.vectors_file(job.input("vectors_real")), real_rows(job, config.sees))]

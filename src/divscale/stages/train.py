@@ -16,7 +16,7 @@ from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact
 from divscale.rendering.tasks import training_pair
 from divscale.schema import Task
-from divscale.stages import mix
+from divscale.stages import embed, mix
 from divscale.stages.context import Context
 from divscale.stages.identity import ModelIdentity, model_identity, model_location
 from divscale.training.config import OptimConfig, TrainConfig
@@ -199,7 +199,7 @@ def _location(context: Context, config: TrainStageConfig) -> str:
     raise AssertionError("a train stage names a model that the study does not")
 
 
-def _vector_slices(job: Job, index: pa.Table) -> list[tuple[str, tuple[int, int], np.ndarray]]:
+def _vector_slices(job: Job, index: pa.Table) -> list[tuple[str, list[int], np.ndarray]]:
     """(file, shape, ordinals) for each source of the mix, in the mix's order (sources stand in one run each)."""
     by_source = {}
     for samples_role, vectors_role in (("data", "data_vectors"), ("set", "set_vectors")):
@@ -207,14 +207,13 @@ def _vector_slices(job: Job, index: pa.Table) -> list[tuple[str, tuple[int, int]
             by_source[job.input(samples_role).record.fingerprint] = job.input(vectors_role)
     slices = []
     for source, ordinals in mix.runs_of(index):
-        artifact = by_source[source]
-        slices.append((str(artifact.path("vectors")), tuple(artifact.values["shape"]), ordinals))
+        slices.append((*embed.vectors_file(by_source[source]), ordinals))
     return slices
 
 
 def _fit(
-    slices: list[tuple[str, tuple[int, int], np.ndarray]], labels: list[str], classes: tuple[str, ...], c: float,
+    slices: list[tuple[str, list[int], np.ndarray]], labels: list[str], classes: tuple[str, ...], c: float,
 ) -> Probe:
     x_ND = np.concatenate([
-        np.memmap(path, dtype="<f4", mode="r", shape=shape)[ordinals] for path, shape, ordinals in slices])
+        embed.open_vectors(path, shape)[ordinals] for path, shape, ordinals in slices])
     return fit_probe(x_ND, labels, classes, c)

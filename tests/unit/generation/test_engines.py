@@ -11,7 +11,7 @@ import torch
 from divscale.errors import PreflightError
 from divscale.generation.config import EngineConfig
 from divscale.generation.engines.model_folder import model_facts
-from divscale.generation.engines.protocol import EngineRequest, to_engine_request
+from divscale.generation.engines.protocol import EngineRequest, to_engine_requests
 from divscale.generation.engines.transformers_engine import TransformersEngine, sample
 from divscale.runtime.resources import Resources
 
@@ -26,7 +26,7 @@ def engine(tiny_model):
 
 def run(engine, rows):
     for key, row in rows:
-        request = to_engine_request({**ROW, **row}, key, engine.tokenizer, engine.context)
+        request = to_engine_requests([{**ROW, **row}], [key], engine.tokenizer, engine.context)[0]
         assert isinstance(request, EngineRequest)
         engine.submit(request)
     done = {}
@@ -58,10 +58,10 @@ def test_a_completion_ends_at_eos_or_at_its_limit(engine):
 
 def test_the_context_bounds_what_is_written_and_a_prompt_that_fills_it_is_refused(engine):
     assert engine.context == 96
-    request = to_engine_request({**ROW, "prompt": "x" * 90, "max_tokens": 50}, "a", engine.tokenizer, engine.context)
+    request = to_engine_requests([{**ROW, "prompt": "x" * 90, "max_tokens": 50}], ["a"], engine.tokenizer, engine.context)[0]
     assert isinstance(request, EngineRequest)
     assert len(request.prompt_ids) + request.max_tokens == 96
-    refused = to_engine_request({**ROW, "prompt": "x" * 96}, "a", engine.tokenizer, engine.context)
+    refused = to_engine_requests([{**ROW, "prompt": "x" * 96}], ["a"], engine.tokenizer, engine.context)[0]
     assert refused == "the prompt takes 97 tokens, and the model's context of 96 leaves no room to write"
 
 

@@ -55,11 +55,6 @@ class Engine(Protocol):
         ...
 
 
-def to_engine_request(row: dict[str, Any], key: str, tokenizer: Any, context: int) -> EngineRequest | str:
-    """A row of `schema.REQUESTS` in tokens, or the reason why the engine cannot take it."""
-    return to_engine_requests([row], [key], tokenizer, context)[0]
-
-
 def to_engine_requests(
     rows: Sequence[dict[str, Any]], keys: Sequence[str], tokenizer: Any, context: int,
 ) -> list[EngineRequest | str]:
