@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from divscale.data.config import DataConfig, MixConfig
 from divscale.frozen import Count, Distinct, FrozenConfig
+from divscale.generation.agreement import AgreementConfig
 from divscale.generation.config import GeneratorConfig
 from divscale.generation.filters.config import CleanConfig
 from divscale.generation.recipes import MODULES, AnyRecipe
@@ -73,6 +74,7 @@ class Study(FrozenConfig):
     generator: GeneratorConfig = GeneratorConfig()
     pretrain: PretrainedModels = PretrainedModels()
     recipe: AnyRecipe
+    agreement: AgreementConfig = AgreementConfig()
     clean: CleanConfig = CleanConfig()
     mix: Annotated[tuple[MixConfig, ...], BeforeValidator(_listed)] = ()
     train: Annotated[tuple[TrainConfig, ...], BeforeValidator(_listed)] = ()
@@ -87,9 +89,7 @@ class Study(FrozenConfig):
             _check_mix(mix, f"mix.{i}", self)
         for i, train in enumerate(self.train):
             _check_selection(train, f"train.{i}", self)
-        if "label_agreement" in self.recipe.filters and (
-                self.data.task != "classification" and self.data.source != "storyland"):
-            raise ValueError("recipe.filters: label_agreement needs data.task classification, or storyland's oracle")
+        _check_agreement(self)
         self.recipe.check_task(self.data.task)
         _check_target(self)
         if self.recipe.structured and self.generator.engine.engine == "transformers":
@@ -122,6 +122,20 @@ class Study(FrozenConfig):
         return self
 
 
+def _check_agreement(study: Study) -> None:
+    """Somebody can decide whether labels or answers are right, where it is asked."""
+    votes, task = study.agreement.by == "votes", study.data.task
+    if "label_agreement" in study.recipe.filters and not votes and (
+            task != "classification" and study.data.source != "storyland"):
+        raise ValueError("recipe.filters: label_agreement needs data.task classification, storyland's oracle, or "
+                         "agreement.by: votes")
+    if votes and task == "text":
+        raise ValueError("agreement.by: votes needs labels or answers to vote on, and data.task is text")
+    if votes and study.agreement.generator >= len(study.generator.models):
+        raise ValueError(f"agreement.generator: {study.agreement.generator} is no model of the study; generator.model "
+                         f"is 0 and generator.others has {len(study.generator.others)}")
+
+
 def _check_measures(wanted: MeasureConfig) -> None:
     """Measures that were named have the rows they need; one that has not would leave a set without any number."""
     for kind in wanted.model_fields_set & {"diversity", "shift"}:
@@ -146,7 +160,8 @@ def _check_without_prior(study: Study) -> None:
     """Everything that learns from the prior, and so needs one."""
     needing = [f"train.{i}.model: pretrain" for i, entry in enumerate(study.train) if entry.model == "pretrain"]
     needing += ["generator.model: pretrain"] if any(m.model == "pretrain" for m in study.generator.models) else []
-    needing += ["the filter label_agreement"] if "label_agreement" in study.recipe.filters else []
+    judged = "label_agreement" in study.recipe.filters and study.agreement.by == "judge"
+    needing += ["the filter label_agreement (unless agreement.by is votes)"] if judged else []
     needing += [f"mix.{i}.design: judge_labelled" for i, mix in enumerate(study.mix) if mix.design == "judge_labelled"]
     if needing:
         raise ValueError(f"data.prior_share: 0 leaves no prior to learn from, for {' and '.join(needing)}; raise it")

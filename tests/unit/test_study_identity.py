@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from divscale.config import Study
+from divscale.generation.agreement import AgreementConfig
 from divscale.graph.stage import in_order
 from divscale.stages.expand import expand
 from divscale.study_file import load
@@ -26,7 +27,7 @@ UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design",
                "data.task", "data.labels", "recipe.replaced_share", "recipe.kind", "recipe.topics", "recipe.target", "recipe.filters", "train.*.method",
                "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.dtype", "train.*.max_length",
                "seeds.pairing", "generator.engine.engine", "generator.engine.api",
-               "recipe.structured"}
+               "recipe.structured", *(f"agreement.{name}" for name in AgreementConfig.model_fields if name != "by")}
 
 
 def leaves(model: BaseModel, path: str = ""):
@@ -96,6 +97,12 @@ IDENTITY = [p for p in PATHS if not covered(p, SELECTING | NOT_IDENTITY | LOCATI
 @pytest.mark.parametrize("path", IDENTITY)
 def test_changing_a_field_changes_a_fingerprint(study, path):
     assert fingerprints(changed(study, path)) != fingerprints(study)
+
+
+@pytest.mark.parametrize("path", [f"agreement.{name}" for name in ("votes", "least", "temperature", "max_tokens")])
+def test_changing_how_votes_are_taken_changes_a_fingerprint(study, path):
+    voted = study.model_copy(update={"agreement": AgreementConfig(by="votes")})
+    assert fingerprints(changed(voted, path)) != fingerprints(voted)
 
 
 @pytest.mark.parametrize("path", [p for p in PATHS if (p.startswith("train.1.optim") and p != "train.1.optim.epochs") or p in (

@@ -77,11 +77,13 @@ def read_completion(text: str, finish_reason: str, task: Task, *, rephrase: bool
         return {"text": written} if written else "empty completion"
     if task == "qa" and not rephrase:
         return _question_and_answer(text, finish_reason)
-    line = next((line for line in text.splitlines() if line.strip()), "")
-    if not line:
-        return "empty completion"
-    written = _plain(line)  # cut off at max_tokens it is still a text: to drop it would favour short ones
+    written = first_line(text)  # cut off at max_tokens it is still a text: to drop it would favour short ones
     return {"text": written} if written else "empty completion"
+
+
+def first_line(text: str) -> str:
+    """The first line with anything on it, without bullet, quotes or a name before it; empty where there is none."""
+    return _plain(next((line for line in text.splitlines() if line.strip()), ""))
 
 
 def _question_and_answer(text: str, finish_reason: str) -> dict[str, Any] | str:

@@ -118,7 +118,8 @@ def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
 
 def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
     for level, samples, vectors in _clean_levels(study, world):
-        checked = correctness.stage(study, samples, vectors, world.judge)
+        votes = levels.votes(study, world, samples)
+        checked = correctness.stage(study, samples, vectors, world.judge, votes)
         for name in study.recipe.filters:
             yield GeneratedSet(level, name, samples, vectors, checked)
     if any(m.design == "judge_labelled" for m in study.mix):

@@ -15,7 +15,7 @@ from divscale.errors import DataError, StageFailedError
 from divscale.frozen import FrozenConfig
 from divscale.generation.config import EngineConfig, GeneratorModel, RecipeConfig
 from divscale.generation.prompts import Style, prompts_for
-from divscale.generation.recipes import AnyRecipe, Round, get
+from divscale.generation.recipes import AnyRecipe, Round, get, votes
 from divscale.generation.requests import request_table, retry_requests, root
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
@@ -34,7 +34,7 @@ class GenerateConfig(FrozenConfig):
 
     round: str
     task: Task
-    recipe: AnyRecipe
+    recipe: AnyRecipe | votes.Config
     content: str | None
     prompt: str
     source: int
@@ -62,11 +62,13 @@ class Pass:
 
 def stage(
     study: Study, this: Round, data: Stage, split: Stage, made: Mapping[str, Stage], model: Stage | None, seed: int,
-    title: str, *, setting: float | None = None, after_pilot: Mapping[str, Stage] | None = None,
+    title: str, *, recipe: RecipeConfig | None = None, setting: float | None = None,
+    after_pilot: Mapping[str, Stage] | None = None,
 ) -> Stage:
     """The samples of one round.
 
     Args:
+        recipe: what the round is of, where it is not the study's recipe.
         made: the stages of earlier rounds of the same level.
         setting: of a searched dial, where not every one is needed.
         after_pilot: `pilot`, which says what is needed, and `begun`, the same round of this setting's pilot.
@@ -81,7 +83,7 @@ def stage(
         task=study.data.task,
         recipe=cast(AnyRecipe, this.recipe.identity()),
         content=content_of(study),
-        prompt=prompts_for(study.data.task, style(writer, engine), study.recipe)[this.template],
+        prompt=prompts_for(study.data.task, style(writer, engine), recipe or study.recipe)[this.template],
         source=this.source,
         engine=engine.model_copy(update={"base_url": None}),
         model=identity,

@@ -71,7 +71,7 @@ class Requests:
     def __init__(self, study: Study) -> None:
         self._reader = prompt_reader(study)
         self._planned = {_key(planned.this.name, planned.this.recipe.model_copy(
-            update={"samples": study.recipe.samples})): planned
+            update={"samples": study.recipe.samples} if planned.this.recipe.kind == study.recipe.kind else {})): planned
             for planned in planned_rounds(study, visible_rows(study), SAMPLES)}
 
     def of(self, stage: Stage) -> Planned | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from divscale.config import Study
 from divscale.generation.recipes import AnyRecipe, get
+from divscale.generation.recipes.votes import CHECKED, votes_of, voting_round
 from divscale.graph.stage import Stage
 from divscale.stages import compose, generate, pretrain, target
 
@@ -21,6 +22,16 @@ def stages(study: Study, world: World) -> Iterator[tuple[float, Stage]]:
         return
     for level in study.recipe.levels:
         yield level, _made(study, world, study.recipe, level)[-1]
+
+
+def votes(study: Study, world: World, samples: Stage) -> Stage | None:
+    """What a generator votes on a set's labels or answers; None where the study asks nobody."""
+    if study.agreement.by != "votes":
+        return None
+    this = voting_round(study.agreement)
+    return generate.stage(
+        study, this, world.data, world.split, {CHECKED: samples}, _pretrained(study, world, this.source), world.seed,
+        f"votes, {samples.title}", recipe=votes_of(study.agreement))
 
 
 def _targets(study: Study, world: World) -> Iterator[tuple[float, Stage]]:

@@ -13,8 +13,10 @@ from divscale.config import Study
 from divscale.data.sources import load
 from divscale.data.split import split
 from divscale.errors import DivscaleError
+from divscale.generation.config import RecipeConfig
 from divscale.generation.prompts import prompts_for
 from divscale.generation.recipes import Round, Sources, get
+from divscale.generation.recipes.votes import CHECKED, votes_of, voting_round
 from divscale.schema import COMPLETIONS, Task
 from divscale.stages import generate, measurements
 from divscale.stages.sources import seen, sees, texts_of
@@ -57,7 +59,7 @@ def visible_rows(study: Study) -> pa.Table:
 
 
 def planned_rounds(study: Study, real: pa.Table, most: int) -> Iterator[Planned]:
-    """Every round of every level (of a search: of every setting), those that levels share once.
+    """Every round of every level (of a search: of every setting), those that levels share once; then the votes.
 
     Later rounds see stand-ins for what earlier ones make.
 
@@ -78,13 +80,19 @@ def planned_rounds(study: Study, real: pa.Table, most: int) -> Iterator[Planned]
             if key not in done:
                 levels = tuple(level for level, others in rounds.items() if this in others)
                 sources = Sources(real, made, measurements=measurements, texts=texts)
-                done[key] = _plan(study, this, levels, sources, scale)
+                done[key] = _plan(study, this, study.recipe, levels, sources, scale)
                 yield done[key]
             if (samples := done[key].samples) is not None:
                 made = {**made, this.name: samples}
+    if study.agreement.by == "votes":  # on as many rows as the last round of the last level gives
+        checked = next((found.samples for found in reversed(done.values()) if found.samples is not None), None)
+        yield _plan(study, voting_round(study.agreement), votes_of(study.agreement), tuple(rounds),
+                    Sources(real, {} if checked is None else {CHECKED: checked}), scale)
 
 
-def _plan(study: Study, this: Round, levels: tuple[float, ...], sources: Sources, scale: float) -> Planned:
+def _plan(
+    study: Study, this: Round, recipe: RecipeConfig, levels: tuple[float, ...], sources: Sources, scale: float,
+) -> Planned:
     module, task = get(this.recipe), study.data.task
     unknown = Planned(levels, this, None, None, None, None, 0)
     missing = [name for name in this.after if name not in sources.made]
@@ -92,7 +100,7 @@ def _plan(study: Study, this: Round, levels: tuple[float, ...], sources: Sources
         needed = " and ".join(missing or [f"embeddings of {name}" for name in this.vectors])
         return replace(unknown, unknown=f"it depends on {needed}, which only a run makes")
     writer = study.generator.source(this.source)
-    prompt = prompts_for(task, generate.style(writer, study.generator.engine), study.recipe)[this.template]
+    prompt = prompts_for(task, generate.style(writer, study.generator.engine), recipe)[this.template]
     try:
         requests = module.build_requests(this, sources, task=task, seed=SEED, prompt=prompt)
         completions = stand_ins(requests, sources.real, task)
@@ -114,8 +122,9 @@ def stand_ins(requests: pa.Table, real: pa.Table, task: Task) -> pa.Table:
     completions = []
     for i, request in enumerate(requests.to_pylist()):
         alike = next((of[key] for key in _likeness(request) if key in of), rows)
-        completions.append({"request_id": request["request_id"], "completion": written(alike[i % len(alike)], task),
-                            "finish_reason": "stop"})
+        row = alike[i % len(alike)]
+        completions.append({"request_id": request["request_id"], "finish_reason": "stop",
+                            "completion": named(row, task) if request["kind"] == "vote" else written(row, task)})
     return pa.Table.from_pylist(completions, schema=COMPLETIONS)
 
 
@@ -129,3 +138,8 @@ def _likeness(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def written(row: Mapping[str, Any], task: Task) -> str:
     """A row as a generator would write it."""
     return f"question: {row['text']}\nanswer: {row['answers'][0]}" if task == "qa" else row["text"]
+
+
+def named(row: Mapping[str, Any], task: Task) -> str:
+    """A row's label or answer, as a vote would name it."""
+    return row["answers"][0] if task == "qa" else row["label"]

@@ -11,7 +11,7 @@ from divscale.config import Study
 from divscale.frozen import FrozenConfig
 from divscale.generation.pretraining import pairs, unlabelled_pairs
 from divscale.generation.prompts import prompts_for
-from divscale.generation.recipes import file, get
+from divscale.generation.recipes import file, get, votes
 from divscale.generation.seeds import row_seed
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
@@ -45,12 +45,15 @@ def stage(
     Generators of one study (`source` 0, 1, ...) differ by their seed: by where training starts and its order of rows.
     """
     generator = role == "generator"
+    prompts = prompts_for(study.data.task, "pretrained", study.recipe) if generator else {}
+    if generator and study.agreement.by == "votes" and source == study.agreement.generator:
+        prompts |= prompts_for(study.data.task, "pretrained", votes.votes_of(study.agreement))
     config = PretrainStageConfig(
         role=role,
         task=study.data.task,
         recipe_kind=study.recipe.kind if generator else None,
         code=code_of(study) if generator else None,
-        prompts=prompts_for(study.data.task, "pretrained", study.recipe) if generator else {},
+        prompts=prompts,
         pretrain=study.pretrain.generator if generator else study.pretrain.base,
         seed=row_seed(seed, "source", source) % 2**31 if source else seed,
     )
@@ -89,7 +92,8 @@ def _pairs(config: PretrainStageConfig, samples: pa.Table, study: Study) -> list
         if isinstance(study.recipe, file.Config):  # its mistakes are found before a model is trained
             for _ in planned_rounds(study, samples, study.recipe.samples):
                 pass
-        return pairs(samples, config.task, get(study.recipe), config.prompts)
+        own = pairs(samples, config.task, get(study.recipe), config.prompts)
+        return own + (list(votes.taught(samples, config.task, config.prompts)) if "vote" in config.prompts else [])
     if config.task == "qa":
         return [training_pair(row, "qa") for row in samples.to_pylist()]
     return unlabelled_pairs(samples, config.task)

@@ -76,7 +76,7 @@ def stage(
         inputs["correctness"] = checked
         if held:
             inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
-    if worlds[0].judge is not None:
+    if worlds[0].judge is not None and study.agreement.by == "judge":
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
     return Stage("report", 3, config, inputs, title=study.name)
 
@@ -109,7 +109,9 @@ def _report_input(job: Job, context: Context) -> ReportInput:
         mixes=_mixes(job),
         metrics=config.metrics,
         judge_accuracy=sum(accuracies) / len(accuracies) if accuracies else None,
-        judge_kind="oracle"
+        judge_kind="votes of a generator"
+        if context.study.agreement.by == "votes"
+        else "oracle"
         if context.study.data.source == "storyland"
         else ("probe trained on the prior" if judges else None),
         examples=_examples(job),
@@ -242,7 +244,13 @@ def _notes(study: Study) -> Iterator[str]:
         )
     if study.seeds.generation == 1:
         yield "There is one generator: every interval is conditional on it."
-    if study.data.task == "classification" and "label_agreement" in study.recipe.filters:
+    if study.agreement.by == "votes":
+        yield (
+            f"Whether labels or answers are right is voted by a generator ({study.agreement.votes} votes a row, of "
+            f"which {study.agreement.least:.0%} must agree). Its own errors stay in sets held by it; a causal claim "
+            "about diversity needs an oracle."
+        )
+    elif study.data.task == "classification" and "label_agreement" in study.recipe.filters:
         yield (
             "Correctness is held constant by a judge, a probe that has seen only the prior. Its own errors stay in "
             "the held sets, and training on them is partly distillation of the judge; a causal claim about "

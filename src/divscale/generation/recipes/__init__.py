@@ -20,6 +20,7 @@ from divscale.generation.recipes import (
     sources,
     topics,
     verbalized,
+    votes,
 )
 from divscale.generation.recipes.protocol import Recipe, Round, Sources
 
@@ -42,8 +43,10 @@ TAG = "kind="  # before a recipe's name in the places of errors, where a field m
 
 
 def get(recipe: RecipeConfig) -> Recipe:
-    """The module of a recipe."""
-    return cast(Recipe, file.module_of(recipe) if isinstance(recipe, file.Config) else MODULES[recipe.kind])
+    """The module of a recipe, or of the votes on what it made."""
+    if isinstance(recipe, file.Config):
+        return cast(Recipe, file.module_of(recipe))
+    return cast(Recipe, votes if isinstance(recipe, votes.Config) else MODULES[recipe.kind])
 
 
 def _tag(value: Any) -> str | None:
