@@ -49,6 +49,7 @@ class GenerationFleet:
         self._chat_template = chat_template
         self._structured = structured
         self._pool: ActorPool | None = None
+        self._places = 1    # batches that all actors together hold
 
     def start(self) -> None:
         """Load the model in every actor.
@@ -74,6 +75,7 @@ class GenerationFleet:
             return _actor_class(size, in_flight).remote(
                 folder, self._config, resources, size, index if bind else None, turns, self._structured)
 
+        self._places = size.actors * in_flight
         self._pool = ActorPool(make, size.actors, "generation", resources.start_timeout_s, in_flight=in_flight,
                                silence_s=resources.step_timeout_s + 3 * HAND_OVER_S)
         self._pool.start()
@@ -106,7 +108,8 @@ class GenerationFleet:
             RowAccountingError: rows were lost or doubled.
         """
         assert self._pool is not None, "start() first"
-        rows_per_batch = self._resources.requests_per_batch
+        # Few requests are dealt out evenly: of 160 in batches of 64 one of two engines would write two thirds.
+        rows_per_batch = max(1, min(self._resources.requests_per_batch, -(-requests.num_rows // self._places)))
         requests = requests.sort_by([("max_tokens", "descending"), ("prompt", "ascending")])
         starts = range(0, requests.num_rows, rows_per_batch)
         batches = ((start, requests.slice(start, rows_per_batch)) for start in starts)
