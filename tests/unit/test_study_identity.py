@@ -24,7 +24,7 @@ LOCATIONS = {"data.source", "data.test", "generator.revision", "train.*.revision
              "generator.chat_template", "generator.engine.base_url", "generator.others"}
 # Fields that this study does not use: another test would have to (they belong to another recipe, task or method).
 UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design", "mix.*.generated", "mix.*.generated_share",
-               "data.task", "data.labels", "recipe.replaced_share", "recipe.kind", "recipe.topics", "recipe.target", "recipe.filters", "train.*.method",
+               "data.task", "data.labels", "recipe.replaced_share", "recipe.kind", "recipe.topics", "recipe.target", "recipe.filters", "train.*.method", "train.*.lora",
                "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.dtype", "train.*.max_length",
                "seeds.pairing", "generator.engine.engine", "generator.engine.api",
                "recipe.structured", *(f"agreement.{name}" for name in AgreementConfig.model_fields if name != "by")}

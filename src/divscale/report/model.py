@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 # One evaluated arm a row; the columns named in `ReportInput.metrics` (float64) come on top.
-#   method           "probe" | "full"
+#   method           "probe" | "full" | "lora"
 #   design           "real_only" | "add_on" | "constant_total" | "generated_only" | "judge_labelled"
 #   labelled         real rows, per label (classification) or in total; 0 for generated_only
 #   generated        generated (or judge-labelled) rows asked for, counted like `labelled`; 0 for real_only

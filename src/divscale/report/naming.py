@@ -15,7 +15,7 @@ DESIGNS = {
     "generated_only": "generated only", "judge_labelled": "judge-labelled real",
 }
 FILTERS = {"none": "as generated", "label_agreement": "correctness held", "real": "real"}
-METHODS = {"probe": "probe on frozen embeddings", "full": "full fine-tuning"}
+METHODS = {"probe": "probe on frozen embeddings", "full": "full fine-tuning", "lora": "LoRA fine-tuning"}
 _FAMILY = {"diversity": "Diversity", "shift": "Shift from real data"}
 # Family of measures that are reported as `name@key`.
 _KEYED = {output.name: _FAMILY[entry.kind] for entry in CATALOGUE for output in entry.outputs if entry.keyed}

@@ -33,7 +33,7 @@ def render(report: ReportInput) -> str:
         own = main[method]
         return {
             "method": method, "name": METHODS[method],
-            "pictures": dose_pictures(report, own, sets, axis, held=method == "full", references=plain),
+            "pictures": dose_pictures(report, own, sets, axis, held=method != "probe", references=plain),
             "held": dose_pictures(report, own, sets, axis, held=True, references=plain)
             if method == "probe" and any(c.key.filter == "label_agreement" for c in own) else [],
             "verdicts": tables.verdicts(own), "points": tables.points(own, sets, axis),

@@ -18,7 +18,8 @@ from divscale.schema import Task
 from divscale.stages import embed
 from divscale.stages import split as splits
 from divscale.stages.context import Context
-from divscale.stages.train import classes_of, training_rows
+from divscale.stages.identity import ModelIdentity
+from divscale.stages.train import classes_of, model_named, training_rows
 from divscale.training.config import TrainConfig
 from divscale.training.probe import load_probe, predict_proba
 
@@ -44,6 +45,9 @@ def stage(entry: TrainConfig, task: Task, trained: Stage, world: World) -> Stage
         inputs["vectors"] = world.test_vectors
     else:
         inputs["data"] = world.data
+        if entry.method == "lora" and entry.model == "pretrain" and not entry.lora.merge:
+            assert world.base is not None
+            inputs["base"] = world.base
     return Stage("score" if probe else "evaluate", 1, config, inputs, trained.title)
 
 
@@ -95,6 +99,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
                 head=config.head,
                 rows=rows,
                 labels=labels,
+                base_model=_base(job, context),
                 max_length=config.max_length,
             )
         )
@@ -107,6 +112,15 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             _commit(job, result.predictions, context)
 
     context.training().run(items, done, lambda _: None)
+
+
+def _base(job: Job, context: Context) -> str | None:
+    """Where the model of an arm's adapters is now; None for an arm that is a whole model."""
+    if "base" in job.stage.inputs:
+        return str(job.input("base").tree("model"))
+    trained = job.input("model").record.config
+    adapters_alone = trained["lora"] is not None and not trained["lora"]["merge"]
+    return model_named(context, ModelIdentity.model_validate(trained["model"])) if adapters_alone else None
 
 
 def _commit(job: Job, predictions: pa.Table, context: Context) -> None:

@@ -103,7 +103,7 @@ def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
     judge = None
     if study.data.task == "classification" and study.data.prior_share > 0:
         judge = train.judge_stage(mix.prior_stage(source, parts), source, vectors)
-    wants_base = any(entry.method == "full" and entry.model == "pretrain" for entry in study.train)
+    wants_base = any(entry.method != "probe" and entry.model == "pretrain" for entry in study.train)
     return World(
         seed=seed,
         data=source,

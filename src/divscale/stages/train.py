@@ -19,7 +19,7 @@ from divscale.schema import Task
 from divscale.stages import embed, mix
 from divscale.stages.context import Context
 from divscale.stages.identity import ModelIdentity, model_identity, model_location
-from divscale.training.config import OptimConfig, TrainConfig
+from divscale.training.config import LoraConfig, OptimConfig, TrainConfig
 from divscale.training.probe import Probe, fit_probe, save_probe
 
 if TYPE_CHECKING:
@@ -36,13 +36,17 @@ class ProbeConfig(FrozenConfig):
 
 
 class TrainStageConfig(FrozenConfig):
-    """Identity of a fine-tuning beside its mix. `model` is null when the model is an input stage."""
+    """Identity of a fine-tuning beside its mix.
+
+    `model` is null when the model is an input stage, `lora` where every weight is trained.
+    """
 
     model: ModelIdentity | None
     revision: str | None
     head: str
     task: Task
     optim: OptimConfig
+    lora: LoraConfig | None
     zero_stage: int
     dtype: str
     max_length: int
@@ -83,12 +87,13 @@ def stage(
         head=entry.head,
         task=study.data.task,
         optim=entry.optim,
+        lora=entry.lora if entry.method == "lora" else None,
         zero_stage=entry.zero_stage,
         dtype=entry.dtype,
         max_length=entry.max_length,
         seed=seed,
     )
-    return Stage("train", 1, config, inputs, mixed.title)
+    return Stage("train", 2, config, inputs, mixed.title)
 
 
 def downstream_model(entry: TrainConfig) -> str:
@@ -127,7 +132,8 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         labels: tuple[str, ...] = ()
         if config.head == "classifier":
             labels = classes_of(job.input("data"))
-        model = str(job.input("model").tree("model")) if config.model is None else _location(context, config)
+        model = (str(job.input("model").tree("model")) if config.model is None
+                 else model_named(context, config.model))
         arms[job.stage.fingerprint] = Arm(
             key=job.stage.fingerprint,
             model=model,
@@ -137,6 +143,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             output_dir=str(job.draft.new_tree("model")),
             labels=labels,
             revision=config.revision,
+            lora=config.lora,
             zero_stage=config.zero_stage,
             dtype=config.dtype,
             max_length=config.max_length,
@@ -161,6 +168,7 @@ def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: C
             rows=Rows(asked=rows, ok=rows),
             values={
                 "parameters": result.parameters,
+                "trained_parameters": result.trained_parameters,
                 "steps": result.steps,
                 "tokens": result.tokens,
                 "target_tokens": result.target_tokens,
@@ -187,14 +195,11 @@ def training_rows(samples: pa.Table, head: str, task: Task) -> pa.Table:
     return pa.table({"prompt": [p for p, _ in pairs], "completion": [c for _, c in pairs]})
 
 
-def _location(context: Context, config: TrainStageConfig) -> str:
+def model_named(context: Context, identity: ModelIdentity) -> str:
+    """Where the model is that a train stage names."""
     for entry in context.study.train:
         name = downstream_model(entry)
-        if (
-            entry.method == "full"
-            and entry.model != "pretrain"
-            and model_identity(name, entry.revision) == config.model
-        ):
+        if entry.method != "probe" and entry.model != "pretrain" and model_identity(name, entry.revision) == identity:
             return model_location(name, entry.revision)
     raise AssertionError("a train stage names a model that the study does not")
 

@@ -58,6 +58,17 @@ class PretrainConfig(FrozenConfig):
     optim: OptimConfig = OptimConfig(lr=3e-3, batch_size=64, steps=400, weight_decay=0.1)
 
 
+class LoraConfig(FrozenConfig):
+    """Low-rank adapters (arXiv 2106.09685) on frozen weights: y = Wx + alpha / rank * BAx. There is no dropout."""
+
+    rank: Count = 16
+    alpha: Rate = 32
+    target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
+        default="all-linear", description="names of the layers that get adapters; all-linear: all but the head"
+    )
+    merge: bool = Field(default=False, description="export a whole model with the adapters added in, not them alone")
+
+
 class ArmSelection(FrozenConfig):
     """Which mixes a training entry runs on. Null: all."""
 
@@ -75,16 +86,18 @@ class TrainConfig(FrozenConfig):
     method:
         probe: multinomial logistic regression on frozen embeddings (L2, strength 1 / `probe_c`).
         full: every weight, through DeepSpeed.
+        lora: adapters beside frozen weights (and a classifier's head), likewise.
     model: `encoder` (the measuring encoder, as a downstream model), `pretrain` (a small causal model trained on the
         prior's text without labels), or a Hugging Face folder or name.
     """
 
-    method: Literal["probe", "full"] = "full"
+    method: Literal["probe", "full", "lora"] = "full"
     model: str = "encoder"
     revision: str | None = None
     head: Literal["classifier", "causal"] = Field(
-        default="classifier", description="what is trained on top (method full)"
+        default="classifier", description="what is trained on top (methods full and lora)"
     )
+    lora: LoraConfig = LoraConfig()
     optim: OptimConfig = OptimConfig(epochs=3)
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from divscale.errors import StageFailedError
@@ -50,15 +49,21 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
                 losses.append((step, loss))
                 since = machine.zeros(2)
                 report(Progress(arm.key, step, steps, loss, tokens))
-        files = export(engine, tokenizer, Path(arm.output_dir), arm.zero_stage, machine)
+        files = export(engine, tokenizer, arm, machine)
     finally:
         engine.destroy()
     seen = [rows[i] for batch in order for i in batch]
     return Trained(
-        key=arm.key, files=files, parameters=sum(getattr(p, "ds_numel", p.numel()) for p in model.parameters()),
+        key=arm.key, files=files, parameters=sum(_size(p) for p in model.parameters()),
+        trained_parameters=sum(_size(p) for p in model.parameters() if p.requires_grad),
         steps=steps, samples=len(seen), tokens=tokens,
         target_tokens=sum(int((row.weights_T > 0).sum()) for row in seen), final_loss=losses[-1][1],
         losses=tuple(losses), seconds=time.monotonic() - started, rss_mib=machine.rss_mib())
+
+
+def _size(parameter: Any) -> int:
+    """Numbers in a parameter, also where ranks hold shares of it (ZeRO 3)."""
+    return getattr(parameter, "ds_numel", parameter.numel())
 
 
 def initialize(arm: Arm, model: Any, steps: int, machine: Machine) -> tuple[Any, int, int]:
@@ -71,8 +76,9 @@ def initialize(arm: Arm, model: Any, steps: int, machine: Machine) -> tuple[Any,
     accumulation = -(-share // (optim.micro_batch_size or share))
     micro_size = -(-share // accumulation)
     # Decay shrinks matrices; gains and biases have no scale to regularise.
-    groups = [{"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": optim.weight_decay},
-              {"params": [p for p in model.parameters() if p.dim() <= 1], "weight_decay": 0.0}]
+    groups = [{"params": [p for p in model.parameters() if p.requires_grad and (p.dim() > 1) is matrices],
+               "weight_decay": decay} for matrices, decay in ((True, optim.weight_decay), (False, 0.0))]
+    groups = [group for group in groups if group["params"]]  # adapters are matrices alone
     adamw = torch.optim.AdamW(groups, lr=optim.lr, betas=optim.betas, fused=True)
     engine, *_ = deepspeed.initialize(
         model=model.to(machine.device), optimizer=adamw,

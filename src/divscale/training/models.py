@@ -7,6 +7,7 @@ from typing import Any
 
 from divscale.errors import ConfigError, PreflightError
 from divscale.training.config import ArchitectureConfig
+from divscale.training.lora import adapters_base, add_adapters, open_adapters
 from divscale.training.work import Arm, Head
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
@@ -18,24 +19,42 @@ def build(arm: Arm) -> tuple[Any, Any]:
 
     Raises:
         PreflightError: The model's folder or name gives no such model.
+        ConfigError: The model lacks the layers that are to get adapters, or there is no model to put them on.
     """
     import torch
 
     torch.manual_seed(arm.seed)
     if not isinstance(arm.model, ArchitectureConfig):
-        return load(arm.model, arm.head, arm.labels, arm.revision)
+        model, tokenizer, fresh = _load(arm.model, arm.head, arm.labels, arm.revision)
+        return (add_adapters(model, arm.lora, arm.head, fresh) if arm.lora else model), tokenizer
+    if arm.lora:
+        raise ConfigError(f"training arm {arm.key}: adapters go on a model that has learnt something, and this one is "
+                          "to be made from scratch; name a model, or train every weight.")
     texts = [text for name in ("prompt", "completion", "text") if name in arm.rows.column_names
              for text in arm.rows.column(name).to_pylist()]
     tokenizer = train_tokenizer(texts, arm.model.vocab_size, arm.model.max_length)
     return from_scratch(arm.model, tokenizer, arm.head, arm.labels), tokenizer
 
 
-def load(model: str, head: Head, labels: tuple[str, ...], revision: str | None = None) -> tuple[Any, Any]:
+def load(model: str, head: Head, labels: tuple[str, ...], revision: str | None = None,
+         base: str | None = None) -> tuple[Any, Any]:
     """Loads a model in float32 and its tokenizer; a head that the folder lacks comes from torch's generator.
+
+    Args:
+        model: A folder or name. A folder of adapters gives the model that they stand on, with them.
+        base: Where that model is, if it is not where the adapters say.
 
     Raises:
         PreflightError: The folder or name gives no such model.
     """
+    if base or (standing_on := adapters_base(model)):
+        loaded, tokenizer, _ = _load(base or standing_on, head, labels, None)
+        return open_adapters(loaded, model), tokenizer
+    return _load(model, head, labels, revision)[:2]
+
+
+def _load(model: str, head: Head, labels: tuple[str, ...], revision: str | None) -> tuple[Any, Any, list[str]]:
+    # The third is the names of the weights that the folder lacks.
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -46,15 +65,14 @@ def load(model: str, head: Head, labels: tuple[str, ...], revision: str | None =
         # A revision in `settings` would reach the model's constructor as None for local folders; pass it only if set.
         settings: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": "sdpa"}
         settings |= {"revision": revision} if revision else {}
-        if head == "causal":
-            loaded = AutoModelForCausalLM.from_pretrained(model, **settings)
-        else:
-            loaded = AutoModelForSequenceClassification.from_pretrained(model, **settings, **_label_names(labels))
+        settings |= {"output_loading_info": True} | (_label_names(labels) if head == "classifier" else {})
+        kind: Any = AutoModelForCausalLM if head == "causal" else AutoModelForSequenceClassification
+        loaded, info = kind.from_pretrained(model, **settings)
     except (OSError, ValueError) as error:
         raise PreflightError(f"{model!r} gives no {head} model: {error} Give a folder with config.json, weights and a "
                              "tokenizer, or the name of a model that is on the hub or in its cache.") from error
     loaded.config.pad_token_id = tokenizer.pad_token_id
-    return loaded, tokenizer
+    return loaded, tokenizer, sorted(info["missing_keys"])
 
 
 def from_scratch(architecture: ArchitectureConfig, tokenizer: Any, head: Head, labels: tuple[str, ...] = ()) -> Any:

@@ -31,7 +31,7 @@ def predict(item: Evaluation, machine: Machine) -> pa.Table:
     import torch
     import torch.distributed as dist
 
-    model, tokenizer = load(item.model_dir, item.head, item.labels)
+    model, tokenizer = load(item.model_dir, item.head, item.labels, base=item.base_model)
     machine.use_threads_for(sum(p.numel() for p in model.parameters()))
     model = model.to(machine.device, getattr(torch, item.dtype)).eval()
     rows = encode_rows(tokenizer, item.rows, item.head, item.labels, item.max_length, prompt_weight=0.0)

@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from divscale.errors import DataError
-from divscale.training.config import ArchitectureConfig, OptimConfig
+from divscale.training.config import ArchitectureConfig, LoraConfig, OptimConfig
 
 Head = Literal["classifier", "causal"]
 COLUMNS: dict[Head, tuple[str, str]] = {"causal": ("prompt", "completion"), "classifier": ("text", "label")}
@@ -27,6 +27,7 @@ class Arm:
         optim: The optimiser, its schedule and the amount of training.
         output_dir: Existing or new local folder for the trained model.
         labels: Every label, in class order (classifier).
+        lora: Adapters to train on a model that is loaded; None trains every weight.
         prompt_weight: Loss weight of a prompt token; a completion token weighs 1 (causal).
         max_length: Tokens a row is cut to.
         seed: Decides initial weights that are not loaded, and the order of rows.
@@ -43,6 +44,7 @@ class Arm:
     output_dir: str
     labels: tuple[str, ...] = ()
     revision: str | None = None
+    lora: LoraConfig | None = None
     zero_stage: int = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_length: int = 128
@@ -58,6 +60,8 @@ class Evaluation:
     """A trained model scored on held-out rows.
 
     Attributes:
+        model_dir: A folder with a model, or with adapters.
+        base_model: What adapters were trained on, if it is not where they say.
         rows: `id` and the columns of `Arm.rows`.
         batch_size: Rows per forward pass and rank; it changes speed only.
     """
@@ -67,6 +71,7 @@ class Evaluation:
     head: Head
     rows: pa.Table
     labels: tuple[str, ...] = ()
+    base_model: str | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_length: int = 128
     batch_size: int = 64
@@ -84,6 +89,8 @@ class Trained:
 
     Attributes:
         files: Names of the files in the arm's `output_dir`.
+        parameters: Of the whole model.
+        trained_parameters: Of these the ones that were trained.
         samples: Rows seen, with repeats.
         tokens: Tokens seen, with repeats.
         target_tokens: Of these the ones with a loss (causal), or rows (classifier).
@@ -95,6 +102,7 @@ class Trained:
     key: str
     files: tuple[str, ...]
     parameters: int
+    trained_parameters: int
     steps: int
     samples: int
     tokens: int

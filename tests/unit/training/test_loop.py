@@ -9,11 +9,11 @@ import pytest
 from divscale.errors import StageFailedError
 from divscale.training.config import ArchitectureConfig, OptimConfig
 from divscale.training.loop import train
-from divscale.training.machine import Machine, prepare_process
+from divscale.training.machine import Machine
 from divscale.training.predict import predict
 from divscale.training.work import Arm, Evaluation
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("group")]
 
 MACHINE = Machine(0, 1, "cpu")
 TINY = ArchitectureConfig(hidden_size=64, layers=1, heads=2, vocab_size=300)
@@ -22,20 +22,6 @@ PAIRS = pa.table({"id": [str(i) for i in range(8)], "prompt": [f"q{i}:" for i in
                   "completion": [f" {ANSWERS[i % 4]}" for i in range(8)]})
 LABELLED = pa.table({"id": ["1", "2", "3", "4"], "text": ["red apple", "green pear", "red brick", "green car"],
                      "label": ["red", "green", "red", "green"]})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def group(tmp_path_factory):
-    import torch.distributed as dist
-
-    prepare_process(threads=1, on_gpu=False)
-    store = tmp_path_factory.mktemp("group") / "store"
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}.items():
-            patch.setenv(name, value)
-        dist.init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)
-        yield
-        dist.destroy_process_group()
 
 
 def causal(tmp_path, **kw):
