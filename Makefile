@@ -8,13 +8,21 @@ CPU := .venv/.cpu-installed
 DEV := .venv/.dev-installed
 BENCH := .venv/.bench-installed
 
-.PHONY: demo test setup lint bench clean
+.PHONY: demo test unit integration setup lint bench clean
 
 demo: $(CPU)
 	@$(BIN)/divscale run configs/quickstart.yaml
 
+# Side by side: integration tests wait for processes to start for much of their time. Each is printed when it has ended.
 test: $(DEV)
-	@$(BIN)/python -m pytest
+	@echo "unit and integration tests run side by side; each is shown when it has ended (some minutes)"
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target integration unit
+
+integration: $(DEV)
+	@RAY_worker_niceness=0 $(BIN)/python -m pytest tests/integration
+
+unit: $(DEV)
+	@nice -n 5 $(BIN)/python -m pytest --ignore=tests/integration
 
 setup: $(CPU)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -85,8 +85,14 @@ def test_importing_divscale_and_help_load_nothing_heavy_and_take_under_half_a_se
             f"print([m for m in {sorted(HEAVY)} if m in sys.modules])")
     took = []
     for _ in range(3):
-        begun = time.monotonic()
+        begun = cpu_s()
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        took.append(time.monotonic() - begun)
+        took.append(cpu_s() - begun)
         assert done.stdout.strip().endswith("[]")
     assert min(took) < 0.5
+
+
+def cpu_s() -> float:
+    """Computing time of the processes that have ended: other work on the machine does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -12,10 +12,10 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 
 from divscale.cli import main
@@ -179,20 +179,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("case", [*STUDY_FILES, *DATA, *MODELS], ids=lambda case: case.what)
 def test_a_mistake_is_told_in_one_paragraph_and_nothing_is_started(
-    case: Case, folder: Path, capsys: pytest.CaptureFixture[str]
+    case: Case, folder: Path, started: Callable[[], list[list[str]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(folder / "study.yaml", case.study)
     for name, content in case.files.items():
         write(folder / name, content)
     overrides = [override.replace("{tmp}", str(folder)) for override in case.overrides]
-    before = children()
-
     code = main([case.verb, str(folder / "study.yaml"), *overrides, "--store", str(folder / "store")])
 
     out, err = capsys.readouterr()
     assert err == f"divscale: {expected(case.message, folder)}\n"
     assert (code, out) == (case.exit, "")
-    assert children() == before
+    assert started() == []
     assert committed(folder / "store") == set(case.committed)
 
 
@@ -281,10 +279,6 @@ def write(path: Path, content: str | bytes) -> None:
 
 def expected(message: str, folder: Path) -> str:
     return message.replace("{tmp}", str(folder)).replace("{cwd}", str(Path.cwd()))
-
-
-def children() -> set[int]:
-    return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
 def committed(store: Path) -> set[str]:

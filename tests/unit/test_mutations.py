@@ -8,7 +8,6 @@ import json
 from functools import cache
 from pathlib import Path
 
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,17 +19,17 @@ from divscale.data.sources import load
 from divscale.errors import DivscaleError
 from divscale.generation.prompts import prompts_for
 from divscale.generation.recipes import MODULES, Sources, get
-from divscale.rendering import sandbox
 from divscale.runtime.accounting import check_rows
 from divscale.schema import COMPLETIONS, REJECTED, REQUESTS, SAMPLES
 
-# The same examples everywhere and every time; a slow machine is no failure.
+# The same examples everywhere and every time.
 MUTATED = settings(max_examples=500, derandomize=True, deadline=None, database=None,
                    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large])
 ROWS = [{"id": f"r{i}", "text": f"{ask} did Ann find {i}?", "label": ("cat", "dog")[i % 2], "context": f"Ann found a coin {i // 2}.",
          "answers": ["a coin"], "group": f"g{i // 2}"} for i in range(8) for ask in ("What",)]
 TEMPLATES = Path(__file__).parents[2] / "src" / "divscale" / "generation" / "templates"
 TASKS = ("classification", "qa", "text")
+pytestmark = pytest.mark.usefixtures("started")
 
 odd_text = st.text(max_size=12) | st.sampled_from(["", " ", "\x00", "\ud800", "\u202e", "\r\n", '"', "{{ x }}", "a" * 5000, "None"])
 odd_value = (st.none() | st.booleans() | st.integers() | st.floats() | odd_text | st.binary(max_size=4).map(repr)
@@ -103,12 +102,6 @@ def packaged(task: str) -> tuple[str, ...]:
     return tuple(path.read_text() for path in sorted((TEMPLATES / task).glob("*.j2")) if not path.name.startswith("para"))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def before() -> set[psutil.Process]:
-    """Children of other tests."""
-    return set(psutil.Process().children(recursive=True))
-
-
 @MUTATED
 @given(cells=st.lists(cell, max_size=4), row_changes=st.lists(row_change, max_size=3), raw=st.just([]) | st.just([]) | st.lists(bytes_change, max_size=2),
        kind=st.sampled_from(["jsonl", "csv", "parquet"]), task=st.sampled_from(TASKS), allowed=st.sampled_from([0.0, 1.0]),
@@ -162,9 +155,8 @@ def test_a_mutated_template_is_a_clear_error_or_accounted_rows(tmp_path, first, 
         assert_one_paragraph(error)
 
 
-def test_no_engine_was_started_for_any_of_it(before):
-    started = [child.cmdline() for child in set(psutil.Process().children(recursive=True)) - before]
-    assert all(words[-1:] == [sandbox.__file__] for words in started if words)
+def test_no_engine_was_started_for_any_of_it(started):
+    assert started() == []
 
 
 def assert_one_paragraph(error: DivscaleError) -> None:

@@ -7,12 +7,10 @@ import shutil
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from divscale.cli import main
 from divscale.generation.endpoint.faults import KEY
-from divscale.rendering import sandbox
 
 sys.path.insert(0, str(Path(__file__).parent / "generation"))
 from tiny_model import make_tiny_model
@@ -38,13 +36,14 @@ def sound(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, sound):
+def folder(tmp_path, monkeypatch, sound, started):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(KEY, raising=False)
     shutil.copytree(sound, tmp_path / "model")
     (tmp_path / "study.yaml").write_text(STUDY.replace("MODEL", str(tmp_path / "model")))
     write_rows(tmp_path / "rows.jsonl", ROWS)
-    return tmp_path
+    yield tmp_path
+    assert started() == [], "no engine and nothing of Ray's"
 
 
 def write_rows(path: Path, rows: list[dict]) -> None:
@@ -52,13 +51,10 @@ def write_rows(path: Path, rows: list[dict]) -> None:
 
 
 def refused(folder: Path, capsys, *overrides: str) -> tuple[int, str]:
-    """Exit code and message of a run, in which no engine and nothing of Ray's was started."""
-    before = set(psutil.Process().children(recursive=True))  # of other tests
+    """Exit code and message of a run that generated nothing."""
     code = main(["run", "study.yaml", *overrides, "--store", "store"])
     out, err = capsys.readouterr()
     assert out == ""
-    started = [child.cmdline() for child in set(psutil.Process().children(recursive=True)) - before]
-    assert all(words[-1:] == [sandbox.__file__] for words in started if words)
     assert not list((folder / "store").glob("generate/*/record.json"))
     return code, err.replace(str(folder), "{tmp}")
 

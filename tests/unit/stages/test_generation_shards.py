@@ -35,11 +35,12 @@ def test_no_shard_has_more_rows_than_allowed_and_none_is_lost_or_doubled(tmp_pat
 
 
 def test_a_row_waits_for_no_longer_than_stated_where_few_come(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "SHARD_S", 0.2)
+    monkeypatch.setattr(module, "SHARD_S", 600)
     shards, one = Shards("completions", COMPLETIONS), draft(tmp_path / "one")
     shards.add(one, rows(0, 3))
     shards.tick()
     assert sizes(one) == []
+    monkeypatch.setattr(module, "SHARD_S", 0.2)
     time.sleep(0.25)
     shards.tick()
     assert sizes(one) == [3]
