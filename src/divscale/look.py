@@ -11,7 +11,6 @@ from pathlib import Path
 from divscale.config import Study
 from divscale.errors import ConfigError, DivscaleError, StageFailedError
 from divscale.graph.plan import Step, changed_versions, make_plan
-from divscale.graph.stage import in_order
 from divscale.run import publish, report_path, store_of
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests, expected_rows
@@ -63,7 +62,7 @@ def _requests(study: Study) -> tuple[Requests | None, str]:
 def print_status(study: Study, root: str | None, *, as_json: bool) -> int:
     """How much of a study is committed. Exit code 0 when all of it is, 1 otherwise."""
     store, target = store_of(root), expand(study)
-    stages = in_order([target])
+    stages = [step.stage for step in make_plan([target], store)]
     total, done = Counter(s.name for s in stages), Counter(s.name for s in stages if store.find(s) is not None)
     complete = total == done
     if as_json:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from divscale.config import Study
 from divscale.errors import PreflightError
+from divscale.graph.plan import missing
 from divscale.graph.runner import Events, execute
-from divscale.graph.stage import Stage, in_order
+from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact, Store
 from divscale.stages.context import Context
 from divscale.stages.expand import expand
@@ -45,7 +46,7 @@ def run_study(study: Study, store: Store, events: Events) -> Artifact:
 
 def make(targets: Sequence[Stage], study: Study, store: Store, events: Events) -> None:
     """Bring every target to a committed artifact; errors as in `run_study`."""
-    pending = [stage for stage in in_order(targets) if store.find(stage) is None]
+    pending = missing(targets, store)
     if pending:
         preflight(pending, store)
         keep_log(store)

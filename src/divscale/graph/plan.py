@@ -20,17 +20,32 @@ class Step:
     reason: str
 
 
+def missing(targets: Iterable[Stage], store: Store) -> list[Stage]:
+    """What has to be made for the targets, inputs first: what a committed stage was made from is not needed again."""
+    needed: set[str] = set()
+    stack = list(targets)
+    while stack:
+        stage = stack.pop()
+        if stage.fingerprint not in needed and store.find(stage) is None:
+            needed.add(stage.fingerprint)
+            stack.extend(stage.parents())
+    return [stage for stage in in_order(targets) if stage.fingerprint in needed]
+
+
 def make_plan(targets: Iterable[Stage], store: Store, *, explain_per_name: int = 1) -> list[Step]:
-    """Every stage the targets need, inputs first, each cached or with the reason why it would run.
+    """Every stage of the targets that is cached or has to be made, inputs first, with the reason why it would run.
 
     Args:
         explain_per_name: how many stages of one name are compared with the store's records; the rest say "like ...".
     """
+    targets = list(targets)
     steps: list[Step] = []
     explained: dict[str, int] = {}
+    needed = {stage.fingerprint for stage in missing(targets, store)}
     for stage in in_order(targets):
-        if store.find(stage) is not None:
-            steps.append(Step(stage, True, ""))
+        if stage.fingerprint not in needed:
+            if store.find(stage) is not None:
+                steps.append(Step(stage, True, ""))
             continue
         done = explained.get(stage.name, 0)
         explained[stage.name] = done + 1

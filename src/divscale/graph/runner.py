@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from divscale.errors import StageFailedError
 from divscale.graph.lease import Leases
+from divscale.graph.plan import missing
 from divscale.graph.record import Rows
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Artifact, Draft, Store, explained
@@ -55,7 +56,7 @@ class Clock:
 
 @dataclass
 class Job:
-    """One stage handed to its handler, which must call `commit` or `fail`."""
+    """One stage handed to its handler, which must call `commit`, `fail` or `skip`."""
 
     stage: Stage
     store: Store
@@ -95,6 +96,12 @@ class Job:
         self.outcome, self.reason = "failed", reason
         self.events.failed(self.stage, reason)
 
+    def skip(self) -> None:
+        """Record that this run has no use for the stage, as its inputs show. It is not committed; neither is a stage
+        that needs it as the one input of a role. A role of several inputs may lack some.
+        """
+        self.outcome = "skipped"
+
 
 Handler = Callable[[Sequence[Job]], None]
 
@@ -115,9 +122,9 @@ def execute(
     Raises:
         StageFailedError: some stages failed; everything else that could run has run.
     """
-    stages = in_order(targets)
-    pending = {s.fingerprint: s for s in stages if store.find(s) is None}
-    events.planned(stages, list(pending.values()))
+    targets = list(targets)
+    pending = {s.fingerprint: s for s in missing(targets, store)}
+    events.planned(in_order(targets), list(pending.values()))
     leases = Leases(store.root) if pending else None
     failures: list[str] = []
     order = {name: i for i, name in enumerate(handlers)}
@@ -185,16 +192,21 @@ def _run(
         assert job.outcome is not None, f"{job.stage.name}: the handler neither committed nor failed a job"
         if job.outcome == "committed":
             del pending[job.stage.fingerprint]
+        elif job.outcome == "skipped":
+            _drop_with_dependants(job.stage, pending, lambda stage: (
+                role for role in stage.inputs.values() if isinstance(role, Stage)))
         else:
             failures.append(f"{job.stage.name} {job.stage.title}: {job.reason}")
-            _drop_with_dependants(job.stage, pending)
+            _drop_with_dependants(job.stage, pending, Stage.parents)
     return failures
 
 
-def _drop_with_dependants(stage: Stage, pending: dict[str, Stage]) -> None:
+def _drop_with_dependants(
+    stage: Stage, pending: dict[str, Stage], needs: Callable[[Stage], Iterable[Stage]],
+) -> None:
     lost = {stage.fingerprint}
-    for fingerprint, other in list(pending.items()):  # in_order: inputs come first, so one pass finds all
-        if fingerprint in lost or any(p.fingerprint in lost for p in other.parents()):
+    for fingerprint, other in list(pending.items()):  # inputs come first, so one pass finds all
+        if fingerprint in lost or any(p.fingerprint in lost for p in needs(other)):
             lost.add(fingerprint)
     for fingerprint in lost:
         pending.pop(fingerprint, None)

@@ -11,9 +11,10 @@ from divscale.generation.recipes import AnyRecipe, get
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
-from divscale.schema import SAMPLES, Task
+from divscale.schema import Task
 from divscale.stages.context import Context
-from divscale.stages.sources import Sees, content_of, inputs, needed, sees, sources
+from divscale.stages.sources import Sees, content_of, inputs, sees, sources
+from divscale.stages.target import needed
 
 
 class ComposeConfig(FrozenConfig):
@@ -24,7 +25,7 @@ class ComposeConfig(FrozenConfig):
     task: Task
     sees: Sees
     seed: int
-    setting: float | None  # of a searched dial: nothing is composed where no target takes rows of it
+    setting: float | None  # of a searched dial: it is composed where some target takes rows of it
 
 
 def stage(
@@ -44,13 +45,13 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     """Compose every level."""
     for job in jobs:
         config: Any = job.stage.config
+        if not needed(job, config.setting, context.study):
+            job.skip()
+            continue
         seen = sources(job, config.sees, context.study)
         recipe = config.recipe.located(context.study.recipe)
         module: Any = get(recipe)
-        if needed(job, config.setting):
-            samples = module.compose(recipe, seen, task=config.task, seed=config.seed)
-        else:
-            samples = SAMPLES.empty_table()
+        samples = module.compose(recipe, seen, task=config.task, seed=config.seed)
         job.draft.write_table("samples", samples)
         context.events.advanced("compose", rows=samples.num_rows)
         asked = sum(table.num_rows for table in seen.made.values())

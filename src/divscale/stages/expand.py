@@ -11,7 +11,6 @@ from divscale.config import Study
 from divscale.data.config import MixConfig
 from divscale.graph.stage import Stage
 from divscale.stages import (
-    clean,
     correctness,
     embed,
     evaluate,
@@ -87,7 +86,7 @@ def expand(study: Study) -> Stage:
 def generated_sets(study: Study) -> dict[int, list[GeneratedSet]]:
     """The generated sets of every generation seed, one a level, cleaned where the study says so."""
     return {seed: [GeneratedSet(level, None, samples, vectors, None)
-                   for level, samples, vectors in _clean_levels(study, world)]
+                   for level, (samples, vectors) in levels.stages(study, world)]
             for seed, world in _worlds(study).items()}
 
 
@@ -117,7 +116,7 @@ def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
 
 
 def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
-    for level, samples, vectors in _clean_levels(study, world):
+    for level, (samples, vectors) in levels.stages(study, world):
         votes = levels.votes(study, world, samples)
         checked = correctness.stage(study, samples, vectors, world.judge, votes)
         for name in study.recipe.filters:
@@ -126,15 +125,6 @@ def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
         assert world.judge is not None
         relabelled = relabel.stage(world.data, world.split, world.data_vectors, world.judge)
         yield GeneratedSet(None, None, relabelled, relabelled, None)
-
-
-def _clean_levels(study: Study, world: World) -> Iterator[tuple[float, Stage, Stage]]:
-    """(level, samples, their vectors) of every level, after cleaning."""
-    for level, samples in levels.stages(study, world):
-        vectors = embed.stage(samples, study.measure.embedder)
-        if not study.clean.is_empty:
-            samples = vectors = clean.stage(study, world, samples, vectors)
-        yield level, samples, vectors
 
 
 def _draws(study: Study) -> list[tuple[int, int, int]]:

@@ -16,7 +16,7 @@ from divscale.frozen import FrozenConfig
 from divscale.generation.config import EngineConfig, GeneratorModel, RecipeConfig
 from divscale.generation.prompts import Style, prompts_for
 from divscale.generation.recipes import AnyRecipe, Round, get, votes
-from divscale.generation.requests import request_table, retry_requests, root
+from divscale.generation.requests import retry_requests, root
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
@@ -26,7 +26,8 @@ from divscale.schema import COMPLETIONS, Task
 from divscale.stages.context import Context
 from divscale.stages.identity import ModelIdentity, has_chat_template, model_identity, model_location
 from divscale.stages.shards import Shards
-from divscale.stages.sources import Sees, check_unchanged, content_of, inputs, needed, sees, sources
+from divscale.stages.sources import Sees, check_unchanged, content_of, inputs, sees, sources
+from divscale.stages.target import needed
 
 
 class GenerateConfig(FrozenConfig):
@@ -43,7 +44,7 @@ class GenerateConfig(FrozenConfig):
     chat_template: str | None
     sees: Sees
     seed: int
-    setting: float | None  # of a searched dial: nothing is written where no target takes rows of it
+    setting: float | None  # of a searched dial: it is written where some target takes rows of it
 
 
 @dataclass
@@ -116,6 +117,10 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     """Generate for every job: one pass per model, with retries of what did not parse."""
     groups: dict[tuple[str, GeneratorModel], list[Pass]] = {}
     for job in jobs:
+        config: Any = job.stage.config
+        if not needed(job, config.setting, context.study):
+            job.skip()
+            continue
         groups.setdefault(_written_by(job, context), []).append(_opened(job, context.study))
     for (folder, model), passes in groups.items():
         _run_model(folder, model, passes, context)
@@ -268,17 +273,23 @@ def _opened(job: Job, study: Study) -> Pass:
     config: Any = job.stage.config
     recipe: RecipeConfig = config.recipe.located(study.recipe)
     this = Round(config.round, recipe, source=config.source)
-    if not needed(job, config.setting):
-        return Pass(job, this, request_table([]))
     requests = _requests(job, this, study)
     if "begun" not in job.stage.inputs:
         return Pass(job, this, requests)
     samples = job.input("begun").table("samples")
-    asked = set(requests["request_id"].to_pylist())
-    begun = samples.filter(pa.array([root(i) in asked for i in samples["request_id"].to_pylist()], pa.bool_()))
+    pilot = cast(Stage, job.stage.inputs["begun"])
+    shown = _prompts(_requests(Job(pilot, job.store, job.events), Round(
+        config.round, cast(Any, pilot.config).recipe.located(study.recipe), source=config.source), study))
+    # the same request has another prompt where it shows what an earlier round wrote
+    same = {request_id for request_id, prompt in _prompts(requests).items() if shown.get(request_id) == prompt}
+    begun = samples.filter(pa.array([root(i) in same for i in samples["request_id"].to_pylist()], pa.bool_()))
     answered = {root(i) for i in begun["request_id"].to_pylist()}
     rest = pa.array([i not in answered for i in requests["request_id"].to_pylist()], pa.bool_())
     return Pass(job, this, requests.filter(rest), begun)
+
+
+def _prompts(requests: pa.Table) -> dict[str, str]:
+    return dict(zip(requests["request_id"].to_pylist(), requests["prompt"].to_pylist(), strict=True))
 
 
 def _requests(job: Job, this: Round, study: Study) -> pa.Table:

@@ -9,19 +9,30 @@ from divscale.config import Study
 from divscale.generation.recipes import AnyRecipe, get
 from divscale.generation.recipes.votes import CHECKED, votes_of, voting_round
 from divscale.graph.stage import Stage
-from divscale.stages import compose, generate, pretrain, target
+from divscale.stages import clean, compose, embed, generate, pretrain, target
 
 if TYPE_CHECKING:
     from divscale.stages.expand import World
 
 
-def stages(study: Study, world: World) -> Iterator[tuple[float, Stage]]:
-    """(level, its set) for every level of the recipe's dial, or for every target."""
+Set = tuple[Stage, Stage]  # samples and their vectors, from one stage where the study cleans
+
+
+def stages(study: Study, world: World) -> Iterator[tuple[float, Set]]:
+    """(level, its set) for every level of the recipe's dial, or for every target, after cleaning."""
     if study.recipe.target:
         yield from _targets(study, world)
         return
     for level in study.recipe.levels:
-        yield level, _made(study, world, study.recipe, level)[-1]
+        yield level, _cleaned(study, world, _made(study, world, study.recipe, level)[-1])
+
+
+def _cleaned(study: Study, world: World, samples: Stage) -> Set:
+    vectors = embed.stage(samples, study.measure.embedder)
+    if study.clean.is_empty:
+        return samples, vectors
+    cleaned = clean.stage(study, world, samples, vectors)
+    return cleaned, cleaned
 
 
 def votes(study: Study, world: World, samples: Stage) -> Stage | None:
@@ -34,20 +45,24 @@ def votes(study: Study, world: World, samples: Stage) -> Stage | None:
         f"votes, {samples.title}", recipe=votes_of(study.agreement))
 
 
-def _targets(study: Study, world: World) -> Iterator[tuple[float, Stage]]:
-    """Pilots of every setting, what encloses each target, whole sets of the settings needed, and their blends."""
+def _targets(study: Study, world: World) -> Iterator[tuple[float, Set]]:
+    """Pilots of every setting, what encloses each target, whole sets of the settings needed, and their blends.
+
+    Pilots and sets are cleaned before they are measured, so that a target is met by what stays; blends once more, for
+    what the one set has of the other.
+    """
     assert study.recipe.target is not None
     whole = study.recipe.searched
     chooses = whole.kept == whole.samples  # among its candidates; of another recipe a pilot needs no more than one
     few = whole.model_copy(update={"samples": study.recipe.target.pilot_samples,
                                    "candidates": whole.candidates if chooses else 1})
     pilots = {setting: _made(study, world, few, setting, "pilot, ") for setting in whole.levels}
-    found = target.pilot_stage(
-        study, world.data, world.split, {setting: made[-1] for setting, made in pilots.items()}, world.seed)
-    sets = {setting: _made(study, world, whole, setting, pilot=found, begun=pilots[setting])[-1]
-            for setting in whole.levels}
+    found = target.pilot_stage(study, world.data, world.split, {
+        setting: _cleaned(study, world, made[-1])[1] for setting, made in pilots.items()}, world.seed)
+    sets = {setting: _cleaned(study, world, _made(
+        study, world, whole, setting, pilot=found, begun=pilots[setting])[-1]) for setting in whole.levels}
     for value in study.recipe.levels:
-        yield value, target.blend_stage(study, found, sets, value, world.seed)
+        yield value, _cleaned(study, world, target.blend_stage(study, found, sets, value, world.seed))
 
 
 def _made(

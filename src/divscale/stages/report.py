@@ -222,9 +222,10 @@ def _example_text(row: dict[str, Any]) -> str:
 def _costs(job: Job, store: Store) -> tuple[StageCost, ...]:
     totals: dict[str, Counter[str]] = defaultdict(Counter)
     for stage in in_order([job.stage]):
-        if stage is job.stage:
+        artifact = store.find(stage)  # of a search there are settings that no target needed
+        if stage is job.stage or artifact is None:
             continue
-        record = store.open(stage).record
+        record = artifact.record
         total = totals[stage.name]
         total["runs"] += 1
         total["rows"] += record.rows.ok if record.rows else 0

@@ -82,15 +82,6 @@ def seen(sees: Sees, prior: np.ndarray, pool: np.ndarray) -> np.ndarray:
     return np.sort(prior if sees == "prior" else np.concatenate([prior, pool]))
 
 
-def needed(job: Job, setting: float | None) -> bool:
-    """Whether some target's set takes rows of this setting of a searched dial, as the pilots found; null: needed."""
-    if setting is None:
-        return True
-    pilot = job.input("pilot").values
-    place = pilot["settings"].index(setting)
-    return any(place in (g, g + 1) for g in pilot["pairs"].values())
-
-
 def sources(job: Job, sees: Sees, study: Study) -> Sources:
     """What a job whose inputs are those of `inputs` may see."""
     check_unchanged(job, study)

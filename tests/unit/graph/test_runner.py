@@ -4,11 +4,12 @@ import multiprocessing
 import time
 
 import pytest
-from toys import Counting, Silent, number, total
+from toys import Counting, Number, Silent, number, total
 
 from divscale.errors import StageFailedError
 from divscale.graph.lease import Leases
 from divscale.graph.runner import execute
+from divscale.graph.stage import Stage
 from divscale.graph.store import Store
 
 
@@ -48,6 +49,24 @@ def test_interrupted_at_any_stage_the_next_run_goes_on_and_redoes_nothing(store,
     run(target, store, rest)
     assert sorted(broken.ran + rest.ran) == ["number 1", "number 2", "number 3", "total sum", "total sum"]
     assert len(broken.ran) == moment
+
+
+def test_a_skipped_stage_takes_along_what_has_it_alone_and_is_missing_where_several_are_read(store):
+    alone = Stage("total", 1, Number(value=0), {"terms": number(2)}, title="alone")
+    target, counting = total(number(1), alone), Counting(skip=2)
+    run(target, store, counting)
+    assert counting.ran == ["number 1", "number 2", "total sum"]
+    assert store.open(target).values["sum"] == 1
+    assert store.find(number(2)) is None and store.find(alone) is None
+
+
+def test_what_was_skipped_is_not_looked_at_again_until_something_new_reads_it(store):
+    skipped, again, later = Counting(skip=2), Counting(), Counting()
+    run(total(number(1), number(2)), store, skipped)
+    run(total(number(1), number(2)), store, again)
+    assert again.ran == []
+    run(total(number(1), number(2), extra=5), store, later)
+    assert later.ran == ["number 2", "total sum"]
 
 
 def test_a_failed_stage_stops_what_needs_it_and_nothing_else(store):

@@ -28,9 +28,12 @@ def total(*stages: Stage, extra: int = 0) -> Stage:
 
 
 class Counting:
-    """Handlers that count what they ran; `refuse` makes a number fail, `interrupt_at` raises Ctrl-C at the n-th."""
+    """Handlers that count what they ran; `refuse` makes a number fail, `skip` has no use for it, `interrupt_at` raises
+    Ctrl-C at the n-th.
+    """
 
-    def __init__(self, *, refuse: int | None = None, interrupt_at: int | None = None) -> None:
+    def __init__(self, *, refuse: int | None = None, skip: int | None = None, interrupt_at: int | None = None) -> None:
+        self._skip = skip
         self.ran: list[str] = []
         self._refuse = refuse
         self._interrupt_at = interrupt_at
@@ -50,13 +53,17 @@ class Counting:
             if value == self._refuse:
                 job.fail("refused")
                 continue
+            if value == self._skip:
+                job.skip()
+                continue
             job.draft.write_table("numbers", pa.table({"value": [value]}))
             job.commit(rows=Rows(asked=1, ok=1))
 
     def _totals(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             self._count(job)
-            terms = [artifact.table("numbers")["value"][0].as_py() for artifact in job.inputs("terms")]
+            terms = [artifact.table("numbers")["value"][0].as_py() for stage in job.stage.parents()
+                     if (artifact := job.store.find(stage)) is not None]
             result = sum(terms) + job.stage.plain_config["value"]
             job.draft.write_table("numbers", pa.table({"value": [result]}))
             job.commit(values={"sum": result})
