@@ -35,3 +35,28 @@ def started() -> Callable[[], list[list[str]]]:
         return [words for words in found if words and words[-1] != sandbox.__file__]
 
     return look
+
+
+@pytest.fixture(scope="session")
+def process_group(tmp_path_factory):
+    """A process group of one, in this process; one for all tests, since DeepSpeed keeps the first that it meets."""
+    import torch.distributed as dist
+
+    from divscale.training.machine import prepare_process
+
+    prepare_process(threads=1, on_gpu=False)
+    store = tmp_path_factory.mktemp("group") / "store"
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def group_of_one(process_group):
+    """This process's place in a group of one."""
+    from divscale.training.machine import Machine
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}.items():
+            patch.setenv(name, value)
+        yield Machine(0, 1, "cpu")

@@ -15,7 +15,7 @@ from divscale.generation.recipes import MODULES, AnyRecipe
 from divscale.metrics.catalogue import metric
 from divscale.metrics.config import MeasureConfig
 from divscale.runtime.resources import Resources
-from divscale.training.config import LoraConfig, PretrainConfig, TrainConfig
+from divscale.training.config import PretrainConfig, TrainConfig
 
 Score = Literal["accuracy", "macro_f1", "loss", "exact_match", "perplexity"]
 HIGHER_IS_BETTER: dict[str, bool] = {
@@ -208,8 +208,6 @@ def _check_selection(train: TrainConfig, where: str, study: Study) -> None:
         raise ValueError(f"{where}: method probe needs model encoder and data.task classification")
     if train.method != "probe" and study.data.task != "classification" and train.head == "classifier":
         raise ValueError(f"{where}: head classifier needs data.task classification; set head: causal")
-    if train.method != "lora" and train.lora != LoraConfig():
-        raise ValueError(f"{where}.lora: method {train.method} trains no adapters; set method: lora, or leave lora out")
 
 
 def _subset(chosen: tuple[Any, ...] | None, of: tuple[Any, ...], where: str, source: str) -> None:

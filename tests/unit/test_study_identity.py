@@ -24,7 +24,8 @@ LOCATIONS = {"data.source", "data.test", "generator.revision", "train.*.revision
              "generator.chat_template", "generator.engine.base_url", "generator.others"}
 # Fields that this study does not use: another test would have to (they belong to another recipe, task or method).
 UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design", "mix.*.generated", "mix.*.generated_share",
-               "data.task", "data.labels", "recipe.replaced_share", "recipe.kind", "recipe.topics", "recipe.target", "recipe.filters", "train.*.method", "train.*.lora",
+               "data.task", "data.labels", "recipe.replaced_share", "recipe.kind", "recipe.topics", "recipe.target", "recipe.filters", "train.*.method", "train.*.lora", "train.*.packing", "train.*.batching",
+               "train.*.gradient_checkpointing", "train.*.offload",
                "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.dtype", "train.*.max_length",
                "seeds.pairing", "generator.engine.engine", "generator.engine.api",
                "recipe.structured", *(f"agreement.{name}" for name in AgreementConfig.model_fields if name != "by")}
@@ -106,7 +107,7 @@ def test_changing_how_votes_are_taken_changes_a_fingerprint(study, path):
 
 
 @pytest.mark.parametrize("path", [p for p in PATHS if (p.startswith("train.1.optim") and p != "train.1.optim.epochs") or p in (
-    "train.0.probe_c", "train.1.zero_stage", "train.1.max_length", "train.1.dtype", "train.1.head")])
+    "train.0.probe_c", "train.1.zero_stage", "train.1.max_length", "train.1.dtype", "train.1.head", "train.1.packing", "train.1.batching", "train.1.gradient_checkpointing", "train.1.offload")])
 def test_changing_how_an_arm_is_trained_changes_its_fingerprint(study, path):
     assert fingerprints(changed(study, path)) != fingerprints(study)
 

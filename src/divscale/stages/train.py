@@ -19,7 +19,7 @@ from divscale.schema import Task
 from divscale.stages import embed, mix
 from divscale.stages.context import Context
 from divscale.stages.identity import ModelIdentity, model_identity, model_location
-from divscale.training.config import LoraConfig, OptimConfig, TrainConfig
+from divscale.training.config import Batching, LoraConfig, Offload, OptimConfig, Packing, TrainConfig
 from divscale.training.probe import Probe, fit_probe, save_probe
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ class TrainStageConfig(FrozenConfig):
     zero_stage: int
     dtype: str
     max_length: int
+    packing: Packing
+    batching: Batching
+    gradient_checkpointing: bool
+    offload: Offload
     seed: int
 
 
@@ -91,6 +95,10 @@ def stage(
         zero_stage=entry.zero_stage,
         dtype=entry.dtype,
         max_length=entry.max_length,
+        packing=entry.packing,
+        batching=entry.batching,
+        gradient_checkpointing=entry.gradient_checkpointing,
+        offload=entry.offload,
         seed=seed,
     )
     return Stage("train", 2, config, inputs, mixed.title)
@@ -147,6 +155,10 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             zero_stage=config.zero_stage,
             dtype=config.dtype,
             max_length=config.max_length,
+            packing=config.packing,
+            batching=config.batching,
+            gradient_checkpointing=config.gradient_checkpointing,
+            offload=config.offload,
             seed=config.seed,
         )
     run_arms("train", jobs, arms, context)
@@ -171,6 +183,8 @@ def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: C
                 "trained_parameters": result.trained_parameters,
                 "steps": result.steps,
                 "tokens": result.tokens,
+                "cut_samples": result.cut_samples,
+                "cut_tokens": result.cut_tokens,
                 "target_tokens": result.target_tokens,
                 "final_loss": result.final_loss,
                 "losses": [list(point) for point in result.losses],

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from divscale.training.config import Batching
+
 if TYPE_CHECKING:
     import torch
 
@@ -25,30 +27,32 @@ class Row:
         ids_T: Token ids, int64.
         weights_T: float32, loss weight of predicting each token (causal); the first is 0. A classifier has one weight.
         label: Class index; -1 for causal rows.
+        cut: Tokens that the example lost to the longest length allowed.
     """
 
     ids_T: np.ndarray
     weights_T: np.ndarray
     label: int = -1
+    cut: int = 0
 
 
-def step_rows(lengths: Sequence[int], batch_size: int, steps: int, seed: int) -> Iterator[list[int]]:
+def step_rows(lengths: Sequence[int], batch_size: int, steps: int, seed: int,
+              batching: Batching = "length_grouped") -> Iterator[list[int]]:
     """Yields the row numbers of each of `steps` optimiser steps, over all ranks.
 
-    Every epoch visits every row once; its last batch may be short. Rows of `POOL_BATCHES` batches are sorted by length
-    together and the batches then shuffled. Depends on the arguments alone.
+    Every epoch visits every row once; its last batch may be short. Length-grouped, rows of `POOL_BATCHES` batches are
+    sorted by length together and the batches then shuffled. Depends on the arguments alone.
     """
     lengths_N = np.asarray(lengths)
     done, epoch = 0, 0
     while True:
         rng = np.random.default_rng([seed, epoch])
         order_N = rng.permutation(len(lengths_N))
-        pool = batch_size * POOL_BATCHES
-        pools = [order_N[i:i + pool] for i in range(0, len(order_N), pool)]
-        batches = [sorted_rows[i:i + batch_size]
-                   for rows in pools
-                   for sorted_rows in [rows[np.argsort(lengths_N[rows], kind="stable")]]
-                   for i in range(0, len(rows), batch_size)]
+        if batching == "length_grouped":
+            pool = batch_size * POOL_BATCHES
+            pools = [order_N[i:i + pool] for i in range(0, len(order_N), pool)]
+            order_N = np.concatenate([rows[np.argsort(lengths_N[rows], kind="stable")] for rows in pools])
+        batches = [order_N[i:i + batch_size] for i in range(0, len(order_N), batch_size)]
         for i in rng.permutation(len(batches)):
             if done == steps:
                 return

@@ -10,6 +10,9 @@ from divscale.frozen import Count, FrozenConfig
 
 Rate = Annotated[float, Field(gt=0)]
 Filter = Literal["none", "label_agreement"]
+Packing = Literal["none", "best_fit"]
+Batching = Literal["random", "length_grouped"]
+Offload = Literal["none", "optimizer", "all"]
 
 
 class OptimConfig(FrozenConfig):
@@ -101,6 +104,23 @@ class TrainConfig(FrozenConfig):
     optim: OptimConfig = OptimConfig(epochs=3)
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
-    max_length: Count = 128
+    max_length: Count = Field(default=128, description="tokens a sample is cut to, and of a row of packed ones")
+    packing: Packing = Field(default="none", description="best_fit: samples of a step share rows; causal models")
+    batching: Batching = Field(default="length_grouped", description="whether samples of a step are of like length")
+    gradient_checkpointing: bool = Field(default=False, description="compute activations twice, keep one layer's")
+    offload: Offload = Field(default="none", description="to the host: optimizer (ZeRO 1-3), all: weights too (ZeRO 3)")
     probe_c: Rate = 1.0
     arms: ArmSelection = ArmSelection()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrainConfig:
+        if self.method != "lora" and self.lora != LoraConfig():
+            raise ValueError(f"lora: method {self.method} trains no adapters; set method: lora, or leave lora out")
+        if self.method == "probe":
+            return self
+        if self.packing != "none" and self.head == "classifier":
+            raise ValueError("packing: a classifier reads one sample a row; set head: causal, or packing: none")
+        if self.offload != "none" and self.zero_stage < (least := 3 if self.offload == "all" else 1):
+            raise ValueError(f"offload: {self.offload} needs zero_stage {least}{' or more' if least < 3 else ''}, and "
+                             f"it is {self.zero_stage}; raise it, or set offload: none")
+        return self

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from divscale.training.config import Offload
+
 
 def deepspeed_config(*, zero_stage: int, dtype: str, micro_batch_size: int, accumulation: int, world_size: int,
-                     max_grad_norm: float) -> dict[str, Any]:
+                     max_grad_norm: float, offload: Offload = "none") -> dict[str, Any]:
     """Returns the JSON that `deepspeed.initialize` takes.
 
     Args:
@@ -16,6 +18,8 @@ def deepspeed_config(*, zero_stage: int, dtype: str, micro_batch_size: int, accu
         accumulation: Forward passes per optimiser step.
         world_size: Ranks.
         max_grad_norm: L2 norm that gradients are clipped to.
+        offload: What lies in the host's memory instead of the device's: `optimizer`, its states and step (stages 1 to
+            3), or `all`, the weights too (stage 3).
     """
     config: dict[str, Any] = {
         "train_batch_size": micro_batch_size * accumulation * world_size,
@@ -27,5 +31,10 @@ def deepspeed_config(*, zero_stage: int, dtype: str, micro_batch_size: int, accu
         "wall_clock_breakdown": False,
     }
     if zero_stage:
-        config["zero_optimization"] = {"stage": zero_stage, "stage3_gather_16bit_weights_on_model_save": True}
+        zero: dict[str, Any] = {"stage": zero_stage, "stage3_gather_16bit_weights_on_model_save": True}
+        zero |= {"offload_optimizer": {"device": "cpu"}} if offload != "none" else {}
+        zero |= {"offload_param": {"device": "cpu"}} if offload == "all" else {}
+        config["zero_optimization"] = zero
+        # DeepSpeed's own Adam for the host is compiled at first use; torch's fused one runs there as it is.
+        config["zero_force_ds_cpu_optimizer"] = False
     return config

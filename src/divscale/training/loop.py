@@ -14,7 +14,8 @@ from divscale.training.encode import encode_rows
 from divscale.training.export import export
 from divscale.training.loss import weighted_nll
 from divscale.training.machine import Machine
-from divscale.training.models import build
+from divscale.training.models import build, checkpoint_layers
+from divscale.training.packing import check_isolation, collate_packed
 from divscale.training.schedule import lr_scale
 from divscale.training.work import Arm, Progress, Trained
 
@@ -36,13 +37,16 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
     machine.use_threads_for(sum(p.numel() for p in model.parameters()))
     rows = encode_rows(tokenizer, arm.rows, arm.head, arm.labels, arm.max_length, arm.prompt_weight)
     steps = steps_of(arm.optim.epochs, arm.optim.steps, len(rows), arm.optim.batch_size)
+    if arm.packing != "none":
+        check_isolation(model.eval())
     engine, accumulation, micro_size = initialize(arm, model, steps, machine)
     try:
-        losses, order = [], list(step_rows([len(row.ids_T) for row in rows], arm.optim.batch_size, steps, arm.seed))
+        losses, order = [], list(step_rows(
+            [len(row.ids_T) for row in rows], arm.optim.batch_size, steps, arm.seed, arm.batching))
         since = machine.zeros(2)
         tokens = 0
         for step, batch in enumerate(order, 1):
-            since += optimiser_step(engine, rows, batch, accumulation, micro_size, tokenizer.pad_token_id, machine)
+            since += optimiser_step(engine, arm, rows, batch, accumulation, micro_size, tokenizer.pad_token_id, machine)
             tokens += sum(len(rows[i].ids_T) for i in batch)
             if step % CHECK_EVERY_STEPS == 0 or step == steps:
                 loss = mean_loss(arm, since, step, machine)
@@ -57,6 +61,7 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
         key=arm.key, files=files, parameters=sum(_size(p) for p in model.parameters()),
         trained_parameters=sum(_size(p) for p in model.parameters() if p.requires_grad),
         steps=steps, samples=len(seen), tokens=tokens,
+        cut_samples=sum(row.cut > 0 for row in rows), cut_tokens=sum(row.cut for row in rows),
         target_tokens=sum(int((row.weights_T > 0).sum()) for row in seen), final_loss=losses[-1][1],
         losses=tuple(losses), seconds=time.monotonic() - started, rss_mib=machine.rss_mib())
 
@@ -85,18 +90,22 @@ def initialize(arm: Arm, model: Any, steps: int, machine: Machine) -> tuple[Any,
         lr_scheduler=torch.optim.lr_scheduler.LambdaLR(adamw, lr_scale(optim, steps)),  # pyright: ignore
         config=deepspeed_config(
             zero_stage=arm.zero_stage, dtype=arm.dtype, micro_batch_size=micro_size, accumulation=accumulation,
-            world_size=machine.ranks, max_grad_norm=optim.max_grad_norm))
+            world_size=machine.ranks, max_grad_norm=optim.max_grad_norm, offload=arm.offload))
     engine.eval()
+    if arm.gradient_checkpointing:
+        checkpoint_layers(model, str(arm.model))
     return engine, accumulation, micro_size
 
 
-def optimiser_step(engine: Any, rows: list[Row], batch: list[int], accumulation: int, micro_size: int, pad_id: int,
-                   machine: Machine) -> Any:
+def optimiser_step(engine: Any, arm: Arm, rows: list[Row], batch: list[int], accumulation: int, micro_size: int,
+                   pad_id: int, machine: Machine) -> Any:
     """Takes one step; returns this rank's [sum of weighted losses, sum of weights]."""
     weight = float(sum(rows[i].weights_T.sum() for i in batch))
     totals = machine.zeros(2)
     for share in micro_batches(batch, machine.rank, machine.ranks, micro_size, accumulation):
-        inputs = collate([rows[batch[0] if i is None else i] for i in share], pad_id, machine.device)
+        samples = [rows[batch[0] if i is None else i] for i in share]
+        inputs = (collate(samples, pad_id, machine.device) if arm.packing == "none"
+                  else collate_packed(samples, arm.max_length, pad_id, machine.device))
         if share == [None]:
             inputs["weights"].zero_()
         loss = weighted_nll(engine, inputs)

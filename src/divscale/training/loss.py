@@ -13,12 +13,17 @@ def weighted_nll(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
     Args:
         model: Returns `logits` [B, T, V] (causal: weights are [B, T]) or [B, V] (classifier: weights are [B]).
-        batch: As `divscale.training.batches.collate` makes it.
+        batch: As `divscale.training.batches.collate` or `divscale.training.packing.collate_packed` makes it.
     """
     from torch.nn.functional import cross_entropy
 
-    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.float()
-    if batch["weights"].dim() == 2:
+    causal = batch["weights"].dim() == 2
+    inputs: dict[str, Any] = {name: value for name, value in batch.items() if name not in ("weights", "labels")}
+    if causal:
+        # A cache is of no use here, and transformers takes no block mask from position ids when there is one.
+        inputs["use_cache"] = False
+    logits = model(**inputs).logits.float()
+    if causal:
         logits, targets, weights = logits[:, :-1], batch["input_ids"][:, 1:], batch["weights"][:, 1:]
     else:
         targets, weights = batch["labels"], batch["weights"]

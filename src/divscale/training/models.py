@@ -75,6 +75,26 @@ def _load(model: str, head: Head, labels: tuple[str, ...], revision: str | None)
     return loaded, tokenizer, sorted(info["missing_keys"])
 
 
+def checkpoint_layers(model: Any, name: str) -> None:
+    """Lets a model's layers forget their activations and compute them again for the backward pass.
+
+    Raises:
+        ConfigError: The model cannot.
+    """
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    if not layers:
+        raise ConfigError(f"train.gradient_checkpointing: {name} has no layers that can; set it to false.")
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    for layer in layers:
+        # transformers checkpoints in training mode alone, and that mode would switch dropout on. So the layer itself
+        # is in training mode, what is in it is not, and its own dropout is nought.
+        layer.training = True
+        for setting in [key for key, value in vars(layer).items() if "dropout" in key and isinstance(value, float)]:
+            setattr(layer, setting, 0.0)
+
+
 def from_scratch(architecture: ArchitectureConfig, tokenizer: Any, head: Head, labels: tuple[str, ...] = ()) -> Any:
     """Makes a Llama with tied embeddings and weights from torch's generator; its MLP is 8/3 as wide as the model.
 

@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from divscale.errors import DataError
-from divscale.training.config import ArchitectureConfig, LoraConfig, OptimConfig
+from divscale.training.config import ArchitectureConfig, Batching, LoraConfig, Offload, OptimConfig, Packing
 
 Head = Literal["classifier", "causal"]
 COLUMNS: dict[Head, tuple[str, str]] = {"causal": ("prompt", "completion"), "classifier": ("text", "label")}
@@ -29,7 +29,10 @@ class Arm:
         labels: Every label, in class order (classifier).
         lora: Adapters to train on a model that is loaded; None trains every weight.
         prompt_weight: Loss weight of a prompt token; a completion token weighs 1 (causal).
-        max_length: Tokens a row is cut to.
+        max_length: Tokens a sample is cut to, and of a row of packed ones.
+        packing, batching: How a step's samples become rows, and which samples make a step.
+        gradient_checkpointing: Activations are computed twice instead of kept.
+        offload: What the host's memory holds, as in `deepspeed_config`.
         seed: Decides initial weights that are not loaded, and the order of rows.
 
     Raises:
@@ -48,6 +51,10 @@ class Arm:
     zero_stage: int = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_length: int = 128
+    packing: Packing = "none"
+    batching: Batching = "length_grouped"
+    gradient_checkpointing: bool = False
+    offload: Offload = "none"
     prompt_weight: float = 0.0
     seed: int = 0
 
@@ -92,6 +99,8 @@ class Trained:
         parameters: Of the whole model.
         trained_parameters: Of these the ones that were trained.
         samples: Rows seen, with repeats.
+        cut_samples: Rows of the data that were longer than `max_length`.
+        cut_tokens: Tokens that they lost.
         tokens: Tokens seen, with repeats.
         target_tokens: Of these the ones with a loss (causal), or rows (classifier).
         losses: (step, mean loss per unit of target weight since the last entry, nats), about ten per second at most.
@@ -105,6 +114,8 @@ class Trained:
     trained_parameters: int
     steps: int
     samples: int
+    cut_samples: int
+    cut_tokens: int
     tokens: int
     target_tokens: int
     final_loss: float

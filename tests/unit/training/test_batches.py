@@ -28,6 +28,14 @@ def test_rows_of_a_batch_are_of_like_length():
     assert spread < np.ptp(LENGTHS) / 3
 
 
+def test_random_batches_hold_every_row_once_and_are_not_of_like_length():
+    batches = list(step_rows(LENGTHS, 10, 10, 0, "random"))
+    assert sorted(row for batch in batches for row in batch) == list(range(100))
+    spreads = [np.mean([np.ptp([LENGTHS[i] for i in batch]) for batch in way])
+               for way in (batches, step_rows(LENGTHS, 10, 10, 0))]
+    assert spreads[0] > 2 * spreads[1]
+
+
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 4))
 def test_the_shares_of_all_ranks_are_the_step(rows, ranks, accumulation):
     size = -(-rows // (ranks * accumulation))

@@ -13,7 +13,7 @@ from divscale.training.machine import Machine
 from divscale.training.predict import predict
 from divscale.training.work import Arm, Evaluation
 
-pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("group")]
+pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("group_of_one")]
 
 MACHINE = Machine(0, 1, "cpu")
 TINY = ArchitectureConfig(hidden_size=64, layers=1, heads=2, vocab_size=300)
@@ -80,6 +80,34 @@ def test_nothing_of_an_arm_outlives_it(tmp_path, monkeypatch, zero_stage):
         train(causal(tmp_path, zero_stage=zero_stage, optim=OptimConfig(steps=2)), MACHINE, lambda _: None)
         gc.collect()
         assert [ref() for ref in alive] == [None] * len(alive)
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_checkpointed_layers_are_computed_once_more_for_the_backward_pass(tmp_path, monkeypatch, on):
+    from divscale.training import loop
+
+    calls, real = [], loop.build
+
+    def counting(arm):
+        model, tokenizer = real(arm)
+        model.model.layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
+        return model, tokenizer
+
+    monkeypatch.setattr(loop, "build", counting)
+    train(causal(tmp_path, gradient_checkpointing=on, optim=OptimConfig(steps=3)), MACHINE, lambda _: None)
+    assert len(calls) == (6 if on else 3)
+
+
+def test_what_was_cut_is_counted(tmp_path):
+    def trained(max_length):
+        rows = pa.table({"prompt": ["?", "q! " * 30], "completion": [" one", " two"]})
+        return train(Arm("a", TINY, "causal", rows, OptimConfig(steps=1), str(tmp_path), max_length=max_length),
+                     MACHINE, lambda _: None)
+
+    whole, cut = trained(128), trained(20)
+    assert (whole.cut_samples, whole.cut_tokens) == (0, 0)
+    assert cut.cut_samples == 1
+    assert cut.cut_tokens == whole.tokens - cut.tokens > 0
 
 
 def test_a_loss_that_is_not_finite_stops_the_arm(tmp_path):
