@@ -7,6 +7,8 @@ configs/ name them; cases whose data are missing are not run. The generators are
 about good text. Studies are kept in the store (`.divscale`), so a run that was cut off goes on, and another costs
 nothing.
 
+A case of several seeds redraws its generator; its values are means over them, with their standard errors.
+
 Requirement: over the levels, DCScore at temperature 0.05 and Vendi fall with the share of paraphrases and rise with
 topics (of FairytaleQA: contexts) and with select's diversity, strictly; and they rise with temperature up to 1 (beyond,
 Vendi may fall again). Paraphrases on FairytaleQA are shown for their mechanics, and required of nothing.
@@ -21,6 +23,7 @@ import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import pyarrow as pa
@@ -55,6 +58,7 @@ class Case:
     up_to: float = float("inf")  # levels that must be monotone
     required: bool = True
     data: str | None = None
+    seeds: int = 1  # of the generator; one where the levels lie far apart
 
 
 CASES = {
@@ -63,7 +67,7 @@ CASES = {
         "measure={n: 200, shift: [mmd]}"], rises=False),
     "banking77-topics": Case("banking77", [
         *BANKING, "recipe={kind: topics, topics: [1, 2, 5, 10], samples: 20, max_tokens: 48, temperature: 0.7}"],
-        data="banking77"),
+        data="banking77", seeds=5),
     "banking77-decoding": Case("banking77", [
         *BANKING, "recipe={kind: decoding, temperature: [0.2, 0.5, 0.8, 1.0, 1.3, 1.7], samples: 20, max_tokens: 48}"],
         up_to=1.0, data="banking77"),
@@ -106,7 +110,7 @@ def main() -> int:
 
 def measured(name: str, case: Case, data: Path, store: Path) -> dict[str, Any]:
     """Every measure by level, and whether it is monotone."""
-    overrides = [*case.overrides, f"name=dial-{name}"]
+    overrides = [*case.overrides, f"name=dial-{name}", f"seeds.generation={case.seeds}"]
     if case.data:
         train, test = (data / case.data / f"{part}.parquet" for part in ("train", "test"))
         if case.data == "fairytaleqa":
@@ -115,9 +119,13 @@ def measured(name: str, case: Case, data: Path, store: Path) -> dict[str, Any]:
     sets = load_study(CONFIGS / f"{case.config}.yaml", overrides).run(store).sets.to_pylist()
     real = {row["metric"]: row["value"] for row in sets if row["filter"] == "real"}
     levels = sorted({row["level"] for row in sets if row["level"] is not None})
-    values = {measure: [next((row["value"] for row in sets if (row["metric"], row["level"]) == (measure, level)), None)
-                        for level in levels] for measure in (*MEASURES, *BESIDE)}
-    return {"levels": levels, **values, "real": {measure: real.get(measure) for measure in MEASURES},
+    values, errors = {}, {}
+    for measure in (*MEASURES, *BESIDE):
+        found = [[row["value"] for row in sets if (row["metric"], row["level"]) == (measure, level)] for level in levels]
+        values[measure] = [mean(of) if of else None for of in found]
+        errors[measure] = [stdev(of) / len(of) ** 0.5 if len(of) > 1 else None for of in found]
+    return {"levels": levels, "seeds": case.seeds, **values, "standard_error": errors,
+            "real": {measure: real.get(measure) for measure in MEASURES},
             "monotone": {measure: monotone(case, levels, values[measure]) for measure in MEASURES}}
 
 
@@ -143,9 +151,13 @@ def table(name: str, found: dict[str, Any]) -> str:
                                      found["monotone"].items()), "| level | " + " | ".join(columns) + " |",
              "|---" * (1 + len(columns)) + "|"]
     for i, level in enumerate(found["levels"]):
-        cells = (found[column][i] for column in columns)
-        lines.append(f"| {level:g} | " + " | ".join("-" if cell is None else f"{cell:.4g}" for cell in cells) + " |")
+        cells = (_cell(found[column][i], found["standard_error"][column][i]) for column in columns)
+        lines.append(f"| {level:g} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: float | None, error: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}" + ("" if error is None else f" ± {error:.2g}")
 
 
 if __name__ == "__main__":
