@@ -97,32 +97,28 @@ def counted(monkeypatch):
         yield passes
 
 
-@pytest.mark.parametrize("nodes", [2, 3])
-def test_every_node_takes_part_and_the_value_is_that_of_one_process(cluster, nodes, x_ND, whole, monkeypatch):
-    with Session(Resources(address=cluster(nodes).address)) as session:
+def test_every_node_takes_part_and_the_value_is_that_of_one_process(cluster, x_ND, whole, monkeypatch):
+    with Session(Resources(address=cluster(3).address)) as session:
         found = reduce_pairs_sharded(session, x_ND, **PASS)
-        again = reduce_pairs_sharded(session, x_ND, **PASS)
         with spread(session, at_least=0), counted(monkeypatch) as passes:
             score = dcscore(x_ND)
         with spread(session), counted(monkeypatch) as small_passes:
             assert dcscore(x_ND) == pytest.approx(score, rel=1e-9)
     assert score == pytest.approx(dcscore(x_ND), rel=1e-9)
     assert (len(passes), len(small_passes)) == (1, 0)
-    assert found.actors == nodes
-    assert found.items > 2 * nodes
+    assert found.actors == 3
+    assert found.items > 2 * 3
     assert found.replaced == found.redone_tiles == 0
     assert_same(found, whole)
-    for reduction in SUMS:
-        np.testing.assert_array_equal(found[reduction], again[reduction])
 
 
-def test_the_number_of_actors_changes_no_bit(cluster, x_ND):
+def test_the_number_of_actors_changes_no_bit_nor_does_another_pass(cluster, x_ND):
     address, found = cluster(3).address, []
-    for actors in (1, 2, 3):
+    for actors in (1, 2, 3, 3):
         # one CPU a node: every actor has one thread
         with Session(Resources(address=address, similarity_actors=actors)) as session:
             found.append(reduce_pairs_sharded(session, x_ND, **PASS))
-    assert [f.actors for f in found] == [1, 2, 3]
+    assert [f.actors for f in found] == [1, 2, 3, 3]
     for reduction in (*SUMS, *COUNTS):
         for other in found[1:]:
             np.testing.assert_array_equal(found[0][reduction], other[reduction])

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from divscale.cli import main
+from divscale.graph.stage import in_order
 from divscale.graph.store import Store
 from divscale.schema import SAMPLES
 from divscale.stages.expand import generated_sets
@@ -24,6 +25,10 @@ def store(tmp_path: Path) -> str:
     """A store in which both levels of smoke.yaml are generated; the second set is empty."""
     root = tmp_path / "store"
     items = [item for items in generated_sets(load(SMOKE, [UNCLEANED])).values() for item in items]
+    sets = {item.samples.fingerprint for item in items}
+    for stage in in_order([item.samples for item in items]):    # what they are made from
+        if stage.fingerprint not in sets:
+            Store(root).draft(stage).commit()
     for place, item in enumerate(items):
         rows = [{"id": f"{place}-{i}", "text": f"Text {i}.", "label": "email", "origin": "generated"} for i in range(3)]
         draft = Store(root).draft(item.samples)
@@ -32,7 +37,8 @@ def store(tmp_path: Path) -> str:
     return str(root)
 
 
-def test_every_level_is_a_folder_with_its_rows_and_a_card_and_nothing_is_run(store, tmp_path, capsys):
+def test_every_level_is_a_folder_with_its_rows_and_a_card_and_nothing_is_run(store, started, tmp_path, capsys):
+    records = set(Path(store).glob("*/*/record.json"))
     out = tmp_path / "out"
     assert main(["generate", SMOKE, UNCLEANED, "--store", store, "--out", str(out)]) == 0
     assert pq.read_table(out / "temperature-0.3" / "train.parquet").equals(
@@ -41,6 +47,7 @@ def test_every_level_is_a_folder_with_its_rows_and_a_card_and_nothing_is_run(sto
     said = capsys.readouterr().out
     assert f"{out / 'temperature-0.3' / 'train.parquet'}: 3 rows" in said
     assert f"{out / 'temperature-1.2'}: no row is left; nothing was written" in said
+    assert started() == [] and set(Path(store).glob("*/*/record.json")) == records
 
 
 def test_layout_and_format_are_the_ones_asked_for(store, tmp_path):

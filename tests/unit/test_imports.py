@@ -92,6 +92,11 @@ def test_importing_divscale_and_help_load_nothing_heavy_and_take_under_half_a_se
     assert min(took) < 0.5
 
 
+def test_what_plans_and_runs_a_study_loads_nothing_heavy_until_a_stage_needs_it():
+    code = f"import sys, divscale.run, divscale.look, divscale.preview; print([m for m in {sorted(HEAVY)} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def cpu_s() -> float:
     """Computing time of the processes that have ended: other work on the machine does not count."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

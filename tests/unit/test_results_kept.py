@@ -128,8 +128,10 @@ def test_an_interrupted_command_says_that_it_starts_anew(folder: Path) -> None:
     pool = np.random.default_rng(0).normal(size=(60_000, 64)).astype(np.float32)
     np.save("x.npy", pool)
     before = contents(folder)
+    # a shell's background jobs ignore SIGINT, and children inherit that
     running = subprocess.Popen([*COMMAND, "dedup", "x.npy", "--out", "o", "--semantic", "0.1"], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+                               stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     assert running.stderr is not None and running.stderr.readline() == "x.npy: vectors from an array\n"
     time.sleep(0.5)
     running.send_signal(signal.SIGINT)

@@ -26,10 +26,7 @@ from divscale.graph.stage import Stage
 from divscale.runtime.accounting import check_rows
 from divscale.schema import REMOVED, Task
 from divscale.selection.near_text import near_texts
-from divscale.selection.near_vector import near_vectors
 from divscale.selection.same_text import same_texts
-from divscale.similarity.neighbours import nearest_in
-from divscale.similarity.vectors import unit_rows
 from divscale.stages import embed, generate
 from divscale.stages import split as splits
 from divscale.stages.context import Context
@@ -110,6 +107,8 @@ class _Chain:
             self._take(lambda rows: self._repeats(
                 "near duplicate", rows, lambda texts, _: near_texts(texts, [near])[near]))
         if (semantic := clean.semantic) is not None:
+            from divscale.selection.near_vector import near_vectors
+
             self._take(lambda rows: self._repeats(
                 "semantic duplicate", rows, lambda _, x_ND: near_vectors(x_ND, [semantic])[semantic]))
         return self.gone
@@ -127,6 +126,9 @@ class _Chain:
             self._texts(rows), self._column("context", rows), ids, texts, contexts, wanted.ngram))
         if (cosine := wanted.cosine) is None:
             return
+        from divscale.similarity.neighbours import nearest_in  # torch and FAISS: a plan needs neither
+        from divscale.similarity.vectors import unit_rows
+
         test_MD = unit_rows(embed.vectors(self.job.input("test_vectors"))[ordinals])
 
         def step(rows: np.ndarray) -> Found:
