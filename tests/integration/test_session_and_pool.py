@@ -151,6 +151,37 @@ def test_an_item_that_kills_its_actor_every_time_ends_the_map(pool):
         list(pool.map([("poison", None)], "die"))
 
 
+def test_an_actor_out_of_reach_that_still_lives_is_gone_before_its_replacement_starts(session, tmp_path):
+    import ray
+
+    class Holder:
+        def load(self):
+            beside = [file.name for file in tmp_path.iterdir() if psutil.pid_exists(int(file.name))]
+            (tmp_path / str(os.getpid())).write_text(" ".join(beside))
+
+        def work(self, seconds):
+            time.sleep(seconds)
+            return os.getpid()
+
+    pool = ActorPool(lambda _: ray.remote(num_cpus=0)(Holder).remote(), 1, "test", 60)
+    pool.start()
+    (first,) = (int(file.name) for file in tmp_path.iterdir())
+    listens = {c.laddr.port for c in psutil.Process(first).net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    found = {}
+    for key, pid in pool.map([("short", 0), ("long", 3)], "work"):
+        found[key] = pid
+        if key == "short":
+            ours = [c for c in psutil.Process().net_connections("tcp") if c.raddr and c.raddr.port in listens]
+            assert ours
+            for connection in ours:
+                with socket.socket(fileno=os.dup(connection.fd)) as cut:
+                    cut.shutdown(socket.SHUT_RDWR)
+    assert found["short"] == first != found["long"]
+    assert (pool.redone, pool.starts) == (["long"], 2)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {str(first): "", str(found["long"]): ""}
+    pool.close()
+
+
 def test_what_an_actor_raises_reaches_the_caller(pool):
     with pytest.raises(DataError, match="the row is bad"):
         list(pool.map([(0, None)], "refuse"))

@@ -14,6 +14,7 @@ import pytest
 
 from divscale.errors import ConfigError, DataError
 from divscale.metrics import dcscore
+from divscale.runtime.pool import ActorPool
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.similarity import sharded, shipping
@@ -175,6 +176,33 @@ def test_vectors_too_large_for_a_clusters_object_store_are_refused_and_a_bad_row
         bad_ND[77] = 0
         with pytest.raises(DataError, match="Row 77 of the vectors is all zeros"):
             reduce_pairs_sharded(session, bad_ND, **PASS)
+
+
+def test_a_result_that_is_lost_with_its_node_is_made_again_on_another(cluster):
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    class Maker:
+        def load(self): ...
+
+        def bytes_of(self, count):
+            return bytes(count)     # 8 MiB stay on the actor's node until they are fetched
+
+    with Session(Resources(address=cluster(3).address)) as session:
+        session.ensure()
+        near = set(cluster(3).list_all_nodes())
+        (far,) = set(cluster(4).list_all_nodes()) - near
+        places = iter([NodeAffinitySchedulingStrategy(far.node_id, soft=False), "DEFAULT"])
+        pool = ActorPool(lambda _: ray.remote(num_cpus=0, scheduling_strategy=next(places))(Maker).remote(), 1, "test", 60)
+        done = []
+        for key, value in pool.map([("small", 1), ("large", 8 << 20)], "bytes_of"):
+            done.append((key, len(value)))
+            if key == "small":
+                assert pool._slots[0].running
+                cluster(4).remove_node(far, allow_graceful=False)
+        assert done == [("small", 1), ("large", 8 << 20)]
+        assert (pool.redone, pool.starts) == (["large"], 2)
+        pool.close()
 
 
 def test_on_one_machine_large_vectors_go_through_a_temporary_file_that_is_gone_afterwards(

@@ -76,7 +76,10 @@ def cleaned(tmp_path: Path, *overrides: str, texts: list[str] = GENERATED) -> Ar
     put(store, stage.inputs["data"], {"samples": real})
     put(store, stage.inputs["split"], parts)
     put(store, stage.inputs["test_vectors"], vectors=test_ND)
-    clean.run([Job(stage, store, Silent())], Context(study, store, Silent()))
+    job = Job(stage, store, Silent())
+    clean.run([job], Context(study, store, Silent()))
+    if job.error is not None:
+        raise job.error
     return store.open(stage)
 
 
@@ -108,8 +111,7 @@ def test_more_overlap_than_allowed_stops_the_study_with_an_example_and_commits_n
         cleaned(tmp_path)
     assert caught.value.exit_code == 4
     said = str(caught.value)
-    assert said.startswith("clean temperature 0.3, seed 0: 2 of 9 generated rows overlap the test set "
-                           "(clean.contamination.allowed_share is 5%)")
+    assert said.startswith("2 of 9 generated rows overlap the test set (clean.contamination.allowed_share is 5%)")
     assert "with test row r3" in said and "raise clean.contamination.allowed_share" in said
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ class GenerationFleet:
 
     def generate(
         self, requests: pa.Table, on_completions: Callable[[pa.Table], None],
+        unwanted: Callable[[str], bool] = lambda _: False,
     ) -> dict[str, int]:
         """Complete every request once.
 
@@ -99,9 +100,10 @@ class GenerationFleet:
             requests: `schema.REQUESTS`, ids unique.
             on_completions: given `schema.COMPLETIONS` of what finished, in any order, in this thread: a batch, or what
                 there is of it every `HAND_OVER_S`. May be of no rows: then only time has passed.
+            unwanted: whether a request (by its id) is to be left out after all; asked when its turn comes.
 
         Returns:
-            Counts `in`, `ok`, `failed`, `filtered`.
+            Counts `in`, `ok`, `failed`, `filtered` (those left out).
 
         Raises:
             StageFailedError: an actor died too often, or an engine failed. What was handed out stays handed out.
@@ -111,16 +113,26 @@ class GenerationFleet:
         # Few requests are dealt out evenly: of 160 in batches of 64 one of two engines would write two thirds.
         rows_per_batch = max(1, min(self._resources.requests_per_batch, -(-requests.num_rows // self._places)))
         requests = requests.sort_by([("max_tokens", "descending"), ("prompt", "ascending")])
-        starts = range(0, requests.num_rows, rows_per_batch)
-        batches = ((start, requests.slice(start, rows_per_batch)) for start in starts)
         ok: list[str] = []
         failed: list[str] = []
-        for _, completions in self._pool.map(batches, "generate"):
+        left_out: list[str] = []
+
+        def batches() -> Iterator[tuple[int, pa.Table]]:
+            for start in range(0, requests.num_rows, rows_per_batch):
+                batch = requests.slice(start, rows_per_batch)
+                gone = [unwanted(request_id) for request_id in batch["request_id"].to_pylist()]
+                if any(gone):
+                    left_out.extend(batch["request_id"].filter(pa.array(gone)).to_pylist())
+                    batch = batch.filter(pa.compute.invert(pa.array(gone)))  # type: ignore[attr-defined]
+                if batch.num_rows:
+                    yield start, batch
+
+        for _, completions in self._pool.map(batches(), "generate"):
             errors = completions["error"].to_pylist()
             for request_id, error in zip(completions["request_id"].to_pylist(), errors, strict=True):
                 (ok if error is None else failed).append(request_id)
             on_completions(completions)
-        return check_rows(requests["request_id"].to_pylist(), ok, failed, where="generation")
+        return check_rows(requests["request_id"].to_pylist(), ok, failed, left_out, where="generation")
 
     @property
     def engines(self) -> int:

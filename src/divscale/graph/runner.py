@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from divscale.errors import StageFailedError
+from divscale.errors import DivscaleError, StageFailedError
 from divscale.graph.lease import Leases
 from divscale.graph.plan import missing
 from divscale.graph.record import Rows
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Artifact, Draft, Store, explained
+
+LOG = logging.getLogger(__name__)
 
 
 class Events(Protocol):
@@ -63,7 +67,7 @@ class Job:
     events: Events
     clock: Clock = field(default_factory=Clock)
     outcome: str | None = None
-    reason: str = ""
+    error: DivscaleError | None = None
     _draft: Draft | None = None
 
     @property
@@ -91,10 +95,24 @@ class Job:
         self.events.committed(self.stage, artifact)
         return artifact
 
-    def fail(self, reason: str) -> None:
-        """Record that the stage cannot be made; stages that need it are not run, the others are."""
-        self.outcome, self.reason = "failed", reason
-        self.events.failed(self.stage, reason)
+    def fail(self, why: DivscaleError | str) -> None:
+        """Record that the stage cannot be made; stages that need it are not run, the others are.
+
+        Args:
+            why: its class says what the run ends with, its words are of this stage alone; of mere words it is
+                `StageFailedError`.
+        """
+        self.outcome, self.error = "failed", StageFailedError(why) if isinstance(why, str) else why
+        self.events.failed(self.stage, str(why))
+
+    @contextmanager
+    def attempt(self) -> Generator[None]:
+        """What a user can act on and is raised within fails this stage, and not the others of the hand-out."""
+        try:
+            yield
+        except DivscaleError as error:
+            LOG.info("%s %s failed", self.stage.name, self.stage.title, exc_info=True)
+            self.fail(error)
 
     def skip(self) -> None:
         """Record that this run has no use for the stage, as its inputs show. It is not committed; neither is a stage
@@ -120,13 +138,14 @@ def execute(
     `handlers`, so that a later stage is never started for a few rows while an earlier one still feeds it.
 
     Raises:
-        StageFailedError: some stages failed; everything else that could run has run.
+        DivscaleError: some stages failed; everything else that could run has run. It is of the class of their errors
+            where that is one, else a `StageFailedError`. What a handler raises ends the run at once.
     """
     targets = list(targets)
     pending = {s.fingerprint: s for s in missing(targets, store)}
     events.planned(in_order(targets), list(pending.values()))
     leases = Leases(store.root) if pending else None
-    failures: list[str] = []
+    failures: list[tuple[Stage, DivscaleError]] = []
     order = {name: i for i, name in enumerate(handlers)}
     while pending:
         assert leases is not None
@@ -140,15 +159,29 @@ def execute(
         if not ours:
             continue
         try:
-            failures += _run(ours, store, handlers[ours[0].name], events, pending)
+            _run(ours, store, handlers[ours[0].name], events, pending, failures)
+        except DivscaleError as error:
+            if all(other is error for _, other in failures):
+                raise
+            raise _ended(failures) from error
         finally:
             for stage in ours:
                 leases.release(stage.fingerprint)
     if failures:
-        shown = "\n".join(f"  {line}" for line in failures[:5])
-        raise StageFailedError(
-            f"{len(failures)} stage(s) failed; everything else is committed and will not run again:\n{shown}"
-        )
+        raise _ended(failures)
+
+
+def _ended(failures: Sequence[tuple[Stage, DivscaleError]]) -> DivscaleError:
+    """One error for all, which says each reason once."""
+    by_reason: dict[str, list[Stage]] = {}
+    for stage, error in failures:
+        by_reason.setdefault(str(error), []).append(stage)
+    shown = "".join(
+        f"\n  {stages[0].name} {stages[0].title}" + (f" and {len(stages) - 1} more" if len(stages) > 1 else "")
+        + f": {reason}" for reason, stages in list(by_reason.items())[:5])
+    kinds = {type(error) for _, error in failures}
+    kind = kinds.pop() if len(kinds) == 1 else StageFailedError
+    return kind(f"{len(failures)} stage(s) failed; what could be made is committed and will not run again:{shown}")
 
 
 def _take(
@@ -181,13 +214,16 @@ def _run(
     handler: Handler,
     events: Events,
     pending: dict[str, Stage],
-) -> list[str]:
+    failures: list[tuple[Stage, DivscaleError]],
+) -> None:
     clock = Clock()
     jobs = [Job(stage, store, events, clock) for stage in stages]
     events.started(stages[0].name, len(jobs))
-    with explained(store.root):
-        handler(jobs)
-    failures: list[str] = []
+    try:
+        with explained(store.root):
+            handler(jobs)
+    finally:
+        failures += [(job.stage, job.error) for job in jobs if job.error is not None]
     for job in jobs:
         assert job.outcome is not None, f"{job.stage.name}: the handler neither committed nor failed a job"
         if job.outcome == "committed":
@@ -196,9 +232,7 @@ def _run(
             _drop_with_dependants(job.stage, pending, lambda stage: (
                 role for role in stage.inputs.values() if isinstance(role, Stage)))
         else:
-            failures.append(f"{job.stage.name} {job.stage.title}: {job.reason}")
             _drop_with_dependants(job.stage, pending, Stage.parents)
-    return failures
 
 
 def _drop_with_dependants(

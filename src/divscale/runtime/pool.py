@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from divscale.errors import DivscaleError, StageFailedError
+from divscale.runtime import failures
 
 K = TypeVar("K", bound=Hashable)
 LOG = logging.getLogger(__name__)
@@ -57,9 +57,9 @@ class _Item:
 class ActorPool:
     """`size` actors that stay loaded over any number of maps.
 
-    An actor's class has a method `load()`, which returns when the actor can work. An actor that dies is replaced, and
-    the items it held are done again, at most `max_attempts` times each. An exception that an actor raises is not
-    retried: it would come again.
+    An actor's class has a method `load()`, which returns when the actor can work. An actor that dies, is out of reach
+    or whose result was lost on its way is replaced, and the items it held are done again, at most `max_attempts` times
+    each. An exception that an actor raises is not retried: it would come again.
 
     Args:
         make_actor: index of the place (0 to size - 1) -> actor handle. Actors must not be detached.
@@ -147,15 +147,9 @@ class ActorPool:
 
     def close(self) -> None:
         """Kill the actors and wait until their processes are gone (those on other nodes: until Ray has been told)."""
-        import ray
-
         for slot in self._slots:
-            if slot.actor is None:
-                continue
-            actor, slot.actor, slot.loading = slot.actor, None, None
-            process = _process(slot.process)
-            ray.kill(actor)
-            _wait_until_gone(process)
+            if slot.actor is not None:
+                _end(slot)
 
     def _spawn(self, slot: _Slot) -> None:
         self.starts += 1
@@ -191,7 +185,7 @@ class ActorPool:
         busy = [slot for slot in self._slots if slot.loading is None and slot.running]
         left_s = min((slot.deadline for slot in loading), default=float("inf")) - time.monotonic()
         if left_s <= 0:
-            raise self._start_timeout(loading)
+            raise failures.never_ready(self.name, len(loading), len(self._slots), self._start_timeout_s)
         # What came while the caller was at work is looked at first: an actor is silent when a look finds nothing.
         longest_ago = min((slot.heard for slot in busy), default=float("inf"))
         quiet_s = max(0.0, longest_ago + self._silence_s - time.monotonic())
@@ -199,7 +193,7 @@ class ActorPool:
         refs = [*(slot.loading for slot in loading), *itertools.chain.from_iterable(s.running for s in self._slots)]
         ready, _ = ray.wait(refs, num_returns=1, timeout=None if left_s == float("inf") else left_s)
         if not ready and left_s == quiet_s:
-            raise self._silent()
+            raise failures.silent(self.name, self._silence_s)
         results = []
         for ref in ready:
             slot = next((s for s in self._slots if ref is s.loading or ref in s.running), None)
@@ -207,11 +201,11 @@ class ActorPool:
                 continue
             try:
                 value = ray.get(ref)
-            except exceptions.RayActorError as error:
+            except exceptions.RayError as error:
+                if not failures.is_death(error):
+                    raise failures.raised(self.name, error) from error
                 self._replace(slot, again, error)
                 continue
-            except exceptions.RayTaskError as error:
-                raise self._raised(error) from error
             if ref is slot.loading:
                 slot.loading = None
                 continue
@@ -233,36 +227,21 @@ class ActorPool:
         if spent is not None or slot.fruitless_deaths > self._max_attempts:
             what = f"item {spent.key!r} went down with it {spent.attempts} times" if spent is not None else (
                 f"so did its replacements, {slot.fruitless_deaths} times without finishing anything")
-            raise StageFailedError(
-                f"an actor of the {self.name} fleet died and {what}: {_gist(error)} Usually it ran out of "
-                "memory: use fewer actors or smaller batches (resources). What was finished is kept; run again to go "
-                "on.") from error
+            raise failures.died(self.name, what, error) from error
+        _end(slot)      # it may live and hold a GPU: out of reach for a moment, or alive but its result was lost
         self.redone += [item.key for item in lost]
         again.extend(lost)
         self._spawn(slot)
 
-    def _raised(self, error: Any) -> DivscaleError:
-        cause = error.cause
-        if isinstance(cause, DivscaleError):
-            return cause
-        return StageFailedError(f"an actor of the {self.name} fleet failed: {type(cause).__name__}: "
-                                f"{_gist(cause)} The traceback is in the log. What was finished is kept.")
 
-    def _silent(self) -> StageFailedError:
-        return StageFailedError(
-            f"an actor of the {self.name} fleet has not replied for {self._silence_s:g} s though it has work: its "
-            "process hangs or is stopped. Look at the Ray logs and at the machine (memory, a GPU that fell off). What "
-            "was finished is kept; run again to go on.")
+def _end(slot: _Slot) -> None:
+    """Kill the actor of a place, dead or alive, and wait until its process is gone where it lives on this node."""
+    import ray
 
-    def _start_timeout(self, loading: list[_Slot]) -> StageFailedError:
-        import ray
-
-        free = ", ".join(f"{name} {ray.available_resources().get(name, 0):g} of {count:g} free"
-                         for name, count in sorted(ray.cluster_resources().items()) if name in ("CPU", "GPU"))
-        return StageFailedError(
-            f"{len(loading)} of {len(self._slots)} actors of the {self.name} fleet were not ready after "
-            f"{self._start_timeout_s:g} s: waited for them to be placed and to load their model (the cluster has "
-            f"{free}). Raise resources.start_timeout_s, ask for fewer actors, or look at the Ray logs.")
+    actor, slot.actor, slot.loading = slot.actor, None, None
+    process = _process(slot.process)
+    ray.kill(actor)
+    _wait_until_gone(process)
 
 
 def _whereabouts(_: Any) -> tuple[str, int]:
@@ -286,10 +265,3 @@ def _process(whereabouts: Any) -> psutil.Process | None:
 def _wait_until_gone(process: psutil.Process | None) -> None:
     if process is not None:
         psutil.wait_procs([process], timeout=10.0)
-
-
-def _gist(error: BaseException) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # What the constructor raised stands at the end of its traceback.
-    line = lines[-1] if "creation task" in lines[0] else lines[0]
-    return line if line.endswith(".") else line + "."

@@ -55,12 +55,7 @@ def stage(study: Study, world: World, samples: Stage, vectors: Stage) -> Stage:
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
-    """Clean every set.
-
-    Raises:
-        DataError: sets that overlap the test set beyond the allowed share; the others are committed.
-    """
-    contaminated = []
+    """Clean every set; one that overlaps the test set beyond the allowed share fails."""
     for job in jobs:
         config: Any = job.stage.config
         samples = job.input("samples").table("samples")
@@ -68,13 +63,9 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         overlapping = sum(why.reason == OVERLAP for why in gone.values())
         context.events.advanced("clean", rows=samples.num_rows)
         if config.clean.contamination and overlapping > config.clean.contamination.allowed_share * samples.num_rows:
-            contaminated.append(_complaint(job, samples, gone, overlapping))
-            job.fail(contaminated[-1])
+            job.fail(_contaminated(job, samples, gone, overlapping))
             continue
         _commit(job, samples, gone)
-    if contaminated:
-        raise DataError(" ".join(contaminated[:3]) + " Look whether the generator or its prompts have seen the test "
-                        "set, take another test set, or raise clean.contamination.allowed_share.")
 
 
 class _Chain:
@@ -180,9 +171,12 @@ def _commit(job: Job, samples: pa.Table, gone: dict[int, Gone]) -> None:
                values={"shape": [len(kept), x_ND.shape[1]], "removed": dict(Counter(r["reason"] for r in removed))})
 
 
-def _complaint(job: Job, samples: pa.Table, gone: dict[int, Gone], overlapping: int) -> str:
+def _contaminated(job: Job, samples: pa.Table, gone: dict[int, Gone], overlapping: int) -> DataError:
     config: Any = job.stage.config
     row, why = next((row, why) for row, why in gone.items() if why.reason == OVERLAP)
-    return (f"clean {job.stage.title}: {overlapping} of {samples.num_rows} generated rows overlap the test set "
-            f"(clean.contamination.allowed_share is {config.clean.contamination.allowed_share:.0%}); for example "
-            f"{samples['text'][row].as_py()[:80]!r} shares {why.detail[:80]!r} with test row {why.collides_with}.")
+    return DataError(
+        f"{overlapping} of {samples.num_rows} generated rows overlap the test set "
+        f"(clean.contamination.allowed_share is {config.clean.contamination.allowed_share:.0%}); for example "
+        f"{samples['text'][row].as_py()[:80]!r} shares {why.detail[:80]!r} with test row {why.collides_with}. "
+        "Look whether the generator or its prompts have seen the test set, take another test set, or raise "
+        "clean.contamination.allowed_share.")

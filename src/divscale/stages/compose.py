@@ -42,17 +42,22 @@ def stage(
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
-    """Compose every level."""
+    """Compose every level; one that cannot be composed fails, and the others are."""
     for job in jobs:
-        config: Any = job.stage.config
-        if not needed(job, config.setting, context.study):
-            job.skip()
-            continue
-        seen = sources(job, config.sees, context.study)
-        recipe = config.recipe.located(context.study.recipe)
-        module: Any = get(recipe)
-        samples = module.compose(recipe, seen, task=config.task, seed=config.seed)
-        job.draft.write_table("samples", samples)
-        context.events.advanced("compose", rows=samples.num_rows)
-        asked = sum(table.num_rows for table in seen.made.values())
-        job.commit(rows=Rows(asked=asked, ok=samples.num_rows, filtered=asked - samples.num_rows))
+        with job.attempt():
+            if needed(job, job.stage.plain_config["setting"], context.study):
+                _compose(job, context)
+            else:
+                job.skip()
+
+
+def _compose(job: Job, context: Context) -> None:
+    config: Any = job.stage.config
+    seen = sources(job, config.sees, context.study)
+    recipe = config.recipe.located(context.study.recipe)
+    module: Any = get(recipe)
+    samples = module.compose(recipe, seen, task=config.task, seed=config.seed)
+    job.draft.write_table("samples", samples)
+    context.events.advanced("compose", rows=samples.num_rows)
+    asked = sum(table.num_rows for table in seen.made.values())
+    job.commit(rows=Rows(asked=asked, ok=samples.num_rows, filtered=asked - samples.num_rows))

@@ -110,7 +110,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             index = _compose(job, samples, sources)
             found = realised(index, samples, tokens.count)
         except DivscaleError as error:
-            job.fail(str(error))
+            job.fail(error)
             continue
         job.draft.write_table("mix", index)
         context.events.advanced("mix", rows=index.num_rows)

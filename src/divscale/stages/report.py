@@ -19,6 +19,7 @@ from divscale.report.model import ARMS, MIXES, SETS, Cleaned, Example, Failure, 
 from divscale.schema import Task
 from divscale.stages import evaluate
 from divscale.stages.context import Context
+from divscale.stages.short_labels import in_words
 from divscale.study_file import dump
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _report_input(job: Job, context: Context) -> ReportInput:
         costs=_costs(job, context.store),
         study_yaml=dump(context.study),
         versions=package_versions(),
-        notes=config.notes,
+        notes=(*config.notes, *_short_labels(job, context.store)),
         failures=tuple(_failures(job)),
     )
 
@@ -235,6 +236,13 @@ def _costs(job: Job, store: Store) -> tuple[StageCost, ...]:
         StageCost(stage=name, runs=t["runs"], cached=0, rows=t["rows"], seconds=t["ms"] / 1000, tokens=t["tokens"])
         for name, t in totals.items()
     )
+
+
+def _short_labels(job: Job, store: Store) -> Iterator[str]:
+    for stage in in_order([job.stage]):
+        short = store.open(stage).values.get("labels_short") if stage.name == "generate" else None
+        if short:
+            yield f"Generation ({stage.title}) has few samples of some labels, since others failed: {in_words(short)}."
 
 
 def _notes(study: Study) -> Iterator[str]:

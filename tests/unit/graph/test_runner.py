@@ -6,7 +6,7 @@ import time
 import pytest
 from toys import Counting, Number, Silent, number, total
 
-from divscale.errors import StageFailedError
+from divscale.errors import DataError, PreflightError, StageFailedError
 from divscale.graph.lease import Leases
 from divscale.graph.runner import execute
 from divscale.graph.stage import Stage
@@ -76,6 +76,47 @@ def test_a_failed_stage_stops_what_needs_it_and_nothing_else(store):
         execute([left, right], store, counting.handlers(), Silent())
     assert store.find(left) is not None
     assert store.find(right) is None
+
+
+def failing(errors, *, ends_with=None):
+    """Handlers under which the numbers of `errors` fail with these, and that then raise."""
+    counting = Counting()
+
+    def numbers(jobs):
+        for job in jobs:
+            with job.attempt():
+                if job.stage.plain_config["value"] in errors:
+                    raise errors[job.stage.plain_config["value"]]
+                counting._numbers([job])
+        if ends_with is not None:
+            raise ends_with
+
+    return {**counting.handlers(), "number": numbers}
+
+
+def test_stages_that_fail_alike_are_told_once_and_end_the_run_with_their_exit_code(store):
+    with pytest.raises(DataError) as told:
+        execute([number(1), number(2), number(3)], store, failing({1: DataError("bad"), 2: DataError("bad")}), Silent())
+    assert told.value.exit_code == 4
+    assert str(told.value).count("bad") == 1
+    assert "2 stage(s) failed" in str(told.value) and "number 1 and 1 more: bad" in str(told.value)
+    assert store.find(number(3)) is not None
+
+
+def test_stages_that_fail_for_different_kinds_of_reasons_end_the_run_with_exit_code_1(store):
+    with pytest.raises(StageFailedError, match=r"(?s)number 1: bad.*number 2: no GPU") as told:
+        execute([number(1), number(2)], store, failing({1: DataError("bad"), 2: PreflightError("no GPU")}), Silent())
+    assert told.value.exit_code == 1
+
+
+def test_what_ends_a_run_early_is_told_with_what_failed_before_it_and_what_was_made_stays(store):
+    broken = PreflightError("no engine")
+    with pytest.raises(PreflightError) as told:
+        execute([number(1), number(2)], store, failing({1: broken}, ends_with=broken), Silent())
+    assert told.value is broken
+    assert store.find(number(2)) is not None
+    with pytest.raises(StageFailedError, match=r"(?s)number 1: no engine.*number 4: bad"):
+        execute([number(1), number(4)], store, failing({4: DataError("bad"), 1: broken}, ends_with=broken), Silent())
 
 
 def _hold(root, fingerprint, taken, seconds):

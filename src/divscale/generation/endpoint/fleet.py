@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from divscale.errors import PreflightError
+from divscale.generation.actor import HAND_OVER_S
 from divscale.generation.config import Api, EngineConfig
 from divscale.generation.endpoint.answers import Answers
 from divscale.generation.endpoint.call import answer, question, question_hash
@@ -24,8 +25,6 @@ from divscale.generation.endpoint.faults import GIVE_UP, KEY, refused, said, unr
 from divscale.runtime.accounting import check_rows
 from divscale.runtime.resources import Resources
 from divscale.schema import COMPLETIONS
-
-HAND_OVER_S = 10.0
 
 
 class EndpointFleet:
@@ -80,7 +79,10 @@ class EndpointFleet:
         self._answers = Answers(self._path)
         asyncio.run(self._greet())
 
-    def generate(self, requests: pa.Table, on_completions: Callable[[pa.Table], None]) -> dict[str, int]:
+    def generate(
+        self, requests: pa.Table, on_completions: Callable[[pa.Table], None],
+        unwanted: Callable[[str], bool] = lambda _: False,
+    ) -> dict[str, int]:
         """Complete every request once. A request that the endpoint refuses comes back with its `error`.
 
         What is asked depends on the row alone; whether the same seed gives the same text is the endpoint's affair.
@@ -88,9 +90,10 @@ class EndpointFleet:
         Args:
             requests: `schema.REQUESTS`, ids unique.
             on_completions: given `schema.COMPLETIONS` as they come, in any order, in this thread.
+            unwanted: whether a request (by its id) is to be left out after all; asked when its turn comes.
 
         Returns:
-            Counts `in`, `ok`, `failed`, `filtered`.
+            Counts `in`, `ok`, `failed`, `filtered` (those left out).
 
         Raises:
             PreflightError: the endpoint refuses the key or has no such model, or never answered.
@@ -99,7 +102,7 @@ class EndpointFleet:
         """
         assert self._answers is not None, "start() first"
         sent, cached = self.sent, self.cached
-        pass_ = _Pass(on_completions, self._resources.requests_per_batch)
+        pass_ = _Pass(on_completions, unwanted, self._resources.requests_per_batch)
         try:
             asyncio.run(self._work(_rows(requests), pass_))
             pass_.settle_lost()
@@ -108,7 +111,8 @@ class EndpointFleet:
             logging.getLogger(__name__).info(
                 "%s at %s: %d rows, %d answered from disk, %d requests sent", self._model, self._url,
                 len(pass_.ok) + len(pass_.failed), self.cached - cached, self.sent - sent)
-        return check_rows(requests["request_id"].to_pylist(), pass_.ok, pass_.failed, where="generation")
+        asked = requests["request_id"].to_pylist()
+        return check_rows(asked, pass_.ok, pass_.failed, pass_.left_out, where="generation")
 
     def close(self) -> None:
         """Let go of the file of answers."""
@@ -153,6 +157,8 @@ class EndpointFleet:
     async def _worker(self, client: Any, rows: Iterator[dict[str, Any]], pass_: _Pass) -> None:
         assert self._answers is not None
         for row in rows:
+            if pass_.leaves_out(row["request_id"]):
+                continue
             asked = question(row, self._model, self._api)
             key = question_hash(asked, self._api, self._revision)
             found = self._answers.get(key)
@@ -202,14 +208,25 @@ class EndpointFleet:
 class _Pass:
     """What came back in one pass, handed over in tables as it comes."""
 
-    def __init__(self, deliver: Callable[[pa.Table], None], rows_per_table: int) -> None:
+    def __init__(
+        self, deliver: Callable[[pa.Table], None], unwanted: Callable[[str], bool], rows_per_table: int,
+    ) -> None:
         self.ok: list[str] = []
         self.failed: list[str] = []
+        self.left_out: list[str] = []
         self.lost: dict[str, dict[str, Any] | str] = {}     # failed at every try since the last answer
         self._deliver = deliver
+        self._unwanted = unwanted
         self._rows_per_table = rows_per_table
         self._waiting: list[dict[str, Any]] = []
         self._since = time.monotonic()
+
+    def leaves_out(self, request_id: str) -> bool:
+        """Whether nobody wants the row any more; then it is settled."""
+        gone = self._unwanted(request_id)
+        if gone:
+            self.left_out.append(request_id)
+        return gone
 
     def add(self, request_id: str, found: dict[str, Any] | str) -> None:
         """Take a row that is settled."""
