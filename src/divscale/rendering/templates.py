@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from jinja2 import TemplateSyntaxError
+from jinja2 import TemplateSyntaxError, meta
 
 from divscale.errors import ConfigError
 from divscale.rendering import sandbox
@@ -48,6 +48,11 @@ def try_out(template: str, **fields: object) -> None:
     found = _fill(template, fields)
     if found.get("of") in ("forbidden", "limits") or found.get("problem", "").endswith("' is undefined"):
         raise _refusal(template, found, fields)
+
+
+def variables(template: str) -> set[str]:
+    """Names that a template takes from outside."""
+    return meta.find_undeclared_variables(sandbox.ENVIRONMENT.parse(template))
 
 
 def _fill(template: str, fields: dict[str, object]) -> dict[str, str]:

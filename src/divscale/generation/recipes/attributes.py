@@ -28,6 +28,7 @@ from divscale.schema import Task
 __all__ = ["TEMPLATES", "Config", "build_requests", "parse", "rounds", "taught", "untaught"]
 
 TEMPLATES = ("sample",)
+SAYS = {"sample": "attributes"}
 Values = Annotated[tuple[str, ...], Field(min_length=1), Distinct]
 
 

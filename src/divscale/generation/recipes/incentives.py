@@ -29,6 +29,7 @@ from divscale.rendering.templates import render
 from divscale.schema import Task
 
 TEMPLATES = ("incentive",)
+SAYS = {"incentive": "text"}
 _WORD = re.compile(r"[^\W\d_]+")
 
 

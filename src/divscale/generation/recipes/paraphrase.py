@@ -27,6 +27,7 @@ from divscale.rendering.templates import render
 from divscale.schema import Task
 
 TEMPLATES = ("sample", "paraphrase")
+SAYS = {"paraphrase": "text"}
 SPARE = 0.15  # more sources than any level needs: some paraphrases will not parse
 
 

@@ -22,6 +22,7 @@ from divscale.schema import Task
 __all__ = ["TEMPLATES", "Config", "build_requests", "parse", "rounds", "untaught"]
 
 TEMPLATES = ("sample",)
+SAYS = {"sample": "persona"}
 
 
 class Config(RecipeConfig):

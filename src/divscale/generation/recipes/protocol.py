@@ -13,6 +13,10 @@ and, where a level is not simply what its last round made,
     compose(recipe, sources, *, task, seed) -> SAMPLES      of one level, from what its rounds made
     COMPOSE_VECTORS            rounds whose embeddings `compose` reads
 
+for templates of a user's own,
+
+    SAYS                       template -> the variable it cannot do without, for by it levels or requests differ
+
 and, so that a model trained on the spot (`generator.model: pretrain`) understands the recipe's prompts,
 
     taught(samples, task, prompts) -> (prompt, completion)s   of real rows, beside each row's plain one

@@ -29,6 +29,7 @@ from divscale.schema import Task
 __all__ = ["TEMPLATES", "Config", "build_requests", "compose", "parse", "rounds", "untaught"]
 
 TEMPLATES = ("self_instruct",)
+SAYS = {"self_instruct": "shown"}
 REAL, GENERATED = 6, 2  # texts a prompt shows
 LEAST_WORDS, MOST_WORDS = 4, 150  # of an accepted text
 

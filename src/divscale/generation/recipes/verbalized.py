@@ -25,6 +25,7 @@ from divscale.generation.requests import request_table
 from divscale.schema import REJECTED, SAMPLES, Task
 
 TEMPLATES = ("verbalized",)
+SAYS = {"verbalized": "answers"}
 SPARE = 0.25  # more answers than are kept: some requests give fewer than they were asked for
 WRAPPING_TOKENS = 16  # number, probability and what stands around one answer
 

@@ -23,6 +23,7 @@ from divscale.rendering.templates import render
 from divscale.schema import COMPLETIONS, REJECTED, SAMPLES, Task
 
 TEMPLATES = ("vote",)
+SAYS = {"vote": "text"}
 CHECKED = "checked"  # the set that is voted on, as an earlier round
 EXAMPLES = 8  # real rows with their labels or answers that a prompt shows, the same in all for the prefix cache
 
