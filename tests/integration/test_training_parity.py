@@ -37,6 +37,9 @@ ALONE = {  # on one rank, and what each must equal
 }
 TWO = {  # likewise on two
     **{f"zero{stage}": (PLAIN, {"zero_stage": stage}) for stage in range(4)},
+    # 16 forward passes a step, and the last step has 8 samples: half of them have none
+    **{f"zero{stage}-one-by-one": (PLAIN, {"zero_stage": stage, "optim": OPTIM.model_copy(update={"micro_batch_size": 1})})
+       for stage in (0, 2, 3)},
     "zero2-offloaded": (PLAIN, {"zero_stage": 2, "offload": "optimizer"}),
     "zero3-offloaded": (PLAIN, {"zero_stage": 3, "offload": "all"}),
     "zero2-packed-accumulated": (PLAIN, {"zero_stage": 2, "packing": "best_fit",

@@ -21,6 +21,8 @@ WATCHED_PACKAGES = (
     "torch",
     "deepspeed",
     "transformers",
+    "peft",
+    "trl",
     "sentence-transformers",
     "tokenizers",
     "faiss-cpu",

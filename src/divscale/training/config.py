@@ -116,8 +116,6 @@ class TrainConfig(FrozenConfig):
     def _fits_together(self) -> TrainConfig:
         if self.method != "lora" and self.lora != LoraConfig():
             raise ValueError(f"lora: method {self.method} trains no adapters; set method: lora, or leave lora out")
-        if self.method == "probe":
-            return self
         if self.packing != "none" and self.head == "classifier":
             raise ValueError("packing: a classifier reads one sample a row; set head: causal, or packing: none")
         if self.offload != "none" and self.zero_stage < (least := 3 if self.offload == "all" else 1):

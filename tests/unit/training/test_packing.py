@@ -79,6 +79,19 @@ def test_packing_changes_neither_loss_nor_gradients(model, samples):
         assert (grad - packed_grads[name]).abs().max() < 1e-5 * grad.abs().max(), name
 
 
+def test_the_loss_is_the_weighted_mean_of_transformers_own(model, samples):
+    import torch
+
+    batch = collate(samples, 0, "cpu")
+    batch["weights"] = (batch["weights"] > 1).float()  # half of the tokens
+    labels = batch["input_ids"].masked_fill(batch["weights"] == 0, -100)
+    with torch.no_grad():
+        own = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
+        ours = weighted_nll(model, batch) / batch["weights"].sum()
+        assert weighted_nll(model, batch | {"weights": torch.zeros_like(batch["weights"])}) == 0
+    assert ours.item() == pytest.approx(own.item(), rel=1e-6)
+
+
 def test_a_model_that_masks_by_positions_passes_and_one_that_does_not_is_refused(model):
     from transformers import BloomConfig, BloomForCausalLM
 
