@@ -25,7 +25,7 @@ def add_adapters(model: Any, lora: LoraConfig, head: Head, fresh: Iterable[str])
     Raises:
         ConfigError: The model has no layers of the given names.
     """
-    import peft  # pyright: ignore[reportMissingImports]
+    import peft
 
     names = lora.target_modules
     settings = peft.LoraConfig(
@@ -51,7 +51,7 @@ def open_adapters(model: Any, folder: str) -> Any:
     Raises:
         PreflightError: They do not fit it.
     """
-    import peft  # pyright: ignore[reportMissingImports]
+    import peft
 
     try:
         return peft.PeftModel.from_pretrained(model, folder, torch_device="cpu")
@@ -62,7 +62,7 @@ def open_adapters(model: Any, folder: str) -> Any:
 
 def save_adapters(model: Any, state: dict[str, Any], folder: Path) -> None:
     """Writes what was trained, and what it stands on; the model's weights are not looked at."""
-    from peft import get_peft_model_state_dict  # pyright: ignore[reportMissingImports]
+    from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
     weights = get_peft_model_state_dict(model, state, save_embedding_layers=False)
@@ -82,7 +82,7 @@ def merged(model: Any, state: dict[str, Any], base: Any) -> Any:
         state: Its weights.
         base: What the adapters were put on, loaded anew in float32.
     """
-    import peft  # pyright: ignore[reportMissingImports]
+    import peft
 
     again = peft.get_peft_model(base, model.peft_config["default"])
     weights = peft.get_peft_model_state_dict(model, state, save_embedding_layers=False)

@@ -27,13 +27,13 @@ def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
         For each row, the positions of its samples in `lengths`. Each sample is in one; trl discards what is longer
         than `capacity`, so nothing may be.
     """
-    import datasets  # pyright: ignore[reportMissingImports]
-    from trl import pack_dataset  # pyright: ignore[reportMissingImports]
+    import datasets
+    from trl.data_utils import pack_dataset
 
     assert max(lengths) <= capacity, "samples are cut when they are encoded"
     datasets.disable_progress_bars()
     samples = datasets.Dataset.from_dict({"sample": [[i] * length for i, length in enumerate(lengths)]})
-    packed = pack_dataset(samples, capacity, "bfd", {"batch_size": len(lengths)})
+    packed: Any = pack_dataset(samples, capacity, "bfd", {"batch_size": len(lengths)})
     rows = [[row["sample"][end - 1] for end in np.cumsum(row["seq_lengths"])] for row in packed]
     assert sorted(i for row in rows for i in row) == list(range(len(lengths)))
     return rows
