@@ -35,7 +35,7 @@ def run_study(study: Study, store: Store, events: Events) -> Artifact:
 
     Raises:
         PreflightError: before anything is spent: the machine or the store lacks something.
-        StageFailedError: some stages failed, the rest is committed.
+        DivscaleError: some stages failed, what could be made is committed; of the class of what they failed with.
     """
     target = expand(study)
     make([target], study, store, events)

@@ -94,6 +94,10 @@ def test_a_prompt_that_does_not_fit_is_a_failed_row_and_harms_no_other(fleet):
     assert [row["error"] for key, row in done.items() if key != "r3"] == [None] * 7
 
 
+def test_what_engines_leave_among_temporary_files_lies_in_the_sessions_folder(fleet):
+    assert len(list(Path(fleet._session.scratch).glob("vllm_dist_*"))) >= fleet.engines
+
+
 def test_nothing_asked_is_nothing_done(fleet):
     assert fleet.generate(requests(0), pytest.fail) == {"in": 0, "ok": 0, "failed": 0, "filtered": 0}
 

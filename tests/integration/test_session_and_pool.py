@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -250,7 +251,7 @@ class Spinner:
     def spin(self):
         while True: pass
 spinner = ray.remote(num_cpus=0)(Spinner).remote()
-print(ray.get(spinner.token.remote()), flush=True)
+print(ray.get(spinner.token.remote()), session.scratch, flush=True)
 spinner.spin.remote()
 if sys.argv[1] == "close":
     session.close()
@@ -263,17 +264,20 @@ time.sleep(60)
 def test_no_process_is_left_behind(end):
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, end], stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
-    token = driver.stdout.readline().strip()
+    token, scratch = driver.stdout.readline().split()
+    assert Path(scratch).is_dir()
     if end == "close":
         assert driver.stdout.readline().strip() == "closed"
         assert marked(token) == []
+        assert not Path(scratch).exists()
         driver.kill()
     else:
         assert len(marked(token)) > 3
         time.sleep(0.5)
         driver.send_signal(signal.SIGKILL)
         end_s = time.monotonic() + 10
-        while marked(token) and time.monotonic() < end_s:
+        while (marked(token) or Path(scratch).exists()) and time.monotonic() < end_s:
             time.sleep(0.1)
         assert marked(token) == []
+        assert not Path(scratch).exists()
     driver.wait()

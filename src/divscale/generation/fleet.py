@@ -72,7 +72,7 @@ class GenerationFleet:
         bind = self._session.is_local and not size.gpus_each and size.actors > 1
 
         def make(index: int) -> Any:
-            return _actor_class(size, in_flight).remote(
+            return _actor_class(size, in_flight, self._session.scratch).remote(
                 folder, self._config, resources, size, index if bind else None, turns, self._structured)
 
         self._places = size.actors * in_flight
@@ -169,11 +169,13 @@ def model_folder(model: str, revision: str | None) -> str:
                              f"it first (hf download {model}), or give a folder.") from error
 
 
-def _actor_class(size: FleetSize, in_flight: int) -> Any:
+def _actor_class(size: FleetSize, in_flight: int, scratch: str | None) -> Any:
     import ray
 
+    # Each vLLM engine leaves the file by which its processes found each other (vllm_dist_*) where temporary files go.
+    env = worker_env(size.threads) | ({"TMPDIR": scratch} if scratch else {})
     options: dict[str, Any] = {
-        "num_cpus": 0, "num_gpus": size.gpus_each, "runtime_env": {"env_vars": worker_env(size.threads)},
+        "num_cpus": 0, "num_gpus": size.gpus_each, "runtime_env": {"env_vars": env},
         # `generate` waits while the engine works: one thread for each batch in flight, and one to spare.
         "max_concurrency": in_flight + 1,
     }

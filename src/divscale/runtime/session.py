@@ -7,6 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,7 @@ class Session:
         self.address = resources.address or os.environ.get("RAY_ADDRESS") or None
         self._log = log
         self._started = False
+        self.scratch: str | None = None     # of a local one: a folder for what its workers leave lying about
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -106,15 +108,16 @@ class Session:
 
             ray.shutdown()
             if self._watchdog is not None:
-                self._watchdog.communicate()    # closes its pipe; it sweeps and ends
-                self._watchdog = None
+                self._watchdog.communicate()    # closes its pipe; it sweeps, removes the scratch folder and ends
+                self._watchdog = self.scratch = None
             self._started = False
             self._stop.set()
 
     def _keep(self, ready: threading.Event, failures: list[BaseException]) -> None:
         try:
             if self.is_local:
-                self._watchdog = _start_local(self.resources)
+                self.scratch = tempfile.mkdtemp(prefix="divscale-session-")
+                self._watchdog = _start_local(self.resources, self.scratch)
             else:
                 _connect(str(self.address))
         except BaseException as error:  # handed to the caller's thread
@@ -158,7 +161,7 @@ def _connect(address: str) -> None:
     ray.init(address=address, **_quiet())
 
 
-def _start_local(resources: Resources) -> subprocess.Popen[bytes]:
+def _start_local(resources: Resources, scratch: str) -> subprocess.Popen[bytes]:
     token = secrets.token_hex(16)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray's switch for machines without clusters: every daemon and worker listens on 127.0.0.1 alone.
@@ -170,8 +173,8 @@ def _start_local(resources: Resources) -> subprocess.Popen[bytes]:
     import ray
 
     # A group of its own, so that Ctrl-C on the terminal does not end it before the driver.
-    watchdog = subprocess.Popen([sys.executable, "-I", "-S", str(WATCHDOG), token], stdin=subprocess.PIPE,
-                                start_new_session=True)
+    watchdog = subprocess.Popen([sys.executable, "-I", "-S", str(WATCHDOG), token, scratch],
+                                stdin=subprocess.PIPE, start_new_session=True)
     os.environ[MARKER] = token
     try:
         ray.init(address="local", num_cpus=resources.cpus, num_gpus=resources.gpus, include_dashboard=False,

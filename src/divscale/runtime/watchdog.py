@@ -3,13 +3,15 @@
 Ray's own daemons and workers follow a killed driver, but its agents take a minute to notice (measured with Ray 2.60:
 two of them were there 20 s after a SIGKILL), and processes that an engine started may not notice at all. Everything
 that a local session starts inherits a marker in its environment; when the driver's end of a pipe closes, whatever still
-carries the marker is killed. Standard library only: it is run by path, without this package.
+carries the marker is killed, and the session's scratch folder is removed. Standard library only: it is run by path,
+without this package.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -88,3 +90,4 @@ if __name__ == "__main__":
         if os.getppid() != driver:      # a driver that lives ended Ray itself, and its other children are its own
             kill(known)
         sweep(sys.argv[1])
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
