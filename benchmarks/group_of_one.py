@@ -11,7 +11,8 @@ from divscale.training.machine import Machine, prepare_process
 
 def group_of_one(threads: int) -> Machine:
     """Starts the process group, on gloo."""
-    os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "HF_HUB_OFFLINE": "1"}
+    os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "HF_HUB_OFFLINE": "1",
+                   "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     prepare_process(threads, on_gpu=False)
     import torch.distributed as dist
 
