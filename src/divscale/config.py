@@ -17,14 +17,21 @@ from divscale.metrics.config import MeasureConfig
 from divscale.runtime.resources import Resources
 from divscale.training.config import PretrainConfig, TrainConfig
 
-Score = Literal["accuracy", "macro_f1", "loss", "exact_match", "perplexity"]
+Score = Literal["accuracy", "macro_f1", "loss", "ece", "exact_match", "perplexity", "squad_exact_match", "token_f1",
+                "rouge_l"]
 HIGHER_IS_BETTER: dict[str, bool] = {
     "accuracy": True,
     "macro_f1": True,
     "exact_match": True,
     "loss": False,
     "perplexity": False,
+    "ece": False,
+    "squad_exact_match": True,
+    "token_f1": True,
+    "rouge_l": True,
 }
+# of what the tuned model writes itself; the others are teacher-forced
+WRITTEN: frozenset[str] = frozenset({"squad_exact_match", "token_f1", "rouge_l"})
 
 
 VLLM_CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)  # vllm 0.32, cpu_attn.py
@@ -50,9 +57,21 @@ class SeedsConfig(FrozenConfig):
 
 
 class EvaluateConfig(FrozenConfig):
-    """Scores on real held-out data; the first is the one the report argues with."""
+    """Scores on real held-out data; the first is the one the report argues with.
+
+    metrics: accuracy, macro_f1 and ece of classification; exact_match (of the whole reference, to the token),
+        perplexity and loss by teacher forcing; squad_exact_match, token_f1 and rouge_l of what the tuned model writes
+        greedily, up to `max_tokens`, in `engine`.
+    """
 
     metrics: Annotated[tuple[Score, ...], Distinct] = Field(default=("accuracy", "macro_f1", "loss"), min_length=1)
+    engine: Literal["vllm", "transformers"] = "vllm"
+    max_tokens: Count = 64
+
+    @property
+    def writes(self) -> bool:
+        """Whether a score needs answers that the model writes."""
+        return not WRITTEN.isdisjoint(self.metrics)
 
 
 class PretrainedModels(FrozenConfig):
@@ -114,12 +133,25 @@ class Study(FrozenConfig):
             raise ValueError(
                 f"pretrain.generator.architecture: hidden_size / heads is {head_size:g}, and vLLM on CPU takes "
                 f"{', '.join(map(str, VLLM_CPU_HEAD_SIZES))}")
-        wrong = {"exact_match", "perplexity"} if self.data.task == "classification" else {"accuracy", "macro_f1"}
+        wrong = {"exact_match", "perplexity", *WRITTEN} if self.data.task == "classification" else {
+            "accuracy", "macro_f1", "ece"}
         for score in self.evaluate.metrics:
             if score in wrong:
                 raise ValueError(f"evaluate.metrics: {score} does not apply to data.task {self.data.task}")
         _check_measures(self.measure)
+        _check_answers(self)
         return self
+
+
+def _check_answers(study: Study) -> None:
+    """The models that are to write answers can be given to an engine."""
+    for i, entry in enumerate(study.train) if study.evaluate.writes else ():
+        if entry.method == "lora" and not entry.lora.merge:
+            raise ValueError(f"train.{i}.lora.merge: {min(WRITTEN & {*study.evaluate.metrics})} needs a model that an "
+                             "engine loads, and adapters alone are none here; set it to true")
+        if entry.max_length <= study.evaluate.max_tokens:
+            raise ValueError(f"evaluate.max_tokens: {study.evaluate.max_tokens} leaves no room for a prompt in "
+                             f"train.{i}.max_length ({entry.max_length}); lower the one, or raise the other")
 
 
 def _check_agreement(study: Study) -> None:

@@ -88,6 +88,18 @@ PREDICTIONS = pa.schema(
         ("prediction", pa.string()),
         ("correct", pa.bool_()),
         ("loss", pa.float64()),
+        ("confidence", pa.float64()),  # probability of the predicted class; null for a causal model
+    ]
+)
+
+# What a tuned model wrote for a held-out row, greedily, and all that would have been right. `error`: not written.
+ANSWERS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("answer", pa.string()),
+        ("references", pa.list_(pa.string())),
+        ("finish_reason", pa.string()),
+        ("error", pa.string()),
     ]
 )
 

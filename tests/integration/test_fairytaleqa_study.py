@@ -19,6 +19,7 @@ from divscale.data import storyland
 CONFIG = Path(__file__).parents[2] / "configs" / "fairytaleqa.yaml"
 ARCHITECTURE = "{hidden_size: 64, layers: 2, heads: 2, vocab_size: 500, max_length: 192, initializer_range: 0.08}"
 OPTIM = "{lr: 6.0e-3, schedule: linear, betas: [0.9, 0.98], weight_decay: 0.01, batch_size: 32, steps: 120}"
+ENTRY = "{method: full, model: pretrain, head: causal, optim: {lr: 1.0e-3, batch_size: 8, steps: 3}, max_length: 192}"
 MINIATURE = [
     "data.prior_share=0.8", "data.labelled=[8]",
     "generator={model: pretrain, engine: {engine: vllm, max_model_len: 192}}",
@@ -26,7 +27,7 @@ MINIATURE = [
     f"base: {{architecture: {ARCHITECTURE}, optim: {OPTIM.replace('120', '5')}}}}}",
     "recipe.samples=20", "recipe.replaced_share=[0, 0.4, 0.8]", "recipe.max_tokens=40", "recipe.max_failed_share=0.5",
     "mix={design: add_on, generated: [8]}",
-    "train=[{method: full, model: pretrain, head: causal, optim: {lr: 1.0e-3, batch_size: 8, steps: 3}, max_length: 192},"
+    f"train=[{ENTRY},"
     "{method: lora, model: pretrain, head: causal, packing: best_fit, batching: random, max_length: 192,"
     "optim: {lr: 1.0e-3, batch_size: 8, steps: 3}, lora: {target_modules: [q_proj, v_proj]},"
     "arms: {designs: [add_on], levels: [0.4]}}]",
@@ -73,6 +74,22 @@ def test_every_level_comes_from_one_base_set_and_one_paraphrase_pool_and_is_trai
     assert adapted[0]["values"]["trained_parameters"] < adapted[0]["values"]["parameters"] / 5
     assert all(0 <= arm["exact_match"] <= 1 and arm["perplexity"] > 1 for arm in arms)
     assert study.plan(tmp_path / "store")[-1].cached
+    check_written_answers(tmp_path, [f"data.source={train}", f"data.test={test}"])
+
+
+def check_written_answers(tmp_path: Path, data: list[str]) -> None:
+    """Scores of what the models write come later, and train nothing anew."""
+    trained = set((tmp_path / "store" / "train").iterdir())
+    arms = load_study(CONFIG, [
+        *data, *MINIATURE, f"train={ENTRY}",
+        "evaluate={metrics: [exact_match, token_f1, perplexity], engine: transformers, max_tokens: 12}",
+    ]).run(tmp_path / "store").arms.to_pylist()
+    assert set((tmp_path / "store" / "train").iterdir()) == trained
+    assert all(arm["exact_match"] <= arm["token_f1"] <= 1 for arm in arms), "what is right to the token has every word"
+    records = [json.loads(path.read_text()) for path in (tmp_path / "store" / "answer").glob("*/record.json")]
+    written = [table(tmp_path, record, "answers") for record in records]
+    assert len(written) == len(arms) == 4
+    assert all(answers["error"].null_count == answers.num_rows for answers in written)
 
 
 def table(tmp_path: Path, record: dict, role: str) -> pa.Table:

@@ -28,7 +28,7 @@ UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design",
                "train.*.gradient_checkpointing", "train.*.offload",
                "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.dtype", "train.*.max_length",
                "seeds.pairing", "generator.engine.engine", "generator.engine.api",
-               "recipe.structured", *(f"agreement.{name}" for name in AgreementConfig.model_fields if name != "by")}
+               "recipe.structured", "evaluate.engine", "evaluate.max_tokens", *(f"agreement.{name}" for name in AgreementConfig.model_fields if name != "by")}
 
 
 def leaves(model: BaseModel, path: str = ""):
@@ -98,6 +98,14 @@ IDENTITY = [p for p in PATHS if not covered(p, SELECTING | NOT_IDENTITY | LOCATI
 @pytest.mark.parametrize("path", IDENTITY)
 def test_changing_a_field_changes_a_fingerprint(study, path):
     assert fingerprints(changed(study, path)) != fingerprints(study)
+
+
+@pytest.mark.parametrize("path", ["evaluate.engine", "evaluate.max_tokens"])
+def test_changing_how_answers_are_written_changes_a_fingerprint_and_trains_nothing_anew(path):
+    study = load(SMOKE.parents[2] / "configs" / "storyland.yaml", ["evaluate.metrics=[token_f1]"])
+    assert any(stage.name == "answer" for stage in in_order([expand(study)]))
+    moved = [stage for stage in in_order([expand(changed(study, path))]) if stage.fingerprint not in fingerprints(study)]
+    assert {stage.name for stage in moved} == {"answer", "report"}
 
 
 @pytest.mark.parametrize("path", [f"agreement.{name}" for name in ("votes", "least", "temperature", "max_tokens")])

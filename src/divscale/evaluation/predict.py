@@ -30,4 +30,4 @@ def predictions_from_proba(ids: Sequence[str], targets: Sequence[str], proba_NK:
     return pa.Table.from_arrays(
         [pa.array(ids, pa.string()), pa.array(targets, pa.string()),
          pa.array([classes[i] for i in best_N], pa.string()), pa.array(best_N == target_N),
-         pa.array(loss_N, pa.float64())], schema=PREDICTIONS)
+         pa.array(loss_N, pa.float64()), pa.array(proba_NK.max(1), pa.float64())], schema=PREDICTIONS)

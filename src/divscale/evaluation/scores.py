@@ -1,4 +1,4 @@
-"""Scores from per-example predictions (`divscale.schema.PREDICTIONS`): a new score needs no GPU."""
+"""Scores from per-example predictions and answers (`PREDICTIONS`, `ANSWERS` of `schema`): a new one needs no GPU."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from divscale.errors import ConfigError, DataError
+from divscale.evaluation.calibration import expected_calibration_error
+from divscale.evaluation.rouge import rouge_l
+from divscale.evaluation.squad import squad_exact_match, token_f1
 
 
 def accuracy(predictions: pa.Table) -> float:
@@ -47,19 +50,40 @@ def perplexity(predictions: pa.Table) -> float:
     return math.exp(loss(predictions))
 
 
+def ece(predictions: pa.Table) -> float:
+    """Expected calibration error of a classifier, in [0, 1]: `calibration.expected_calibration_error`."""
+    return expected_calibration_error(
+        predictions.column("confidence").to_numpy(), predictions.column("correct").to_numpy())
+
+
+def _mean_over_answers(of_one: Callable[[str, list[str]], float]) -> Callable[[pa.Table], float]:
+    def mean(answers: pa.Table) -> float:
+        # a row that could not be asked counts as an empty answer: to leave it out would favour models of short context
+        rows = zip(answers.column("answer").to_pylist(), answers.column("references").to_pylist(), strict=True)
+        return sum(of_one(answer or "", references) for answer, references in rows) / answers.num_rows
+
+    return mean
+
+
 SCORES: dict[str, Callable[[pa.Table], float]] = {
-    "accuracy": accuracy, "exact_match": exact_match, "macro_f1": macro_f1, "loss": loss, "perplexity": perplexity}
+    "accuracy": accuracy, "exact_match": exact_match, "macro_f1": macro_f1, "loss": loss, "perplexity": perplexity,
+    "ece": ece}
+# of what the model writes itself: means over ANSWERS
+OF_ANSWERS: dict[str, Callable[[pa.Table], float]] = {
+    "squad_exact_match": _mean_over_answers(squad_exact_match), "token_f1": _mean_over_answers(token_f1),
+    "rouge_l": _mean_over_answers(rouge_l)}
 
 
 def score(name: str, predictions: pa.Table) -> float:
-    """Returns the score of that name.
+    """Returns the score of that name, from `PREDICTIONS` or, for one of `OF_ANSWERS`, from `ANSWERS`.
 
     Raises:
         ConfigError: There is no such score.
         DataError: There are no predictions.
     """
-    if name not in SCORES:
-        raise ConfigError(f"there is no score {name!r}; the scores are {', '.join(SCORES)}.")
+    scores = {**SCORES, **OF_ANSWERS}
+    if name not in scores:
+        raise ConfigError(f"there is no score {name!r}; the scores are {', '.join(scores)}.")
     if predictions.num_rows == 0:
         raise DataError(f"the score {name!r} was asked of an empty set of predictions; the test set has no rows.")
-    return SCORES[name](predictions)
+    return scores[name](predictions)

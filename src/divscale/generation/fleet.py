@@ -11,6 +11,7 @@ import pyarrow as pa
 from divscale.errors import PreflightError
 from divscale.generation.actor import HAND_OVER_S, Generator
 from divscale.generation.config import EngineConfig
+from divscale.rendering.chat import BASE_TEMPLATE
 from divscale.rendering.templates import load
 from divscale.runtime.accounting import check_rows
 from divscale.runtime.pool import ActorPool
@@ -34,12 +35,14 @@ class GenerationFleet:
             `step_timeout_s`.
         revision: of a name.
         chat_template: path of a Jinja2 chat template that overrides the model's.
+        as_trained: prompts are given as they are, for a model that was tuned on such, whatever its chat template.
         structured: requests may have a JSON schema (vllm alone).
     """
 
     def __init__(
         self, session: Session, model: str, config: EngineConfig, resources: Resources, *,
-        revision: str | None = None, chat_template: str | None = None, structured: bool = False,
+        revision: str | None = None, chat_template: str | None = None, as_trained: bool = False,
+        structured: bool = False,
     ) -> None:
         self._session = session
         self._model = model
@@ -47,6 +50,7 @@ class GenerationFleet:
         self._config = config
         self._resources = resources
         self._chat_template = chat_template
+        self._as_trained = as_trained
         self._structured = structured
         self._pool: ActorPool | None = None
         self._places = 1    # batches that all actors together hold
@@ -62,7 +66,8 @@ class GenerationFleet:
             StageFailedError: an actor was not ready in time, or died again and again.
         """
         folder = model_folder(self._model, self._revision)
-        turns = load(self._chat_template) if self._chat_template else None  # here: other nodes need not have the file
+        turns = BASE_TEMPLATE if self._as_trained else (
+            load(self._chat_template) if self._chat_template else None)  # here: other nodes need not have the file
         self._session.ensure()
         total, resources = self._session.total(), self._resources
         size = fleet_size(total["cpus"], total["gpus"], resources.generation_actors, resources.gpus_per_engine,

@@ -7,9 +7,9 @@ from math import isfinite
 from divscale.metrics.catalogue import CATALOGUE, title
 from divscale.report.model import ReportInput
 
-PERCENT = frozenset({"accuracy", "macro_f1", "exact_match", "token_f1", "rouge_l", "label_correct", "accepted",
-                     "c2st_accuracy"})
-LOWER_IS_BETTER = frozenset({"loss", "perplexity"})
+PERCENT = frozenset({"accuracy", "macro_f1", "exact_match", "squad_exact_match", "token_f1", "rouge_l", "ece",
+                     "label_correct", "accepted", "c2st_accuracy"})
+LOWER_IS_BETTER = frozenset({"loss", "perplexity", "ece"})
 DESIGNS = {
     "real_only": "real only", "add_on": "added on top", "constant_total": "constant total",
     "generated_only": "generated only", "judge_labelled": "judge-labelled real",
@@ -32,7 +32,8 @@ FAMILIES = ("Diversity", "Shift from real data", "Label correctness", "Other")
 
 def score_name(metric: str) -> str:
     """`macro_f1` as "macro-F1", the rest with spaces."""
-    return {"macro_f1": "macro-F1", "token_f1": "token F1", "rouge_l": "ROUGE-L"}.get(metric, metric.replace("_", " "))
+    return {"macro_f1": "macro-F1", "token_f1": "token F1", "rouge_l": "ROUGE-L", "ece": "calibration error",
+            "squad_exact_match": "exact match (SQuAD)"}.get(metric, metric.replace("_", " "))
 
 
 def is_dcscore_share(measure: str) -> bool:

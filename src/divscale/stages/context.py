@@ -52,8 +52,13 @@ class Context:
             self._session = Session(self.study.resources)
         return self._session
 
-    def generation(self, folder: str, model: GeneratorModel, engine: EngineConfig) -> Any:
-        """The generation fleet for one model: its weights lie in `folder`, or an endpoint serves it under that name."""
+    def generation(
+        self, folder: str, model: GeneratorModel, engine: EngineConfig, *, as_trained: bool = False,
+    ) -> Any:
+        """The generation fleet for one model: its weights lie in `folder`, or an endpoint serves it under that name.
+
+        `as_trained`: prompts are what a model was tuned on, without a chat template around them.
+        """
         from divscale.generation.endpoint.fleet import EndpointFleet
         from divscale.generation.fleet import GenerationFleet
 
@@ -63,10 +68,11 @@ class Context:
                 lambda: EndpointFleet(
                     folder, engine, self.study.resources, self.store.root / "answers.sqlite", model.revision))
         return self._turn(
-            ("generation", folder, model, engine),
+            ("generation", folder, model, engine, as_trained),
             lambda: GenerationFleet(
                 self.session, folder, engine, self.study.resources, revision=model.revision,
-                chat_template=model.chat_template, structured=self.study.recipe.structured),
+                chat_template=model.chat_template, as_trained=as_trained,
+                structured=self.study.recipe.structured and not as_trained),
         )
 
     def embedding(self, config: EmbedderConfig) -> Any:

@@ -48,7 +48,7 @@ def stage(entry: TrainConfig, task: Task, trained: Stage, world: World) -> Stage
         if entry.method == "lora" and entry.model == "pretrain" and not entry.lora.merge:
             assert world.base is not None
             inputs["base"] = world.base
-    return Stage("score" if probe else "evaluate", 1, config, inputs, trained.title)
+    return Stage("score" if probe else "evaluate", 2, config, inputs, trained.title)
 
 
 def judge_stage(world: World) -> Stage:
@@ -56,7 +56,7 @@ def judge_stage(world: World) -> Stage:
     assert world.judge is not None
     config = EvaluateConfig(head="probe", task="classification", max_length=0)
     inputs = {"model": world.judge, "test": world.test, "split": world.split, "vectors": world.test_vectors}
-    return Stage("score", 1, config, inputs, "judge")
+    return Stage("score", 2, config, inputs, "judge")
 
 
 def run_probes(jobs: Sequence[Job], context: Context) -> None:

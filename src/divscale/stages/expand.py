@@ -11,6 +11,7 @@ from divscale.config import Study
 from divscale.data.config import MixConfig
 from divscale.graph.stage import Stage
 from divscale.stages import (
+    answer,
     correctness,
     embed,
     evaluate,
@@ -63,10 +64,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Arm:
-    """One evaluated arm: its predictions, its mix, and what it is."""
+    """One evaluated arm: its predictions, its answers where scores need them, its mix, and what it is."""
 
     words: dict[str, Any]
     scored: Stage
+    answered: Stage | None
     mixed: Stage
 
 
@@ -168,6 +170,7 @@ def _arms(study: Study, world: World, sets: list[GeneratedSet], draw: tuple[int,
                     "generation_seed": generation_seed,
                 },
                 scored,
+                answer.stage(study, entry, trained, world) if study.evaluate.writes else None,
                 mixed,
             )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from divscale.graph.runner import Handler, Job
 from divscale.stages import (
+    answer,
     clean,
     compose,
     correctness,
@@ -44,6 +45,7 @@ RUN: dict[str, Callable[[Sequence[Job], Context], None]] = {
     "score": evaluate.run_probes,
     "train": train.run,
     "evaluate": evaluate.run,
+    "answer": answer.run,
     "report": report.run,
 }
 

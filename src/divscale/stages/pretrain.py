@@ -58,7 +58,7 @@ def stage(
         seed=row_seed(seed, "source", source) % 2**31 if source else seed,
     )
     title = f"{role}{f' {source + 1}' if source else ''}, seed {seed}"
-    return Stage("pretrain", 2, config, {"data": data, "split": split}, title)
+    return Stage("pretrain", 3, config, {"data": data, "split": split}, title)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:

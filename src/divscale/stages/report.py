@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from divscale.config import HIGHER_IS_BETTER, Study
+from divscale.config import HIGHER_IS_BETTER, WRITTEN, Study
 from divscale.evaluation.scores import score
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import package_versions
@@ -70,6 +70,8 @@ def stage(
         "sets": tuple(item.stage for item in measured),
         "examples": tuple(item.samples for item in shown.values()),
     }
+    if study.evaluate.writes:
+        inputs["answers"] = tuple(arm.answered for arm in arms if arm.answered is not None)
     if cleaned:
         inputs["cleaned"] = tuple(samples for _, samples in cleaned.values())
     checked = tuple(item.correctness for item in measured if item.correctness is not None)
@@ -128,8 +130,10 @@ def _report_input(job: Job, context: Context) -> ReportInput:
 def _arms(job: Job) -> pa.Table:
     config: Any = job.stage.config
     rows = []
-    for words, scored, mixed in zip(config.arms, job.inputs("arms"), job.inputs("mixes"), strict=True):
-        predictions = scored.table("predictions")
+    answered = job.inputs("answers") if "answers" in job.stage.inputs else [None] * len(config.arms)
+    for words, scored, written, mixed in zip(
+            config.arms, job.inputs("arms"), answered, job.inputs("mixes"), strict=True):
+        predictions, answers = scored.table("predictions"), written.table("answers") if written else None
         rows.append(
             {
                 **{name: words.get(name) for name in ARMS.names},
@@ -137,7 +141,8 @@ def _arms(job: Job) -> pa.Table:
                 "test": "test",
                 "generated_share": mixed.values["share_of_rows"],
                 "n_train": mixed.values["rows"],
-                **{m: score(m, predictions) for m in config.metrics},
+                **{m: score(m, answers if answers is not None and m in WRITTEN else predictions)
+                   for m in config.metrics},
             }
         )
     return pa.Table.from_pylist(rows, schema=pa.schema([*ARMS, *((m, pa.float64()) for m in config.metrics)]))

@@ -17,7 +17,8 @@ from divscale.training.work import Evaluation
 def predict(item: Evaluation, machine: Machine) -> pa.Table:
     """Scores an evaluation's rows; every rank takes its share and gets the whole table.
 
-    Classifier: `prediction` is the most likely label, `loss` the negative log-likelihood of the right one.
+    Classifier: `prediction` is the most likely label, `confidence` its probability, `loss` the negative log-likelihood
+    of the right one.
 
     Causal, teacher-forced: `correct` says that at every target position, EOS included, the right token has the highest
     logit. That holds exactly if greedy decoding of the prompt writes the reference and stops: as long as the argmax
@@ -37,7 +38,7 @@ def predict(item: Evaluation, machine: Machine) -> pa.Table:
     rows = encode_rows(tokenizer, item.rows, item.head, item.labels, item.max_length, prompt_weight=0.0)
     # By length, so that a batch has little padding.
     mine = sorted(range(len(rows)), key=lambda i: len(rows[i].ids_T))[machine.rank::machine.ranks]
-    outputs: dict[int, tuple[str, bool, float]] = {}
+    outputs: dict[int, tuple[str, bool, float, float | None]] = {}
     with torch.inference_mode():
         for start in range(0, len(mine), item.batch_size):
             batch = mine[start:start + item.batch_size]
@@ -51,23 +52,25 @@ def predict(item: Evaluation, machine: Machine) -> pa.Table:
         dist.all_gather_object(shares, outputs)
     merged = {i: output for share in shares for i, output in share.items()}
     target = item.rows.column("completion" if item.head == "causal" else "label")
-    predictions, correct, losses = zip(*(merged[i] for i in range(len(rows))), strict=True)
+    predictions, correct, losses, confidences = zip(*(merged[i] for i in range(len(rows))), strict=True)
     return pa.Table.from_arrays(
         [item.rows.column("id").cast(pa.string()), target.cast(pa.string()), pa.array(predictions, pa.string()),
-         pa.array(correct), pa.array(losses, pa.float64())], schema=PREDICTIONS)
+         pa.array(correct), pa.array(losses, pa.float64()), pa.array(confidences, pa.float64())], schema=PREDICTIONS)
 
 
 def _read_classifier(logits_BV: Any, inputs: dict[str, Any], _: Any, labels: tuple[str, ...]
-                     ) -> list[tuple[str, bool, float]]:
+                     ) -> list[tuple[str, bool, float, float | None]]:
     from torch.nn.functional import cross_entropy
 
     best_B, nll_B = logits_BV.argmax(-1), cross_entropy(logits_BV, inputs["labels"], reduction="none")
     right_B = best_B == inputs["labels"]
-    return [(labels[best], right, nll)
-            for best, right, nll in zip(best_B.tolist(), right_B.tolist(), nll_B.tolist(), strict=True)]
+    confidence_B = logits_BV.softmax(-1).amax(-1)
+    return [(labels[best], right, nll, confidence) for best, right, nll, confidence in zip(
+        best_B.tolist(), right_B.tolist(), nll_B.tolist(), confidence_B.tolist(), strict=True)]
 
 
-def _read_causal(logits_BTV: Any, inputs: dict[str, Any], tokenizer: Any, _: Any) -> list[tuple[str, bool, float]]:
+def _read_causal(logits_BTV: Any, inputs: dict[str, Any], tokenizer: Any, _: Any
+                 ) -> list[tuple[str, bool, float, float | None]]:
     from torch.nn.functional import cross_entropy
 
     targets_BT, is_target_BT = inputs["input_ids"][:, 1:], inputs["weights"][:, 1:] > 0
@@ -81,4 +84,4 @@ def _read_causal(logits_BTV: Any, inputs: dict[str, Any], tokenizer: Any, _: Any
         ids = best_T[is_target_T].tolist()
         stop = ids.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in ids else len(ids)
         texts.append(tokenizer.decode(ids[:stop]))
-    return list(zip(texts, right_B.tolist(), loss_B.tolist(), strict=True))
+    return [(*found, None) for found in zip(texts, right_B.tolist(), loss_B.tolist(), strict=True)]

@@ -181,3 +181,13 @@ def test_labels_are_no_topics_of_a_label():
 def test_words_stay_the_default():
     found = told(recipe_of(kind="topics", topics=3, samples=6), PACKAGES, "classification")
     assert all(set(of) <= set(WORDS) and set(of.values()) == {2} for of in found.values())
+
+
+def test_a_model_trained_on_the_spot_is_taught_labels_as_topics_where_they_are_none_of_the_prompt():
+    def prompts(task):
+        sample = prompts_for(task, "pretrained", recipe_of(kind="topics", topics=2, topics_from="labels"))
+        return [prompt for prompt, _ in topics.taught(LABELLED, task, sample)]
+
+    for task in ("qa", "text"):
+        assert sum("action" in prompt for prompt in prompts(task)) == 12
+    assert all(prompt.startswith(("action (text)", "setting (text)")) for prompt in prompts("classification"))

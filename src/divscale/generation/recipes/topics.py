@@ -132,9 +132,11 @@ def parse(this: Round, requests: pa.Table, completions: pa.Table, *, task: Task)
 
 
 def taught(samples: pa.Table, task: Task, prompts: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Each row once more, with its topic named."""
+    """Each row once more with its topic named, and where its label is no part of the prompt once with that as topic."""
     for row in samples.to_pylist():
         yield pair(row, task, prompts["sample"], topic=topic_of(row["text"]))
+        if task != "classification" and row["label"]:
+            yield pair(row, task, prompts["sample"], topic=row["label"])
 
 
 def untaught(recipe: Config) -> str | None:
