@@ -67,7 +67,7 @@ CASES = {
         *WITHOUT_ARMS, "data.world_size=800", "pretrain.generator.optim.steps=600", "recipe.filters=[none]",
         "measure={n: 200, shift: [mmd]}"], rises=False),
     "banking77-topics": Case("banking77", [  # its intents are the topics: labels of queries, not classes to be told apart
-        *BANKING, "data.task=text", "data.labelled=[20]", "evaluate.metrics=[perplexity]",
+        *BANKING, "pretrain.generator.optim.steps=1200", "data.task=text", "data.labelled=[20]", "evaluate.metrics=[perplexity]",
         "recipe={kind: topics, topics_from: labels, topics: [1, 2, 5, 10, 20], samples: 400, max_tokens: 48, "
         "temperature: 0.7}"], data="banking77"),
     # words of an intent's texts: intents are so narrow that five of them are as diverse as the real texts
