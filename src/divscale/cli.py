@@ -77,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
                           help="samples (all columns, default), messages, prompt (and completion), or text")
     generate.add_argument("--format", choices=["parquet", "jsonl"], default="parquet")
     generate.set_defaults(run=_generate)
+    train = verbs.add_parser("train", help="train one model on any dataset, without a study", description="Train one "
+                             "model on any dataset and score it on held-out rows. The same command goes on from the "
+                             "last checkpoint.")
+    train.add_argument("config", help="a YAML file with data (as in a study), train (one entry), seed and resources")
+    train.add_argument("overrides", nargs="*", metavar="key.sub=value", help="change a value of the file")
+    train.add_argument("--out", required=True, metavar="DIR", help="for the model, its metrics and its predictions")
+    train.add_argument("--cluster", metavar="FILE", help="a file of configs/clusters/ that says what may be used")
+    train.set_defaults(run=_train)
     report = _study_verb(verbs, "report", "write the report of a finished study")
     report.add_argument("--html", metavar="FILE", help="where to write it (default: print where it lies)")
     report.set_defaults(run=_report)
@@ -180,6 +188,12 @@ def _generate(arguments: argparse.Namespace) -> int:
 
     return generate_from_terminal(
         _study(arguments), arguments.store, arguments.out, layout=arguments.layout, format=arguments.format)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from divscale.train_only import train_from_terminal
+
+    return train_from_terminal(arguments.config, arguments.overrides, arguments.out, cluster=arguments.cluster)
 
 
 def _report(arguments: argparse.Namespace) -> int:

@@ -236,6 +236,10 @@ def _check_selection(train: TrainConfig, where: str, study: Study) -> None:
     _subset(arms.filters, study.recipe.filters, f"{where}.arms.filters", "recipe.filters")
     if arms.data_seeds is not None and arms.data_seeds > study.seeds.data:
         raise ValueError(f"{where}.arms.data_seeds: {arms.data_seeds} is more than seeds.data ({study.seeds.data})")
+    if train.validation is not None and train.method == "probe":
+        raise ValueError(f"{where}.validation: a probe has one optimum and is trained to it; leave validation out")
+    if train.validation is not None and study.data.validation_share == 0:
+        raise ValueError(f"{where}.validation: data.validation_share is 0, so there are no rows to look at; raise it")
     if train.method == "probe" and (train.model != "encoder" or study.data.task != "classification"):
         raise ValueError(f"{where}: method probe needs model encoder and data.task classification")
     if train.method != "probe" and study.data.task != "classification" and train.head == "classifier":

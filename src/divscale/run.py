@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from divscale.config import Study
-from divscale.errors import PreflightError
+from divscale.errors import DivscaleError, PreflightError
 from divscale.graph.plan import missing
 from divscale.graph.runner import Events, execute
 from divscale.graph.stage import Stage
@@ -35,13 +35,28 @@ def run_study(study: Study, store: Store, events: Events) -> Artifact:
 
     Raises:
         PreflightError: before anything is spent: the machine or the store lacks something.
-        DivscaleError: some stages failed, what could be made is committed; of the class of what they failed with.
+        DivscaleError: some stages failed, what could be made is committed; of the class of what they failed with. Where
+            only arms are missing, a report of the others is written and named.
     """
     target = expand(study)
-    make([target], study, store, events)
+    try:
+        make([target], study, store, events)
+    except DivscaleError as error:
+        if _report_the_rest(study, store, events):
+            raise type(error)(f"{error}\nReport of the other arms: {report_path(study, store)}") from error
+        raise
     report = store.open(target)
     publish(report, study, store)
     return report
+
+
+def _report_the_rest(study: Study, store: Store, events: Events) -> bool:
+    rest = expand(study, lambda scored: store.find(scored) is not None)
+    if not rest.inputs["arms"] or any(store.find(needed) is None for needed in rest.parents()):
+        return False
+    make([rest], study, store, events)
+    publish(store.open(rest), study, store)
+    return True
 
 
 def make(targets: Sequence[Stage], study: Study, store: Store, events: Events) -> None:

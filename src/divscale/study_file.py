@@ -6,14 +6,17 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import ValidationError
 
 from divscale.config import Study
 from divscale.errors import ConfigError
+from divscale.frozen import FrozenConfig
 from divscale.study_messages import explain
+
+M = TypeVar("M", bound=FrozenConfig)
 
 
 class _RepeatedKeyError(Exception):
@@ -39,11 +42,13 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load(path: str | Path, overrides: Sequence[str] = (), *, cluster: str | Path | None = None) -> Study:
-    """The study of a YAML file with `key.sub=value` overrides (values are YAML).
+def load(path: str | Path, overrides: Sequence[str] = (), *, cluster: str | Path | None = None,
+         model: type[M] = Study) -> M:
+    """The study (or what `model` says) of a YAML file with `key.sub=value` overrides (values are YAML).
 
     Args:
         cluster: a YAML file whose keys replace those of `resources`.
+        model: what the file holds.
 
     Raises:
         ConfigError: no such file, no YAML, an unknown key (the message names the nearest one) or a bad value.
@@ -54,13 +59,13 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, cluster: str | Path
         raw["resources"] = {**given, **_mapping(Path(cluster), "cluster")} if isinstance(given, dict) else given
     for override in overrides:
         _apply(raw, override)
-    return validate(raw, str(path))
+    return validate(raw, str(path), model)
 
 
-def validate(raw: dict[str, Any], where: str) -> Study:
-    """The study of a parsed mapping; `where` names its origin in messages."""
+def validate(raw: dict[str, Any], where: str, model: type[M] = Study) -> M:
+    """The study (or what `model` says) of a parsed mapping; `where` names its origin in messages."""
     try:
-        return Study.model_validate(_tuples(raw))
+        return model.model_validate(_tuples(raw))
     except ValidationError as error:
         raise ConfigError(f"{where}: {explain(error.errors(), raw)}.") from error
 

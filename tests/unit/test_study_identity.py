@@ -26,7 +26,7 @@ LOCATIONS = {"data.source", "data.test", "generator.revision", "train.*.revision
 UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design", "mix.*.generated", "mix.*.generated_share",
                "data.task", "data.labels", "recipe.replaced_share", "recipe.kind", "recipe.topics", "recipe.target", "recipe.filters", "train.*.method", "train.*.lora", "train.*.packing", "train.*.batching",
                "train.*.gradient_checkpointing", "train.*.offload",
-               "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.dtype", "train.*.max_length",
+               "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.validation", "train.*.dtype", "train.*.max_length",
                "seeds.pairing", "generator.engine.engine", "generator.engine.api",
                "recipe.structured", "evaluate.engine", "evaluate.max_tokens", *(f"agreement.{name}" for name in AgreementConfig.model_fields if name != "by")}
 
@@ -118,6 +118,14 @@ def test_changing_how_votes_are_taken_changes_a_fingerprint(study, path):
     "train.0.probe_c", "train.1.zero_stage", "train.1.max_length", "train.1.dtype", "train.1.head", "train.1.packing", "train.1.batching", "train.1.gradient_checkpointing", "train.1.offload")])
 def test_changing_how_an_arm_is_trained_changes_its_fingerprint(study, path):
     assert fingerprints(changed(study, path)) != fingerprints(study)
+
+
+def test_validation_and_every_field_of_it_change_a_fingerprint():
+    watched = ["data.validation_share=0.3", "train.1.validation.every_steps=5", "train.1.validation.patience=2"]
+    studies = [load(SMOKE), load(SMOKE, watched[:1])]
+    studies += [load(SMOKE, [*watched, f"train.1.validation.{change}"]) for change in (
+        "keep=best", "keep=last", "patience=3", "every_steps=6")]
+    assert len({expand(study).fingerprint for study in studies}) == 6
 
 
 @pytest.mark.parametrize("path", [p for p in PATHS if covered(p, NOT_IDENTITY)])

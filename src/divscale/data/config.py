@@ -38,6 +38,9 @@ class DataConfig(FrozenConfig):
         default=0.75, description="share of the training rows that only the generator and the judge see"
     )
     test_share: Share = Field(default=0.2, description="share held out when `test` is null")
+    validation_share: Share = Field(
+        default=0.0, description="share of the labelled pool that `train.validation` looks at and nothing learns from"
+    )
     max_rejected_share: Share = Field(default=0.0, description="invalid rows allowed before the study stops")
     world_size: Count = Field(default=2000, description="stories that storyland writes")
 

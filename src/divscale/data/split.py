@@ -1,6 +1,7 @@
 """Divide real data into test, prior and labelled pool: by group, stratified by label, each row's place a hash.
 
-The *prior* is what only the generator and the judge see; the *pool* is where labelled training rows are drawn from.
+The *prior* is what only the generator and the judge see; the *pool* is where labelled training rows are drawn from;
+the *validation* rows, taken from the pool, say when an arm has trained enough.
 """
 
 from __future__ import annotations
@@ -24,19 +25,21 @@ class Split:
     Attributes:
         prior: Rows for generator and judge only.
         pool: Rows that labelled subsets are drawn from.
+        validation: Rows that training looks at without learning from them.
         test: Held-out rows; empty where a test table was given, which is then the test set, whole.
         dropped: Rows left out because the same text (after lower-casing; for qa with its context) stands in a part
-            that comes first: test before pool before prior.
+            that comes first: test before validation before pool before prior.
     """
 
     prior: np.ndarray
     pool: np.ndarray
+    validation: np.ndarray
     test: np.ndarray
     dropped: np.ndarray
 
 
 def split(samples: pa.Table, *, test_share: float | None, prior_share: float, seed: int, test_seed: int = 0,
-          held_out: pa.Table | None = None) -> Split:
+          validation_share: float = 0.0, held_out: pa.Table | None = None) -> Split:
     """Divide `samples`. The test part depends on `test_seed` alone; what remains is divided by `seed`.
 
     Rows of one `group` stay together (a null group is its own). Within that, every label gets its share of every part,
@@ -47,6 +50,7 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
         samples: SAMPLES, all real rows.
         test_share: Share of rows held out, 0 to 1; None exactly when `held_out` is given.
         prior_share: Share of the rest that becomes the prior.
+        validation_share: Share of what then remains that is for validation.
         seed: Data seed.
         test_seed: Fixed through a study, so that all seeds are scored on one test set.
         held_out: SAMPLES, a test table of its own.
@@ -64,7 +68,11 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
 
     seen = set(same_text_keys(held_out)) if held_out is not None else {keys[row] for row in in_test}
     dropped: list[int] = []
-    pool = _unseen((row for row in rest if row not in in_prior), keys, seen, dropped)
+    labelled = [row for row in rest if row not in in_prior]
+    in_validation = _take(labelled, groups, labels, validation_share, "validation", seed) if validation_share else set()
+    validation = _unseen(sorted(in_validation), keys, seen, dropped)
+    seen |= {keys[row] for row in validation}
+    pool = _unseen((row for row in labelled if row not in in_validation), keys, seen, dropped)
     prior = _unseen(sorted(in_prior), keys, seen | {keys[row] for row in pool}, dropped)
     if not in_test and held_out is None:
         raise DataError(f"data.test_share: {test_share} of {samples.num_rows} rows in {len(set(groups))} groups leaves "
@@ -75,7 +83,11 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
     if not pool:
         raise DataError(f"data.prior_share: {prior_share} of {len(rest)} rows leaves no labelled row ({len(dropped)} "
                         "were dropped because their text is also in the test set). Lower data.prior_share.")
-    return Split(*(np.array(sorted(rows), dtype=np.int64) for rows in (prior, pool, in_test, dropped)))
+    if validation_share and not validation:
+        raise DataError(f"data.validation_share: {validation_share} of {len(labelled)} labelled rows leaves none to "
+                        "validate on. Raise data.validation_share, or use more data.")
+    parts = (prior, pool, validation, in_test, dropped)
+    return Split(*(np.array(sorted(rows), dtype=np.int64) for rows in parts))
 
 
 def draw_labelled(samples: pa.Table, pool: np.ndarray, count: int, seed: int, *, per_label: bool,

@@ -15,6 +15,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
@@ -98,6 +99,13 @@ class Draft:
         for path in sorted(self.folder.glob(f"shard-{role}.*.parquet")):
             yield pq.read_table(path)
 
+    def unfinished(self) -> Path:
+        """A folder for unfinished work that the next attempt finds again; gone when this is committed."""
+        path = self.folder / "unfinished"
+        with explained(self.folder):
+            path.mkdir(exist_ok=True)
+        return path
+
     def commit(
         self,
         *,
@@ -140,6 +148,7 @@ class Draft:
             hidden.unlink()
         for shard in self.folder.glob("shard-*.parquet"):
             shard.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "unfinished", ignore_errors=True)
         return Artifact(self.folder, record)
 
     def _unique(self, role: str, suffix: str) -> Path:

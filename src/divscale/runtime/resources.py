@@ -32,5 +32,11 @@ class Resources(FrozenConfig):
     texts_per_batch: Count = 256
     similarity_actors: Count | None = None
     training_workers: Count | None = None
+    training_memory_gib: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="a training worker above this between two arms is replaced; null: never"
+    )
+    checkpoint_every_s: Annotated[float, Field(ge=0)] = Field(
+        default=600, description="seconds of training that a lost arm may cost"
+    )
     tile_rows: Count = 1024
     start_timeout_s: Count = 600

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -72,8 +72,13 @@ class Arm:
     mixed: Stage
 
 
-def expand(study: Study) -> Stage:
-    """The report stage of `study`; everything else hangs below it. Cost: linear in the number of arms."""
+def expand(study: Study, reported: Callable[[Stage], bool] = lambda _: True) -> Stage:
+    """The report stage of `study`; everything else hangs below it. Cost: linear in the number of arms.
+
+    Args:
+        study: what is asked.
+        reported: whether an arm with this last stage is in the report; one that is not is counted there as missing.
+    """
     worlds = _worlds(study)
     sets = {seed: list(_generated_sets(study, world)) for seed, world in worlds.items()}
     measured = [item for seed, world in worlds.items() for item in _measured(study, world, sets[seed])]
@@ -82,7 +87,8 @@ def expand(study: Study) -> Stage:
         for draw in _draws(study)
         for arm in _arms(study, worlds[draw[0]], sets[draw[0]], draw)
     }
-    return report.stage(study, list(worlds.values()), measured, list(arms.values()), sets)
+    shown = [arm for arm in arms.values() if reported(arm.scored)]
+    return report.stage(study, list(worlds.values()), measured, shown, sets, missing=len(arms) - len(shown))
 
 
 def generated_sets(study: Study) -> dict[int, list[GeneratedSet]]:
@@ -99,7 +105,7 @@ def _worlds(study: Study) -> dict[int, World]:
 
 def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
     held_out = test or source
-    parts = split.stage(source, test, study.data.prior_share, study.data.test_share, seed)
+    parts = split.stage(source, test, study.data, seed)
     vectors = embed.stage(source, study.measure.embedder)
     judge = None
     if study.data.task == "classification" and study.data.prior_share > 0:

@@ -54,7 +54,7 @@ def visible_rows(study: Study) -> pa.Table:
     loaded = load(study.data)
     samples, test = loaded.train.samples, loaded.test.samples if loaded.test else None
     parts = split(samples, held_out=test, test_share=None if test is not None else study.data.test_share,
-                  prior_share=study.data.prior_share, seed=SEED)
+                  prior_share=study.data.prior_share, validation_share=study.data.validation_share, seed=SEED)
     return samples.take(pa.array(seen(sees(study), np.asarray(parts.prior), np.asarray(parts.pool))))
 
 

@@ -83,6 +83,8 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             max_length=config.pretrain.architecture.max_length,
             prompt_weight=config.pretrain.prompt_weight,
             seed=config.seed,
+            work_dir=str(job.draft.unfinished()),
+            checkpoint_every_s=context.study.resources.checkpoint_every_s,
         )
     run_arms("pretrain", jobs, arms, context)
 

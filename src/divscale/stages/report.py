@@ -47,8 +47,9 @@ def stage(
     measured: Sequence[Measured],
     arms: Sequence[Arm],
     sets: Mapping[int, Sequence[GeneratedSet]],
+    missing: int = 0,
 ) -> Stage:
-    """The end of a study."""
+    """The end of a study; `missing` arms have failed and are not among `arms`."""
     shown = {item.level: item for item in sets[0] if item.level is not None}
     cleaned = {
         item.samples.fingerprint: ({"level": item.level, "generation_seed": seed}, item.samples)
@@ -62,7 +63,7 @@ def stage(
         sets=tuple(item.words for item in measured),
         examples=tuple(shown),
         cleaned=tuple(words for words, _ in cleaned.values()),
-        notes=tuple(_notes(study)),
+        notes=tuple(_notes(study, missing)),
     )
     inputs: dict[str, Stage | tuple[Stage, ...]] = {
         "arms": tuple(arm.scored for arm in arms),
@@ -250,7 +251,9 @@ def _short_labels(job: Job, store: Store) -> Iterator[str]:
             yield f"Generation ({stage.title}) has few samples of some labels, since others failed: {in_words(short)}."
 
 
-def _notes(study: Study) -> Iterator[str]:
+def _notes(study: Study, missing: int) -> Iterator[str]:
+    if missing:
+        yield f"{missing} arm(s) failed and are missing from every figure here; the log says why."
     if any(model.model == "pretrain" for model in study.generator.models):
         yield (
             "The generator is a model of under a million parameters, trained on the spot from scratch on the prior "

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from divscale.data.config import DataConfig
 from divscale.data.split import split
 from divscale.frozen import FrozenConfig
 from divscale.graph.runner import Job
@@ -22,13 +23,15 @@ class SplitConfig(FrozenConfig):
 
     prior_share: float
     test_share: float | None
+    validation_share: float
     seed: int
 
 
-def stage(source: Stage, test: Stage | None, prior_share: float, test_share: float, seed: int) -> Stage:
+def stage(source: Stage, test: Stage | None, data: DataConfig, seed: int) -> Stage:
     """The split of `source`; a separate `test` file makes `test_share` void."""
-    config = SplitConfig(prior_share=prior_share, test_share=None if test else test_share, seed=seed)
-    return Stage("split", 1, config, {"data": source, **({"test": test} if test else {})}, title=f"seed {seed}")
+    config = SplitConfig(prior_share=data.prior_share, test_share=None if test else data.test_share,
+                         validation_share=data.validation_share, seed=seed)
+    return Stage("split", 2, config, {"data": source, **({"test": test} if test else {})}, title=f"seed {seed}")
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -38,18 +41,21 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         samples = job.input("data").table("samples")
         test = job.input("test").table("samples") if "test" in job.stage.inputs else None
         parts = split(
-            samples, held_out=test, test_share=config.test_share, prior_share=config.prior_share, seed=config.seed
+            samples, held_out=test, test_share=config.test_share, prior_share=config.prior_share, seed=config.seed,
+            validation_share=config.validation_share,
         )
         # a separate test file is the test set as a whole; its ordinals are those of that file
         in_test = parts.test if test is None else range(test.num_rows)
         check_enough(context.study, samples, parts.pool, len(in_test))
-        for part, ordinals in (("prior", parts.prior), ("pool", parts.pool), ("test", in_test)):
+        tables = {"prior": parts.prior, "pool": parts.pool, "validation": parts.validation, "test": in_test}
+        for part, ordinals in tables.items():
             job.draft.write_table(part, pa.table({"ordinal": pa.array(ordinals, pa.int64())}))
         context.events.advanced("split", rows=samples.num_rows)
         job.commit(
             values={
                 "prior": len(parts.prior),
                 "pool": len(parts.pool),
+                "validation": len(parts.validation),
                 "test": len(in_test),
                 "dropped": len(parts.dropped),
             }
@@ -57,5 +63,5 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
 
 def rows(artifact: Artifact, part: str) -> np.ndarray:
-    """Ordinals of one part ("prior", "pool", "test"), int64."""
+    """Ordinals of one part ("prior", "pool", "validation", "test"), int64."""
     return artifact.table(part)["ordinal"].to_numpy()

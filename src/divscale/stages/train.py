@@ -17,9 +17,19 @@ from divscale.graph.store import Artifact
 from divscale.rendering.tasks import training_pair
 from divscale.schema import Task
 from divscale.stages import embed, mix
+from divscale.stages import split as splits
 from divscale.stages.context import Context
 from divscale.stages.identity import ModelIdentity, model_identity, model_location
-from divscale.training.config import Batching, LoraConfig, Offload, OptimConfig, Packing, TrainConfig
+from divscale.training.config import (
+    Batching,
+    LoraConfig,
+    Offload,
+    OptimConfig,
+    Packing,
+    TrainConfig,
+    ValidationConfig,
+)
+from divscale.training.metrics import METRICS_FILE
 from divscale.training.probe import Probe, fit_probe, save_probe
 
 if TYPE_CHECKING:
@@ -47,6 +57,7 @@ class TrainStageConfig(FrozenConfig):
     task: Task
     optim: OptimConfig
     lora: LoraConfig | None
+    validation: ValidationConfig | None
     zero_stage: int
     dtype: str
     max_length: int
@@ -79,6 +90,8 @@ def stage(
         if chosen is not None:
             inputs["set_vectors"] = chosen.vectors
         return Stage("probe", 1, ProbeConfig(c=entry.probe_c), inputs, mixed.title)
+    if entry.validation is not None:
+        inputs["split"] = world.split
     model = None
     if entry.model == "pretrain":
         assert world.base is not None
@@ -92,6 +105,7 @@ def stage(
         task=study.data.task,
         optim=entry.optim,
         lora=entry.lora if entry.method == "lora" else None,
+        validation=entry.validation,
         zero_stage=entry.zero_stage,
         dtype=entry.dtype,
         max_length=entry.max_length,
@@ -160,6 +174,10 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             gradient_checkpointing=config.gradient_checkpointing,
             offload=config.offload,
             seed=config.seed,
+            validation=config.validation,
+            validation_rows=_validation_rows(job),
+            work_dir=str(job.draft.unfinished()),
+            checkpoint_every_s=context.study.resources.checkpoint_every_s,
         )
     run_arms("train", jobs, arms, context)
 
@@ -176,6 +194,9 @@ def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: C
             job.fail(result.reason)
             return
         rows = arms[result.key].rows.num_rows
+        metrics = job.draft.unfinished() / METRICS_FILE
+        if metrics.exists():
+            metrics.rename(job.draft.new_file("metrics", ".jsonl"))
         job.commit(
             rows=Rows(asked=rows, ok=rows),
             values={
@@ -188,6 +209,8 @@ def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: C
                 "target_tokens": result.target_tokens,
                 "final_loss": result.final_loss,
                 "losses": [list(point) for point in result.losses],
+                "validated": [list(point) for point in result.validated],
+                "exported_step": result.exported_step,
                 "rss_mib": result.rss_mib,
             },
         )
@@ -207,6 +230,14 @@ def training_rows(samples: pa.Table, head: str, task: Task) -> pa.Table:
         return samples.select(["text", "label"])
     pairs = [training_pair(row, task) for row in samples.to_pylist()]
     return pa.table({"prompt": [p for p, _ in pairs], "completion": [c for _, c in pairs]})
+
+
+def _validation_rows(job: Job) -> pa.Table | None:
+    config: Any = job.stage.config
+    if config.validation is None:
+        return None
+    samples = job.input("data").table("samples").take(splits.rows(job.input("split"), "validation"))
+    return training_rows(samples, config.head, config.task)
 
 
 def model_named(context: Context, identity: ModelIdentity) -> str:

@@ -83,6 +83,14 @@ class ArmSelection(FrozenConfig):
     data_seeds: Count | None = None
 
 
+class ValidationConfig(FrozenConfig):
+    """Looks at the validation rows (`data.validation_share`) while an arm trains; none of them is ever a test row."""
+
+    every_steps: Count = Field(description="optimiser steps between two looks; the last step is looked at too")
+    patience: Count | None = Field(default=None, description="looks without a lower loss that end an arm; null: none")
+    keep: Literal["best", "last"] = Field(default="best", description="weights that are exported: of the lowest loss")
+
+
 class TrainConfig(FrozenConfig):
     """One way of training. It runs on every mix that `arms` selects, with every training seed.
 
@@ -102,6 +110,7 @@ class TrainConfig(FrozenConfig):
     )
     lora: LoraConfig = LoraConfig()
     optim: OptimConfig = OptimConfig(epochs=3)
+    validation: ValidationConfig | None = None
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 0
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_length: Count = Field(default=128, description="tokens a sample is cut to, and of a row of packed ones")

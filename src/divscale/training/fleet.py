@@ -19,7 +19,7 @@ from divscale.errors import StageFailedError
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
 from divscale.training.queue import ItemQueue
-from divscale.training.work import Item, Progress, Result
+from divscale.training.work import Item, Progress, Result, grouped
 from divscale.training.worker import work
 
 POLL_S = 1.0
@@ -30,8 +30,10 @@ MAX_IDLE_CRASHES = 2  # lives of the group that may be lost in a row without rea
 class TrainingFleet:
     """A Ray Train run that stays alive and works through a queue; imports and process group are paid once.
 
-    A group that dies is started again and goes on behind the last reported item; an item that kills it twice has
-    failed, and the queue goes on. Arms with ZeRO 3 get workers of their own.
+    A group that dies is started again and goes on behind the last reported item; one whose workers give no sign for
+    `step_timeout_s` (a rank that hangs leaves the others in a collective) is killed. An item that costs the group two
+    lives has failed, and the queue goes on. Arms with ZeRO 3 get workers of their own, and workers that have grown
+    beyond `training_memory_gib` are replaced between two items.
 
     Start-up took 13 to 22 s on 2 busy cores. Nothing of it is left running after `close`.
     """
@@ -44,6 +46,7 @@ class TrainingFleet:
         self._thread: threading.Thread | None = None
         self._error: StageFailedError | None = None
         self._closing = False
+        self._hung: str | None = None  # why the driver killed the group
 
     def start(self) -> None:
         """Starts the group in the background; does nothing if it is up."""
@@ -57,18 +60,18 @@ class TrainingFleet:
 
     def run(self, items: Sequence[Item], on_done: Callable[[Result], None],
             on_progress: Callable[[Progress], None] = lambda _: None) -> None:
-        """Works through the items in their order; may be called again while the group is warm.
+        """Works through the items, in the order of `grouped`; may be called again while the group is warm.
 
         Args:
-            items: What to do. An evaluation may need the folder of an arm before it.
-            on_done: Called once an item, in order, from this thread.
+            items: What to do. An evaluation may need the folder of an arm.
+            on_done: Called once an item, in that order, from this thread.
             on_progress: Called about twice a second while an arm trains.
 
         Raises:
             StageFailedError: The group cannot be started or kept alive. What was reported stays done.
         """
         self.start()
-        seen: int = self._ask("put", [(item.key, [ray.put(item)]) for item in items])
+        seen: int = self._ask("put", [(item.key, [ray.put(item)]) for item in grouped(items)])
         end, progress, waiting_since = seen + len(items), None, time.monotonic()
         while seen < end:
             results, latest, ready = self._ask("news", seen, progress, POLL_S)
@@ -80,6 +83,7 @@ class TrainingFleet:
             progress = latest
             if self._error is not None:
                 raise self._error
+            self._look_for_silence()
             if ready == self._workers:
                 waiting_since = time.monotonic()
             elif time.monotonic() - waiting_since > self._resources.start_timeout_s:
@@ -104,6 +108,13 @@ class TrainingFleet:
     def _ask(self, method: str, *arguments: Any) -> Any:
         return ray.get(getattr(self._queue, method).remote(*arguments))
 
+    def _look_for_silence(self) -> None:
+        limit_s = self._resources.step_timeout_s
+        if self._hung is None and self._ask("silent_for_s") > limit_s:
+            self._hung = f"no sign of progress for {limit_s} s (resources.step_timeout_s)"
+            for worker in self._ask("workers"):
+                ray.kill(worker)
+
     def _keep_running(self) -> None:
         """The driver thread: one `fit` after another, until the queue closes."""
         idle_crashes = 0
@@ -116,7 +127,8 @@ class TrainingFleet:
                     if self._closing:
                         return
                     logging.getLogger(__name__).info("the training group died", exc_info=error)
-                    was_working = self._ask("crashed", _first_lines(error))
+                    was_working = self._ask("crashed", self._hung or _first_lines(error))
+                    self._hung = None
                     idle_crashes = 0 if was_working else idle_crashes + 1
                     if idle_crashes > MAX_IDLE_CRASHES:
                         self._error = StageFailedError(
@@ -134,7 +146,8 @@ class TrainingFleet:
         threads = max(1, total["cpus"] // workers)
         return TorchTrainer(
             work,
-            train_loop_config={"queue": self._queue, "run": run, "position": position, "threads": threads},
+            train_loop_config={"queue": self._queue, "run": run, "position": position, "threads": threads,
+                               "memory_gib": self._resources.training_memory_gib},
             scaling_config=ray.train.ScalingConfig(num_workers=workers, use_gpu=total["gpus"] > 0),
             run_config=ray.train.RunConfig(
                 name=f"fleet-{run}", storage_path=str(Path(storage)),

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from divscale.errors import StageFailedError
 from divscale.training.batches import Row, collate, micro_batches, step_rows, steps_of
+from divscale.training.checkpoint import Checkpoints, State
 from divscale.training.deepspeed_config import deepspeed_config
 from divscale.training.encode import encode_rows
-from divscale.training.export import export
 from divscale.training.loss import weighted_nll
 from divscale.training.machine import Machine
+from divscale.training.metrics import Metrics
 from divscale.training.models import build, checkpoint_layers
 from divscale.training.packing import check_isolation, collate_packed
 from divscale.training.schedule import lr_scale
+from divscale.training.validation import Validation
 from divscale.training.work import Arm, Progress, Trained
 
 CHECK_EVERY_STEPS = 10  # a NaN never heals, so looking now and then loses a few steps at most
@@ -34,36 +37,52 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
     """
     started = time.monotonic()
     model, tokenizer = build(arm)
-    machine.use_threads_for(sum(p.numel() for p in model.parameters()))
+    parameters = sum(p.numel() for p in model.parameters())
+    machine.use_threads_for(parameters)
     rows = encode_rows(tokenizer, arm.rows, arm.head, arm.labels, arm.max_length, arm.prompt_weight)
     steps = steps_of(arm.optim.epochs, arm.optim.steps, len(rows), arm.optim.batch_size)
     if arm.packing != "none":
         check_isolation(model.eval())
     engine, accumulation, micro_size = initialize(arm, model, steps, machine)
+    folder = Path(arm.work_dir) if arm.work_dir else None
+    checkpoints = Checkpoints(folder and folder / "checkpoints", arm.checkpoint_every_s, arm.zero_stage, machine)
+    metrics = Metrics(folder, parameters, machine)
+    validation = Validation(arm, tokenizer, micro_size, machine)
     try:
-        losses, order = [], list(step_rows(
-            [len(row.ids_T) for row in rows], arm.optim.batch_size, steps, arm.seed, arm.batching))
+        order = list(step_rows([len(row.ids_T) for row in rows], arm.optim.batch_size, steps, arm.seed,
+                                arm.batching))
+        step, tokens, losses, validation.seen = checkpoints.restore(engine)
+        if step:
+            metrics.resumed(step, tokens)
         since = machine.zeros(2)
-        tokens = 0
-        for step, batch in enumerate(order, 1):
+        for step, batch in enumerate(order[step:], step + 1):  # noqa: B020 (goes on from where it was)
             since += optimiser_step(engine, arm, rows, batch, accumulation, micro_size, tokenizer.pad_token_id, machine)
+            machine.beat()
             tokens += sum(len(rows[i].ids_T) for i in batch)
-            if step % CHECK_EVERY_STEPS == 0 or step == steps:
+            is_due = validation.is_due(step, steps)
+            if step % CHECK_EVERY_STEPS == 0 or step == steps or is_due:
                 loss = mean_loss(arm, since, step, machine)
                 losses.append((step, loss))
                 since = machine.zeros(2)
+                metrics.trained(step, loss, engine.get_lr()[0], tokens)
                 report(Progress(arm.key, step, steps, loss, tokens))
-        files = export(engine, tokenizer, arm, machine)
+                if is_due:
+                    metrics.validated(*validation.look(engine, step))
+                if validation.is_hopeless:
+                    break
+                checkpoints.save_if_due(engine, State(step, tokens, losses, validation.seen))
+        files, exported_step = validation.export(engine, step)
     finally:
         engine.destroy()
-    seen = [rows[i] for batch in order for i in batch]
+    seen = [rows[i] for batch in order[:step] for i in batch]
     return Trained(
-        key=arm.key, files=files, parameters=sum(_size(p) for p in model.parameters()),
+        key=arm.key, files=files, parameters=parameters,
         trained_parameters=sum(_size(p) for p in model.parameters() if p.requires_grad),
-        steps=steps, samples=len(seen), tokens=tokens,
+        steps=step, samples=len(seen), tokens=tokens,
         cut_samples=sum(row.cut > 0 for row in rows), cut_tokens=sum(row.cut for row in rows),
         target_tokens=sum(int((row.weights_T > 0).sum()) for row in seen), final_loss=losses[-1][1],
-        losses=tuple(losses), seconds=time.monotonic() - started, rss_mib=machine.rss_mib())
+        losses=tuple(losses), validated=tuple(validation.seen), exported_step=exported_step,
+        seconds=time.monotonic() - started)
 
 
 def _size(parameter: Any) -> int:

@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 
 from divscale.schema import PREDICTIONS
-from divscale.training.batches import collate
+from divscale.training.batches import Row, collate
 from divscale.training.encode import encode_rows
 from divscale.training.machine import Machine
 from divscale.training.models import load
-from divscale.training.work import Evaluation
+from divscale.training.work import Evaluation, Head
 
 
 def predict(item: Evaluation, machine: Machine) -> pa.Table:
@@ -30,32 +30,45 @@ def predict(item: Evaluation, machine: Machine) -> pa.Table:
         `divscale.schema.PREDICTIONS`, in the order of `item.rows`.
     """
     import torch
-    import torch.distributed as dist
 
     model, tokenizer = load(item.model_dir, item.head, item.labels, base=item.base_model)
     machine.use_threads_for(sum(p.numel() for p in model.parameters()))
     model = model.to(machine.device, getattr(torch, item.dtype)).eval()
     rows = encode_rows(tokenizer, item.rows, item.head, item.labels, item.max_length, prompt_weight=0.0)
-    # By length, so that a batch has little padding.
-    mine = sorted(range(len(rows)), key=lambda i: len(rows[i].ids_T))[machine.rank::machine.ranks]
-    outputs: dict[int, tuple[str, bool, float, float | None]] = {}
     with torch.inference_mode():
-        for start in range(0, len(mine), item.batch_size):
-            batch = mine[start:start + item.batch_size]
-            inputs = collate([rows[i] for i in batch], tokenizer.pad_token_id, machine.device)
-            logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits.float()
-            read = _read_causal if item.head == "causal" else _read_classifier
-            outputs |= zip(batch, read(logits, inputs, tokenizer, item.labels), strict=True)
+        outputs = outputs_of(model, tokenizer, rows, item.head, item.labels, item.batch_size, machine)
+    predictions, correct, losses, confidences = zip(*outputs, strict=True)
+    target = item.rows.column("completion" if item.head == "causal" else "label")
+    return pa.Table.from_arrays(
+        [item.rows.column("id").cast(pa.string()), target.cast(pa.string()), pa.array(predictions, pa.string()),
+         pa.array(correct), pa.array(losses, pa.float64()), pa.array(confidences, pa.float64())], schema=PREDICTIONS)
+
+
+def outputs_of(model: Any, tokenizer: Any, rows: list[Row], head: Head, labels: tuple[str, ...], batch_size: int,
+               machine: Machine) -> list[tuple[str, bool, float, float | None]]:
+    """Returns (prediction, correct, loss, confidence) of every row, as in `predict`. Every rank takes its share, in as many forward
+    passes as the others (ranks that share weights need that), and gets the whole.
+    """
+    import torch.distributed as dist
+
+    # By length, so that a batch has little padding; the last rows twice where the shares would not be equal.
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids_T))
+    order += order[-1:] * (-len(rows) % machine.ranks)
+    mine = order[machine.rank::machine.ranks]
+    read = _read_causal if head == "causal" else _read_classifier
+    outputs: dict[int, tuple[str, bool, float, float | None]] = {}
+    for start in range(0, len(mine), batch_size):
+        machine.beat()
+        batch = mine[start:start + batch_size]
+        inputs = collate([rows[i] for i in batch], tokenizer.pad_token_id, machine.device)
+        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits.float()
+        outputs |= zip(batch, read(logits, inputs, tokenizer, labels), strict=True)
     shares: list[Any] = [outputs]
     if machine.ranks > 1:
         shares = [None] * machine.ranks
         dist.all_gather_object(shares, outputs)
     merged = {i: output for share in shares for i, output in share.items()}
-    target = item.rows.column("completion" if item.head == "causal" else "label")
-    predictions, correct, losses, confidences = zip(*(merged[i] for i in range(len(rows))), strict=True)
-    return pa.Table.from_arrays(
-        [item.rows.column("id").cast(pa.string()), target.cast(pa.string()), pa.array(predictions, pa.string()),
-         pa.array(correct), pa.array(losses, pa.float64()), pa.array(confidences, pa.float64())], schema=PREDICTIONS)
+    return [merged[i] for i in range(len(rows))]
 
 
 def _read_classifier(logits_BV: Any, inputs: dict[str, Any], _: Any, labels: tuple[str, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 
 from divscale.training.work import Failed, Progress, Result
@@ -29,6 +30,7 @@ class ItemQueue:
         self._crashes = 0  # of the item that is next
         self._workers: dict[int, Any] = {}
         self._closed = False
+        self._last_sign = time.monotonic()  # of the workers
         self._news = asyncio.Condition()
 
     async def put(self, items: list[tuple[str, Any]]) -> int:
@@ -65,7 +67,7 @@ class ItemQueue:
                 lambda: self._closed or run != self._run or position < len(self._items))
         if self._closed or run != self._run:
             return None
-        self._taken = True
+        self._taken, self._last_sign = True, time.monotonic()
         return self._items[position][1]
 
     async def report(self, run: int, position: int, result: Result) -> None:
@@ -76,12 +78,25 @@ class ItemQueue:
     async def note(self, run: int, progress: Progress) -> None:
         """Rank 0 is under way."""
         if run == self._run:
-            self._progress = progress
+            self._progress, self._last_sign = progress, time.monotonic()
             await self._tell()
+
+    async def beat(self, run: int) -> None:
+        """A rank goes forward. When one hangs, the others soon wait for it, so that all fall silent."""
+        if run == self._run:
+            self._last_sign = time.monotonic()
+
+    async def silent_for_s(self) -> float:
+        """Seconds since a worker gave a sign; 0 while none is at work."""
+        return time.monotonic() - self._last_sign if self._is_busy() else 0.0
+
+    async def workers(self) -> list[Any]:
+        """The workers of this run."""
+        return list(self._workers.values())
 
     async def crashed(self, reason: str) -> bool:
         """The group died. Returns whether it was at work on an item, which fails if it has cost too many lives."""
-        was_working = self._taken and len(self._results) < len(self._items)
+        was_working = self._is_busy()
         if was_working:
             self._crashes += 1
             if self._crashes >= self._max_attempts:
@@ -105,15 +120,18 @@ class ItemQueue:
 
     async def close(self) -> list[Any]:
         """No more items. Returns the workers that are at work, which will not notice."""
-        busy = self._taken and len(self._results) < len(self._items)
+        busy = self._is_busy()
         self._closed = True
         await self._tell()
         return list(self._workers.values()) if busy else []
 
+    def _is_busy(self) -> bool:
+        return self._taken and len(self._results) < len(self._items)
+
     async def _finish(self, result: Result) -> None:
         self._items[len(self._results)] = (result.key, None)  # its rows are no longer needed
         self._results.append(result)
-        self._crashes, self._progress = 0, None
+        self._crashes, self._progress, self._last_sign = 0, None, time.monotonic()
         await self._tell()
 
     async def _tell(self) -> None:

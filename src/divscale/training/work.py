@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
 
 from divscale.errors import DataError
-from divscale.training.config import ArchitectureConfig, Batching, LoraConfig, Offload, OptimConfig, Packing
+from divscale.training.config import (
+    ArchitectureConfig,
+    Batching,
+    LoraConfig,
+    Offload,
+    OptimConfig,
+    Packing,
+    ValidationConfig,
+)
 
 Head = Literal["classifier", "causal"]
 COLUMNS: dict[Head, tuple[str, str]] = {"causal": ("prompt", "completion"), "classifier": ("text", "label")}
@@ -34,6 +43,11 @@ class Arm:
         gradient_checkpointing: Activations are computed twice instead of kept.
         offload: What the host's memory holds, as in `deepspeed_config`.
         seed: Decides initial weights that are not loaded, and the order of rows.
+        validation: Whether and how often `validation_rows` are looked at.
+        validation_rows: Columns as in `rows`; null without `validation`.
+        work_dir: Existing folder for checkpoints, metrics and the best weights so far, found again after a restart;
+            null: there are none. On the file system of `output_dir`, and there where there is a `validation`.
+        checkpoint_every_s: Seconds between two checkpoints.
 
     Raises:
         DataError: No rows, a missing column, a null, or a label that `labels` lacks.
@@ -57,9 +71,16 @@ class Arm:
     offload: Offload = "none"
     prompt_weight: float = 0.0
     seed: int = 0
+    validation: ValidationConfig | None = None
+    validation_rows: pa.Table | None = None
+    work_dir: str | None = None
+    checkpoint_every_s: float = 600.0
 
     def __post_init__(self) -> None:
         _check_rows(f"training arm {self.key}", self.rows, COLUMNS[self.head], self.labels)
+        if self.validation is not None:
+            assert self.validation_rows is not None and self.work_dir is not None
+            _check_rows(f"validation of training arm {self.key}", self.validation_rows, COLUMNS[self.head], self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +124,11 @@ class Trained:
         cut_tokens: Tokens that they lost.
         tokens: Tokens seen, with repeats.
         target_tokens: Of these the ones with a loss (causal), or rows (classifier).
+        validated: (step, mean loss of the validation rows in nats, share of them that is right); empty without.
+        exported_step: The step whose weights were exported.
         losses: (step, mean loss per unit of target weight since the last entry, nats), about ten per second at most.
         seconds: Wall time of model building, training and export on rank 0.
-        rss_mib: Resident memory of rank 0 afterwards.
+        rss_mib: Resident memory of rank 0 when everything of the arm was freed.
     """
 
     key: str
@@ -120,8 +143,10 @@ class Trained:
     target_tokens: int
     final_loss: float
     losses: tuple[tuple[int, float], ...]
+    validated: tuple[tuple[int, float, float], ...]
+    exported_step: int
     seconds: float
-    rss_mib: float
+    rss_mib: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +156,7 @@ class Evaluated:
     key: str
     predictions: pa.Table
     seconds: float
+    rss_mib: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -139,6 +165,7 @@ class Failed:
 
     key: str
     reason: str
+    rss_mib: float = 0.0
 
 
 Result = Trained | Evaluated | Failed
@@ -153,6 +180,22 @@ class Progress:
     steps: int
     loss: float
     tokens: int
+
+
+def grouped(items: Sequence[Item]) -> list[Item]:
+    """Returns the items in the order of the queue: arms before evaluations (which may need one), arms of one model,
+    ZeRO stage and dtype together, those with ZeRO 3 last. Every arm of ZeRO 3 costs a start of the group; in this
+    order nothing else does. Within a group the order given stays.
+    """
+    seen: dict[object, int] = {}
+
+    def place(item: Item) -> tuple[int, int, int]:
+        if isinstance(item, Evaluation):
+            return 1, 0, 0
+        group = str(item.model), item.revision, item.zero_stage, item.dtype
+        return 0, item.zero_stage // 3, seen.setdefault(group, len(seen))
+
+    return sorted(items, key=place)
 
 
 def _check_rows(what: str, rows: pa.Table, columns: tuple[str, ...], labels: tuple[str, ...]) -> None:

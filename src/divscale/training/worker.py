@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from divscale.errors import DivscaleError
@@ -12,13 +12,14 @@ from divscale.training.machine import Machine, prepare_process
 from divscale.training.work import Arm, Evaluated, Failed, Item, Progress, Result
 
 PROGRESS_EVERY_S = 0.5
+BEAT_EVERY_S = 1.0
 
 
 def work(config: dict[str, Any]) -> None:
     """The function that Ray Train runs. Ends when the queue closes, or when the next item needs fresh workers.
 
     Args:
-        config: `queue` (actor handle), `run`, `position` (of the first item), `threads`.
+        config: `queue` (actor handle), `run`, `position` (of the first item), `threads`, `memory_gib` (null: any).
     """
     import ray
     import ray.train
@@ -27,19 +28,22 @@ def work(config: dict[str, Any]) -> None:
     queue, run, position = config["queue"], config["run"], config["position"]
     context = ray.train.get_context()
     device = str(get_device())
-    machine = Machine(context.get_world_rank(), context.get_world_size(), device, config["threads"])
+    machine = Machine(context.get_world_rank(), context.get_world_size(), device, config["threads"],
+                      _beat_to(queue, run))
     prepare_process(config["threads"], on_gpu=device != "cpu")
     ray.get(queue.join.remote(run, machine.rank, ray.get_runtime_context().current_actor))
     while (holder := ray.get(queue.take.remote(run, position))) is not None:
         item: Item = ray.get(holder[0])
         result = do(item, machine, _progress_to(queue, run, machine))
+        rss_mib = machine.release_memory()
         if machine.rank == 0:
-            ray.get(queue.report.remote(run, position, result))
+            ray.get(queue.report.remote(run, position, replace(result, rss_mib=rss_mib)))
         # DeepSpeed 0.19.8 keeps a ZeRO-3 engine alive after destroy(); only a new process gives its memory back.
         if isinstance(item, Arm) and item.zero_stage == 3:
             return
+        if config["memory_gib"] is not None and machine.any_rank(rss_mib > 1024 * config["memory_gib"]):
+            return
         position += 1
-        gc.collect()
 
 
 def do(item: Item, machine: Machine, report: Callable[[Progress], None]) -> Result:
@@ -67,3 +71,16 @@ def _progress_to(queue: Any, run: int, machine: Machine) -> Callable[[Progress],
             queue.note.remote(run, progress)
 
     return report
+
+
+def _beat_to(queue: Any, run: int) -> Callable[[], None]:
+    last = 0.0
+
+    def beat() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= BEAT_EVERY_S:
+            last = now
+            queue.beat.remote(run)
+
+    return beat

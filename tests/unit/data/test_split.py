@@ -16,7 +16,7 @@ def table(rows):
 
 
 def parts(result):
-    return [set(getattr(result, name).tolist()) for name in ("prior", "pool", "test", "dropped")]
+    return [set(getattr(result, name).tolist()) for name in ("prior", "pool", "validation", "test", "dropped")]
 
 
 ROWS = st.lists(st.fixed_dictionaries({
@@ -25,16 +25,16 @@ ROWS = st.lists(st.fixed_dictionaries({
 
 
 @settings(max_examples=60, deadline=None)
-@given(ROWS, st.integers(0, 5), st.sampled_from([0.1, 0.3, 0.5]), st.sampled_from([0.0, 0.4, 0.75]))
-def test_parts_are_disjoint_whole_and_share_neither_group_nor_text(rows, seed, test_share, prior_share):
+@given(ROWS, st.integers(0, 5), st.sampled_from([0.1, 0.3, 0.5]), st.sampled_from([0.0, 0.4, 0.75]), st.sampled_from([0.0, 0.3]))
+def test_parts_are_disjoint_whole_and_share_neither_group_nor_text(rows, seed, test_share, prior_share, validation_share):
     samples = table(rows)
     try:
-        result = split(samples, test_share=test_share, prior_share=prior_share, seed=seed)
+        result = split(samples, test_share=test_share, prior_share=prior_share, validation_share=validation_share, seed=seed)
     except DataError:
         return  # so few groups that a part is empty
     everything = parts(result)
     assert sum(map(len, everything)) == len(rows) == len(set.union(*everything))
-    for one, other in [(0, 1), (0, 2), (1, 2)]:
+    for one, other in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]:
         for field in ("group", "text"):
             column = [value.lower() if value else value for value in samples[field].to_pylist()]
             shared = {column[i] for i in everything[one]} & {column[i] for i in everything[other]}
@@ -48,6 +48,17 @@ def test_the_test_part_depends_on_the_test_seed_alone_and_the_rest_on_the_seed()
     assert np.array_equal(one.test, two.test)
     assert not np.array_equal(one.test, other.test)
     assert not np.array_equal(one.prior, two.prior)
+
+
+def test_validation_rows_come_from_the_pool_and_move_no_row_of_prior_and_test():
+    samples = table([{"label": "ab"[i % 2]} for i in range(400)])
+    plain = split(samples, test_share=0.2, prior_share=0.5, seed=3)
+    watched = split(samples, test_share=0.2, prior_share=0.5, validation_share=0.25, seed=3)
+    assert np.array_equal(plain.test, watched.test) and np.array_equal(plain.prior, watched.prior)
+    assert len(plain.validation) == 0 and len(watched.validation) == 40
+    assert {*watched.validation} | {*watched.pool} == {*plain.pool}
+    with pytest.raises(DataError, match=r"data\.validation_share"):
+        split(samples, test_share=0.2, prior_share=0.98, validation_share=0.001, seed=3)
 
 
 def test_every_label_gets_its_share_of_every_part():
@@ -70,7 +81,7 @@ def test_one_very_large_group_does_not_starve_a_part_of_its_label():
     rows += [{"label": "a", "group": f"g{i // 2}"} for i in range(37)]
     for seed in range(10):
         result = split(table(rows), test_share=0.2, prior_share=0.75, seed=seed)
-        assert min(map(len, parts(result)[:3])) >= 20
+        assert min(map(len, (result.prior, result.pool, result.test))) >= 20
 
 
 def test_pydocs_has_every_package_in_every_part():

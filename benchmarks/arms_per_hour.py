@@ -1,0 +1,146 @@
+"""Claim: arms through one warm process group are many times as many an hour as a process per arm.
+
+Both sides run the quickstart's fine-tuning as the product does (`divscale run`'s own stages on a store: train with
+export, evaluate, both committed): its encoder with a classifier head, 32 steps of 8 rows on real pydocs rows, 20 draws
+of them. Mixes are made before, on both sides. Once all arms go through one run; once every arm is a process of its own
+that starts Python, Ray and the group anew and does nothing else. `bare` is a third way, for comparison: the same
+training code in a plain process without Ray, the least that a process per arm can cost.
+
+Run: python benchmarks/arms_per_hour.py   (about 15 minutes on 2 cores; prints JSON; exits 1 where it is missed)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REQUIREMENT = "20 arms of the quickstart through the warm fleet take at most a fifth of a process per arm"
+LIMIT = 5.0
+ARMS = 20
+QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.yaml"
+CASES = {"fleet": 1, "process_per_arm": ARMS, "bare": 3}  # how many processes each takes; `bare` is a sample
+
+
+def main() -> int:
+    if len(sys.argv) > 1:
+        case, store, first, last = sys.argv[1:]
+        (bare if case == "bare" else through_the_product)(Path(store), int(first), int(last))
+        return 0
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for case, processes in CASES.items():
+            store = Path(folder) / case
+            prepare(store)
+            each = ARMS // processes if case != "bare" else 1
+            begun = time.monotonic()
+            for i in range(processes):
+                run = [sys.executable, __file__, case, str(store), str(i * each), str((i + 1) * each)]
+                subprocess.run(run, check=True, stdout=sys.stderr, env=environment())
+            seconds[case] = (time.monotonic() - begun) / (processes * each) * ARMS
+        accuracies = {case: accuracy(Path(folder) / case) for case in ("fleet", "process_per_arm")}
+    times = seconds["process_per_arm"] / seconds["fleet"]
+    assert accuracies["fleet"] == accuracies["process_per_arm"], "the two ways trained other models"
+    print(json.dumps({
+        "requirement": REQUIREMENT, "met": times >= LIMIT, "times": times, "arms": ARMS,
+        "seconds": seconds, "bare_processes_run": CASES["bare"],
+        "arms_per_hour": {case: 3600 * ARMS / taken for case, taken in seconds.items()},
+        "times_of_bare": seconds["bare"] / seconds["fleet"], "accuracies": accuracies["fleet"]}, indent=1))
+    return 0 if times >= LIMIT else 1
+
+
+def environment() -> dict[str, str]:
+    """Of every process on either side: that of a training worker, so that none spins where another sleeps."""
+    from divscale.runtime.session import worker_env
+
+    return os.environ | worker_env(len(os.sched_getaffinity(0)))
+
+
+def study():
+    from divscale.study_file import load
+
+    full = {"designs": ["real_only"], "labelled": [20]}
+    found = load(QUICKSTART, [f"seeds.data={ARMS}"])
+    entry = found.train[1].model_copy(update={"arms": type(found.train[1].arms).model_validate(
+        {name: tuple(value) for name, value in full.items()})})
+    return found.model_copy(update={"train": (entry,)})
+
+
+def arms():
+    """The evaluate stages of the arms, in the order of their data seeds."""
+    from divscale.graph.stage import in_order
+    from divscale.stages.expand import expand
+
+    return [stage for stage in in_order([expand(study())]) if stage.name == "evaluate"]
+
+
+def prepare(root: Path) -> None:
+    """Everything that comes before training, which no side is timed on."""
+    from divscale.run import make
+
+    trained = [stage.inputs["model"] for stage in arms()]
+    store, events = quiet(root)
+    make([stage for train in trained for stage in train.parents()] + [a for s in arms() for a in s.parents()
+         if a.name != "train"], study(), store, events)
+
+
+def through_the_product(root: Path, first: int, last: int) -> None:
+    from divscale.run import make
+
+    store, events = quiet(root)
+    make(arms()[first:last], study(), store, events)
+
+
+def bare(root: Path, first: int, last: int) -> None:
+    """The training code alone: no Ray, no store, a gloo group of one."""
+    import torch.distributed as dist
+
+    from divscale.graph.runner import Job
+    from divscale.stages import evaluate, train
+    from divscale.stages.context import Context
+    from divscale.training.machine import Machine, prepare_process
+    from divscale.training.worker import do
+
+    cores = len(os.sched_getaffinity(0))
+    os.environ |= {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+    prepare_process(cores, on_gpu=False)
+    dist.init_process_group("gloo", init_method=f"file://{root}/{first}.group", rank=0, world_size=1)
+    machine = Machine(0, 1, "cpu", cores)
+    store, events = quiet(root)
+    events.planned(arms(), arms() + [stage.inputs["model"] for stage in arms()])
+
+    class Here(Context):
+        def training(self):
+            return self
+
+        def run(self, items, on_done, _) -> None:
+            for item in items:
+                on_done(do(item, machine, lambda _: None))
+
+    context = Here(study(), store, events)
+    scored = arms()[first:last]
+    train.run([Job(stage.inputs["model"], store, events) for stage in scored], context)
+    evaluate.run([Job(stage, store, events) for stage in scored], context)
+    dist.destroy_process_group()
+
+
+def quiet(root: Path):
+    from divscale.run import store_of
+    from divscale.view import Tally
+
+    return store_of(root), Tally()
+
+
+def accuracy(root: Path) -> list[float]:
+    from divscale.evaluation.scores import score
+
+    store, _ = quiet(root)
+    return [score("accuracy", store.open(stage).table("predictions")) for stage in arms()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""`divscale train`: one model on any dataset, without a study; the same loop, fleet and evaluation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import model_validator
+
+from divscale.data.config import DataConfig
+from divscale.data.sources import load
+from divscale.data.split import split
+from divscale.errors import ConfigError, StageFailedError
+from divscale.evaluation.scores import score
+from divscale.frozen import FrozenConfig
+from divscale.run import interruptible
+from divscale.runtime.resources import Resources
+from divscale.runtime.session import Session
+from divscale.stages.identity import model_location
+from divscale.stages.train import downstream_model, training_rows
+from divscale.study_file import load as load_file
+from divscale.training.config import TrainConfig
+from divscale.training.fleet import TrainingFleet
+from divscale.training.metrics import METRICS_FILE
+from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Item, Progress, Result, Trained
+
+SUMMARY, CONFIG = "training.json", "config.json"
+OF_STUDIES = {"data": ("prior_share", "labelled"), "train": ("arms", "probe_c")}
+
+
+class Training(FrozenConfig):
+    """The file of `divscale train`: a study's `data` and one entry of its `train`. Every row of `data.source` that is
+    neither a test row nor for validation is trained on.
+    """
+
+    data: DataConfig
+    train: TrainConfig
+    seed: int = 0
+    resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Training:
+        for name, fields in OF_STUDIES.items():
+            if given := sorted(getattr(self, name).model_fields_set.intersection(fields)):
+                raise ValueError(f"{name}.{given[0]} says something about a study's arms; leave it out")
+        if self.train.method == "probe" or self.train.model == "pretrain":
+            raise ValueError("train: a probe and model pretrain are parts of a study; name a method and a model")
+        if self.train.head == "classifier" and self.data.task != "classification":
+            raise ValueError("train.head: classifier needs data.task classification; set head: causal")
+        if (self.train.validation is None) != (self.data.validation_share == 0):
+            raise ValueError("train.validation looks at the rows of data.validation_share; give both or none")
+        return self
+
+
+def train_from_terminal(file: str, overrides: list[str], out: str, *, cluster: str | None) -> int:
+    """Train and score, into the folder `out`: `model/`, `predictions.parquet`, `metrics.jsonl`, `training.json`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: The file, or `out` holds the training of another file.
+        StageFailedError: The training failed.
+    """
+    training = load_file(file, overrides, cluster=cluster, model=Training)
+    folder = Path(out)
+    _claim(folder, training)
+    if not (folder / SUMMARY).exists():
+        with interruptible():
+            _train(training, folder)
+    summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in summary["scores"].items())
+    print(f"{folder / 'model'}: {summary['rows']} rows, {summary['steps']} steps, weights of step "
+          f"{summary['exported_step']}, loss {summary['final_loss']:.3f}")
+    print(f"{folder / 'predictions.parquet'}: {summary['test_rows']} test rows, {scores}")
+    return 0
+
+
+def _claim(folder: Path, training: Training) -> None:
+    config = json.loads(training.model_dump_json(exclude={"resources"}))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / CONFIG).exists():
+            (folder / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--out: {folder} cannot be written ({error.strerror}). Name a folder that can.") from error
+    if json.loads((folder / CONFIG).read_text(encoding="utf-8")) != config:
+        raise ConfigError(f"--out: {folder} holds the training of another configuration ({CONFIG} there). Name another "
+                          "folder, or remove this one.")
+
+
+def _train(training: Training, folder: Path) -> None:
+    entry, data = training.train, training.data
+    loaded = load(data)
+    samples, test = loaded.train.samples, loaded.test.samples if loaded.test else None
+    parts = split(samples, held_out=test, test_share=None if test is not None else data.test_share, prior_share=0.0,
+                  validation_share=data.validation_share, seed=training.seed)
+    held_out = test if test is not None else samples.take(pa.array(parts.test))
+    labels = tuple(sorted(set(samples["label"].to_pylist()))) if entry.head == "classifier" else ()
+    watched = None
+    if entry.validation is not None:
+        watched = training_rows(samples.take(pa.array(parts.validation)), entry.head, data.task)
+    unfinished = folder / "unfinished"
+    unfinished.mkdir(exist_ok=True)
+    arm = Arm(
+        key="model", model=model_location(downstream_model(entry), entry.revision), head=entry.head,
+        rows=training_rows(samples.take(pa.array(parts.pool)), entry.head, data.task), optim=entry.optim,
+        output_dir=str(folder / "model"), labels=labels, revision=entry.revision,
+        lora=entry.lora if entry.method == "lora" else None, zero_stage=entry.zero_stage, dtype=entry.dtype,
+        max_length=entry.max_length, packing=entry.packing, batching=entry.batching,
+        gradient_checkpointing=entry.gradient_checkpointing, offload=entry.offload, seed=training.seed,
+        validation=entry.validation, validation_rows=watched,
+        work_dir=str(unfinished), checkpoint_every_s=training.resources.checkpoint_every_s)
+    scored = Evaluation(
+        key="test", model_dir=arm.output_dir, head=entry.head, labels=labels, max_length=entry.max_length,
+        rows=training_rows(held_out, entry.head, data.task).append_column("id", held_out["id"]))
+    done = _through_a_fleet([arm, scored], training.resources)
+    trained, evaluated = done["model"], done["test"]
+    assert isinstance(trained, Trained) and isinstance(evaluated, Evaluated)
+    pq.write_table(evaluated.predictions, folder / "predictions.parquet")
+    (unfinished / METRICS_FILE).replace(folder / METRICS_FILE)
+    kept = ("parameters", "steps", "exported_step", "tokens", "target_tokens", "final_loss", "losses", "validated",
+            "seconds")
+    names = ("accuracy", "macro_f1", "loss") if data.task == "classification" else ("exact_match", "loss")
+    hidden = folder / f".{SUMMARY}"
+    hidden.write_text(json.dumps({
+        "rows": arm.rows.num_rows, "test_rows": held_out.num_rows, **{name: getattr(trained, name) for name in kept},
+        "scores": {name: score(name, evaluated.predictions) for name in names}}, indent=1), encoding="utf-8")
+    hidden.replace(folder / SUMMARY)
+
+
+def _through_a_fleet(items: list[Item], resources: Resources) -> dict[str, Result]:
+    done: dict[str, Result] = {}
+
+    def on_done(result: Result) -> None:
+        if isinstance(result, Failed):
+            raise StageFailedError(result.reason)
+        done[result.key] = result
+
+    def on_progress(at: Progress) -> None:
+        print(f"step {at.step} of {at.steps}, loss {at.loss:.3f}", flush=True)
+
+    with Session(resources) as session:
+        fleet = TrainingFleet(session, resources)
+        try:
+            fleet.run(items, on_done, on_progress)
+        finally:
+            fleet.close()
+    return done
