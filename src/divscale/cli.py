@@ -137,6 +137,15 @@ def _parser() -> argparse.ArgumentParser:
     _text_options(select)
     select.set_defaults(run=_select)
 
+    gc = verbs.add_parser("gc", help="show what of a store nothing needs, and remove it with --yes",
+                          description="Show files that no record names; with STUDY files, also every result that none "
+                          "of these studies needs. Nothing is removed without --yes, and nothing a run is at work on.")
+    gc.add_argument("studies", nargs="*", metavar="STUDY", help="study files whose results stay")
+    gc.add_argument("--store", metavar="DIR", help="where results live (default: $DIVSCALE_STORE or .divscale)")
+    gc.add_argument("--unfinished", action="store_true", help="also work that a run would go on from")
+    gc.add_argument("--yes", action="store_true", help="remove it")
+    gc.set_defaults(run=_gc)
+
     doctor = verbs.add_parser("doctor", help="is this machine ready?")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
@@ -227,6 +236,13 @@ def _select(arguments: argparse.Namespace) -> int:
         arguments.data, arguments.out, to_diversity=arguments.to_diversity, size=arguments.size,
         measure=arguments.measure, method=arguments.method, text_column=arguments.text_column,
         vectors=arguments.vectors, embedder=arguments.embedder, seed=arguments.seed)
+
+
+def _gc(arguments: argparse.Namespace) -> int:
+    from divscale.clean_store import clean_from_terminal
+
+    return clean_from_terminal(
+        arguments.studies, arguments.store, unfinished=arguments.unfinished, yes=arguments.yes)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

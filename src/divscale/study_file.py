@@ -42,13 +42,19 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load(path: str | Path, overrides: Sequence[str] = (), *, cluster: str | Path | None = None,
-         model: type[M] = Study) -> M:
-    """The study (or what `model` says) of a YAML file with `key.sub=value` overrides (values are YAML).
+def load(path: str | Path, overrides: Sequence[str] = (), *, cluster: str | Path | None = None) -> Study:
+    """The study of a YAML file; as `load_as`."""
+    return load_as(Study, path, overrides, cluster=cluster)
+
+
+def load_as(model: type[M], path: str | Path, overrides: Sequence[str] = (), *, cluster: str | Path | None = None) -> M:
+    """What `model` says of a YAML file with `key.sub=value` overrides (values are YAML).
 
     Args:
-        cluster: a YAML file whose keys replace those of `resources`.
         model: what the file holds.
+        path: the file.
+        overrides: changes to it.
+        cluster: a YAML file whose keys replace those of `resources`.
 
     Raises:
         ConfigError: no such file, no YAML, an unknown key (the message names the nearest one) or a bad value.
@@ -59,11 +65,15 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, cluster: str | Path
         raw["resources"] = {**given, **_mapping(Path(cluster), "cluster")} if isinstance(given, dict) else given
     for override in overrides:
         _apply(raw, override)
-    return validate(raw, str(path), model)
+    return _validated(model, raw, str(path))
 
 
-def validate(raw: dict[str, Any], where: str, model: type[M] = Study) -> M:
-    """The study (or what `model` says) of a parsed mapping; `where` names its origin in messages."""
+def validate(raw: dict[str, Any], where: str) -> Study:
+    """The study of a parsed mapping; `where` names its origin in messages."""
+    return _validated(Study, raw, where)
+
+
+def _validated(model: type[M], raw: dict[str, Any], where: str) -> M:
     try:
         return model.model_validate(_tuples(raw))
     except ValidationError as error:

@@ -20,7 +20,7 @@ from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.stages.identity import model_location
 from divscale.stages.train import downstream_model, training_rows
-from divscale.study_file import load as load_file
+from divscale.study_file import load_as
 from divscale.training.config import TrainConfig
 from divscale.training.fleet import TrainingFleet
 from divscale.training.metrics import METRICS_FILE
@@ -64,7 +64,7 @@ def train_from_terminal(file: str, overrides: list[str], out: str, *, cluster: s
         ConfigError: The file, or `out` holds the training of another file.
         StageFailedError: The training failed.
     """
-    training = load_file(file, overrides, cluster=cluster, model=Training)
+    training = load_as(Training, file, overrides, cluster=cluster)
     folder = Path(out)
     _claim(folder, training)
     if not (folder / SUMMARY).exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +37,21 @@ def test_a_second_run_does_nothing_and_starts_no_ray(alone):
     assert "| ray" not in done.stderr
     assert records(store) == before
     assert time.monotonic() - begun < 60
+
+
+@pytest.mark.engine
+def test_arms_that_fail_do_not_cost_the_report_of_the_others(alone, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(alone[0], store)
+    diverging = ["train.1.optim.lr=1.0e+30", "train.1.optim.max_grad_norm=1.0e+30"]
+    done = subprocess.run([sys.executable, "-m", "divscale", "run", SMOKE, *diverging, "--store", str(store)],
+                          capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "not finite" in done.stderr and "Report of the other arms" in done.stderr
+    page = (store / "reports" / "smoke.html").read_text()
+    full = len([key for key in records(alone[0]) if key[0] == "train"])
+    assert f"{full} arm(s) failed and are missing" in page
+    assert len([key for key in records(store) if key[0] == "report"]) == 2
 
 
 @pytest.mark.engine

@@ -159,14 +159,17 @@ def test_closing_a_fleet_at_work_ends_its_workers_at_once(fleet, tmp_path):
     assert not workers()
 
 
-def test_two_workers_agree_with_one_also_when_weights_are_sharded(session, fleet, reference, tmp_path):
+def test_two_workers_agree_with_one_also_when_weights_are_sharded_and_are_replaced_above_their_memory_cap(
+        session, fleet, reference, tmp_path):
     from divscale.training.fleet import TrainingFleet
 
     fleet.close()  # its CPU is needed
-    two = TrainingFleet(session, Resources(training_workers=2))
+    two, pids = TrainingFleet(session, Resources(training_workers=2, training_memory_gib=0.01)), []
     try:
-        two.run([arm(tmp_path, "two"), arm(tmp_path, "two-zero3", zero_stage=3)], lambda _: None)
+        two.run([arm(tmp_path, "two"), arm(tmp_path, "two-zero3", zero_stage=3)],
+                lambda _: pids.append({p.pid for p in workers()}))
     finally:
         two.close()
+    assert not pids[0] & pids[1]  # fresh ones for the second arm
     assert far(weights(reference, "a"), weights(tmp_path, "two")) < 1e-5
     assert far(weights(reference, "a"), weights(tmp_path, "two-zero3")) < 1e-5

@@ -1,0 +1,82 @@
+"""What of a store nothing needs: files that no record names, unfinished work, artifacts that no study asks for."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from divscale.graph.lease import Leases
+from divscale.graph.store import RECORD, Store, explained, read_record
+
+FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+UNFINISHED = "unfinished: a run would go on from it"
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """A file or folder that may go.
+
+    Attributes:
+        path: of what goes.
+        fingerprint: of the stage whose folder it is, or is in.
+        size: bytes.
+        why: in a few words.
+    """
+
+    path: Path
+    fingerprint: str
+    size: int
+    why: str
+
+
+def find_garbage(store: Store, *, unfinished: bool = False, needed: set[str] | None = None) -> list[Garbage]:
+    """Looks through the store. Cost: one look at every file's size.
+
+    Args:
+        store: where to look.
+        unfinished: Whether work without a record counts: a run would go on from it.
+        needed: Fingerprints that stay; every other artifact counts. Null: all stay.
+    """
+    return [found for folder in sorted(store.root.glob("*/*"))
+            if folder.is_dir() and FINGERPRINT.fullmatch(folder.name)
+            for found in _in_folder(folder, unfinished, needed)]
+
+
+def remove(store: Store, garbage: list[Garbage]) -> list[Garbage]:
+    """Removes it, but for what a run is at work on or has just committed; returns what is gone."""
+    leases, gone = Leases(store.root), []
+    for item in garbage:
+        if not leases.acquire(item.fingerprint):
+            continue
+        try:
+            is_finished_now = item.why == UNFINISHED and (item.path / RECORD).exists()
+            if item.path.exists() and not is_finished_now:
+                with explained(item.path.parent):
+                    if item.path.is_dir():
+                        # The record goes first: a folder that is half gone must not look whole.
+                        (item.path / RECORD).unlink(missing_ok=True)
+                        shutil.rmtree(item.path)
+                    else:
+                        item.path.unlink()
+                gone.append(item)
+        finally:
+            leases.release(item.fingerprint)
+    return gone
+
+
+def _in_folder(folder: Path, unfinished: bool, needed: set[str] | None) -> Iterator[Garbage]:
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if not (folder / RECORD).exists():
+        if unfinished:
+            yield Garbage(folder, folder.name, size, UNFINISHED)
+        return
+    if needed is not None and folder.name not in needed:
+        yield Garbage(folder, folder.name, size, "no study that was named needs it")
+        return
+    named = {entry.path for entries in read_record(folder / RECORD).files.values() for entry in entries} | {RECORD}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.relative_to(folder).as_posix() not in named:
+            yield Garbage(path, folder.name, path.stat().st_size, "no record names it")
