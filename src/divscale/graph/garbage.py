@@ -47,7 +47,8 @@ def find_garbage(store: Store, *, unfinished: bool = False, needed: set[str] | N
 
 def remove(store: Store, garbage: list[Garbage]) -> list[Garbage]:
     """Removes it, but for what a run is at work on or has just committed; returns what is gone."""
-    leases, gone = Leases(store.root), []
+    leases = Leases(store.root)
+    gone: list[Garbage] = []
     for item in garbage:
         if not leases.acquire(item.fingerprint):
             continue
