@@ -46,7 +46,8 @@ def predict(item: Evaluation, machine: Machine) -> pa.Table:
 
 def outputs_of(model: Any, tokenizer: Any, rows: list[Row], head: Head, labels: tuple[str, ...], batch_size: int,
                machine: Machine) -> list[tuple[str, bool, float, float | None]]:
-    """Returns (prediction, correct, loss, confidence) of every row, as in `predict`. Every rank takes its share, in as many forward
+    """Returns (prediction, correct, loss, confidence) of every row, as in `predict`. Every rank takes its
+    share, in as many forward
     passes as the others (ranks that share weights need that), and gets the whole.
     """
     import torch.distributed as dist
