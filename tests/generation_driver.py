@@ -2,7 +2,7 @@
 
     python tests/generation_driver.py STORE STUDY [key.sub=value ...]
 
-Prints `asked N` for every batch given to an engine, `rows N` for what came back, and at the end `starts N`.
+Prints `asked N` for every batch given to an engine, `refused N` and `rows N` for what came back, and at the end `starts N`.
 Shards are of 60 rows, so that a small study has several.
 """
 
@@ -38,8 +38,9 @@ def hand_and_say(slot, item) -> None:
 
 
 class Spoken(Tally):
-    def advanced(self, name, *, rows=0, **news) -> None:
+    def advanced(self, name, *, rows=0, failed=0, **news) -> None:
         if name == "generate":
+            say("refused", failed)
             say("rows", rows)
 
 

@@ -77,7 +77,7 @@ def expand(study: Study, reported: Callable[[Stage], bool] = lambda _: True) -> 
 
     Args:
         study: what is asked.
-        reported: whether an arm with this last stage is in the report; one that is not is counted there as missing.
+        reported: whether an arm with these last stages is in the report; one that is not is counted there as missing.
     """
     worlds = _worlds(study)
     sets = {seed: list(_generated_sets(study, world)) for seed, world in worlds.items()}
@@ -87,7 +87,7 @@ def expand(study: Study, reported: Callable[[Stage], bool] = lambda _: True) -> 
         for draw in _draws(study)
         for arm in _arms(study, worlds[draw[0]], sets[draw[0]], draw)
     }
-    shown = [arm for arm in arms.values() if reported(arm.scored)]
+    shown = [arm for arm in arms.values() if reported(arm.scored) and (arm.answered is None or reported(arm.answered))]
     return report.stage(study, list(worlds.values()), measured, shown, sets, missing=len(arms) - len(shown))
 
 
