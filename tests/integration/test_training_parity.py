@@ -79,9 +79,9 @@ def alone(folder, base, group_of_one):
     """Arms of one rank by name, and the logits that the plain and the adapted model gave before they were exported."""
     import torch
 
-    from divscale.training import loop
+    from divscale.training import loop, validation
 
-    results, logits, export = {}, {}, loop.export
+    results, logits, export = {}, {}, validation.export
 
     def remembering(engine, tokenizer, arm, machine):
         with torch.inference_mode():
@@ -91,7 +91,7 @@ def alone(folder, base, group_of_one):
     wanted = {PLAIN: {}, ADAPTED: {"lora": LORA}, "merged": {"lora": LORA.model_copy(update={"merge": True})},
               **{key: settings for key, (_, settings) in ALONE.items()}}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "export", remembering)
+        patch.setattr(validation, "export", remembering)
         for key, settings in wanted.items():
             results[key] = loop.train(arm(folder, base, key, **settings), group_of_one, lambda _: None)
     return results, logits
