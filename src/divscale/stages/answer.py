@@ -20,8 +20,8 @@ from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.rendering.tasks import training_pair
 from divscale.schema import ANSWERS, COMPLETIONS, REQUESTS, Task
-from divscale.stages import split as splits
 from divscale.stages.context import Context
+from divscale.stages.evaluate import held_out
 from divscale.stages.shards import Shards
 from divscale.training.config import TrainConfig
 
@@ -53,7 +53,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
 def _ask(job: Job, context: Context) -> None:
     config: Any = job.stage.config
-    samples = job.input("test").table("samples").take(splits.rows(job.input("split"), "test")).to_pylist()
+    samples = held_out(job).to_pylist()
     done = {row["request_id"]: row for shard in job.draft.shards("completions") for row in shard.to_pylist()}
     requests = _requests(config, [row for row in samples if row["id"] not in done])
     if requests.num_rows:

@@ -87,7 +87,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     for job in jobs:
         config: Any = job.stage.config
         trained = job.input("model")
-        samples = job.input("test").table("samples").take(splits.rows(job.input("split"), "test"))
+        samples = held_out(job)
         labels: tuple[str, ...] = ()
         if config.head == "classifier":
             labels = classes_of(job.input("data"))
@@ -112,6 +112,11 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             _commit(job, result.predictions, context)
 
     context.training().run(items, done, lambda _: None)
+
+
+def held_out(job: Job) -> pa.Table:
+    """SAMPLES that a job's model is scored on."""
+    return job.input("test").table("samples").take(splits.rows(job.input("split"), "test"))
 
 
 def _base(job: Job, context: Context) -> str | None:

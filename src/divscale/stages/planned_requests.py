@@ -16,7 +16,7 @@ from divscale.errors import DivscaleError
 from divscale.generation.config import RecipeConfig
 from divscale.generation.prompts import prompts_for
 from divscale.generation.recipes import Round, Sources, get
-from divscale.generation.recipes.votes import CHECKED, votes_of, voting_round
+from divscale.generation.recipes.votes import CHECKED, named, votes_of, voting_round
 from divscale.schema import COMPLETIONS, Task
 from divscale.stages import generate, measurements
 from divscale.stages.sources import seen, sees, texts_of
@@ -138,8 +138,3 @@ def _likeness(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def written(row: Mapping[str, Any], task: Task) -> str:
     """A row as a generator would write it."""
     return f"question: {row['text']}\nanswer: {row['answers'][0]}" if task == "qa" else row["text"]
-
-
-def named(row: Mapping[str, Any], task: Task) -> str:
-    """A row's label or answer, as a vote would name it."""
-    return row["answers"][0] if task == "qa" else row["label"]

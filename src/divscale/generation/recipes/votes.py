@@ -6,8 +6,8 @@ say of the row is counted where sets are checked (`stages/correctness.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Literal, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, cast
 
 import pyarrow as pa
 from pydantic import Field
@@ -92,5 +92,10 @@ def parse(this: Round, requests: pa.Table, completions: pa.Table, *, task: Task)
 def taught(samples: pa.Table, task: Task, prompts: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Each real row once more, with its label or answer to be named."""
     for row in samples.to_pylist():
-        name = row["answers"][0] if task == "qa" else row["label"]
-        yield render(prompts["vote"], text=row["text"], context=row["context"], labels=[], examples=[]), f" {name}"
+        shown = render(prompts["vote"], text=row["text"], context=row["context"], labels=[], examples=[])
+        yield shown, f" {named(row, task)}"
+
+
+def named(row: Mapping[str, Any], task: Task) -> str:
+    """A row's label or answer, as a vote would name it."""
+    return row["answers"][0] if task == "qa" else row["label"]
