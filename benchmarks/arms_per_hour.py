@@ -112,7 +112,8 @@ def bare(root: Path, first: int, last: int) -> None:
     dist.init_process_group("gloo", init_method=f"file://{root}/{first}.group", rank=0, world_size=1)
     machine = Machine(0, 1, "cpu", cores)
     store, events = quiet(root)
-    events.planned(arms(), arms() + [stage.inputs["model"] for stage in arms()])
+    planned = [*arms(), *(stage.inputs["model"] for stage in arms())]
+    events.planned(planned, planned)
 
     class Here(Context):
         def training(self):
