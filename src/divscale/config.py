@@ -240,6 +240,9 @@ def _check_selection(train: TrainConfig, where: str, study: Study) -> None:
         raise ValueError(f"{where}.validation: a probe has one optimum and is trained to it; leave validation out")
     if train.validation is not None and study.data.validation_share == 0:
         raise ValueError(f"{where}.validation: data.validation_share is 0, so there are no rows to look at; raise it")
+    if len(train.lr) > 1 and study.data.validation_share == 0:
+        raise ValueError(f"{where}.lr: {len(train.lr)} rates are chosen among on validation rows, and "
+                         "data.validation_share is 0; raise it, or give one rate")
     if train.method == "probe" and (train.model != "encoder" or study.data.task != "classification"):
         raise ValueError(f"{where}: method probe needs model encoder and data.task classification")
     if train.method != "probe" and study.data.task != "classification" and train.head == "classifier":

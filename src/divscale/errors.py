@@ -18,6 +18,10 @@ class StageFailedError(DivscaleError, RuntimeError):
     exit_code = 1
 
 
+class DivergedError(StageFailedError):
+    """The loss of a training is no longer finite: it would be the same again."""
+
+
 class ConfigError(DivscaleError, ValueError):
     """The study file or the command line asks for something that cannot be."""
 

@@ -13,7 +13,8 @@ class FrozenConfig(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
 
-def _as_sequence(value: Any) -> Any:
+def as_sequence(value: Any) -> Any:
+    """A tuple of what a study gives as a list or as one value."""
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
@@ -28,6 +29,6 @@ T = TypeVar("T")
 Distinct = AfterValidator(_distinct)  # for a tuple whose values name different things
 
 # A field that takes one value or a list of them: `temperature: 0.7` or `temperature: [0.2, 0.8]`.
-OneOrMany = Annotated[tuple[T, ...], BeforeValidator(_as_sequence), Field(min_length=1), Distinct]
+OneOrMany = Annotated[tuple[T, ...], BeforeValidator(as_sequence), Field(min_length=1), Distinct]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]

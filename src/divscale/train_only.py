@@ -49,6 +49,8 @@ class Training(FrozenConfig):
             raise ValueError("train: a probe and model pretrain are parts of a study; name a method and a model")
         if self.train.head == "classifier" and self.data.task != "classification":
             raise ValueError("train.head: classifier needs data.task classification; set head: causal")
+        if len(self.train.lr) > 1:
+            raise ValueError("train.lr: several rates are chosen among in a study; give one")
         if (self.train.validation is None) != (self.data.validation_share == 0):
             raise ValueError("train.validation looks at the rows of data.validation_share; give both or none")
         return self
@@ -75,6 +77,9 @@ def train_from_terminal(file: str, overrides: list[str], out: str, *, cluster: s
     print(f"{folder / 'model'}: {summary['rows']} rows, {summary['steps']} steps, weights of step "
           f"{summary['exported_step']}, loss {summary['final_loss']:.3f}")
     print(f"{folder / 'predictions.parquet'}: {summary['test_rows']} test rows, {scores}")
+    for name, found in summary["other_scores"].items():
+        scores = ", ".join(f"{metric} {value:.3f}" for metric, value in found.items())
+        print(f"{folder / f'predictions-{name}.parquet'}: {scores}")
     return 0
 
 
@@ -93,6 +98,7 @@ def _claim(folder: Path, training: Training) -> None:
 
 def _train(training: Training, folder: Path) -> None:
     entry, data = training.train, training.data
+    entry = entry.at(entry.lr[0]) if entry.lr else entry
     loaded = load(data)
     samples, test = loaded.train.samples, loaded.test.samples if loaded.test else None
     parts = split(samples, held_out=test, test_share=None if test is not None else data.test_share, prior_share=0.0,
@@ -102,6 +108,7 @@ def _train(training: Training, folder: Path) -> None:
     watched = None
     if entry.validation is not None:
         watched = training_rows(samples.take(pa.array(parts.validation)), entry.head, data.task)
+    metrics = ("accuracy", "macro_f1", "loss") if data.task == "classification" else ("exact_match", "loss")
     unfinished = folder / "unfinished"
     unfinished.mkdir(exist_ok=True)
     arm = Arm(
@@ -113,21 +120,28 @@ def _train(training: Training, folder: Path) -> None:
         gradient_checkpointing=entry.gradient_checkpointing, offload=entry.offload, seed=training.seed,
         validation=entry.validation, validation_rows=watched,
         work_dir=str(unfinished), checkpoint_every_s=training.resources.checkpoint_every_s)
-    scored = Evaluation(
-        key="test", model_dir=arm.output_dir, head=entry.head, labels=labels, max_length=entry.max_length,
-        rows=training_rows(held_out, entry.head, data.task).append_column("id", held_out["id"]))
-    done = _through_a_fleet([arm, scored], training.resources)
-    trained, evaluated = done["model"], done["test"]
-    assert isinstance(trained, Trained) and isinstance(evaluated, Evaluated)
-    pq.write_table(evaluated.predictions, folder / "predictions.parquet")
+    tests = {"test": held_out, **{name: found.samples for name, found in loaded.others.items()}}
+    scored = [Evaluation(
+        key=f"on {name}", model_dir=arm.output_dir, head=entry.head, labels=labels, max_length=entry.max_length,
+        rows=training_rows(rows, entry.head, data.task).append_column("id", rows["id"]))
+        for name, rows in tests.items()]
+    done = _through_a_fleet([arm, *scored], training.resources)
+    trained = done["model"]
+    assert isinstance(trained, Trained)
+    scores = {}
+    for name in tests:
+        evaluated = done[f"on {name}"]
+        assert isinstance(evaluated, Evaluated)
+        file = "predictions.parquet" if name == "test" else f"predictions-{name}.parquet"
+        pq.write_table(evaluated.predictions, folder / file)
+        scores[name] = {metric: score(metric, evaluated.predictions) for metric in metrics}
     (unfinished / METRICS_FILE).replace(folder / METRICS_FILE)
     kept = ("parameters", "steps", "exported_step", "tokens", "target_tokens", "final_loss", "losses", "validated",
             "seconds")
-    names = ("accuracy", "macro_f1", "loss") if data.task == "classification" else ("exact_match", "loss")
     hidden = folder / f".{SUMMARY}"
     hidden.write_text(json.dumps({
         "rows": arm.rows.num_rows, "test_rows": held_out.num_rows, **{name: getattr(trained, name) for name in kept},
-        "scores": {name: score(name, evaluated.predictions) for name in names}}, indent=1), encoding="utf-8")
+        "scores": scores.pop("test"), "other_scores": scores}, indent=1), encoding="utf-8")
     hidden.replace(folder / SUMMARY)
 
 

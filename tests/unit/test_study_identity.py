@@ -19,14 +19,14 @@ SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
 SELECTING = {"mix.*.levels", "mix.*.filters", "mix.*.labelled", "train.*.arms"}
 NOT_IDENTITY = {"name", "resources", "recipe.max_failed_share"}
 # Fields that say where external content is; the content is the identity (its own test).
-LOCATIONS = {"data.source", "data.test", "generator.revision", "train.*.revision", "measure.embedder.revision",
+LOCATIONS = {"data.source", "data.test", "data.out_of_distribution", "generator.revision", "train.*.revision", "measure.embedder.revision",
              "generator.model", "train.*.model", "measure.embedder.model", "recipe.prompts",
              "generator.chat_template", "generator.engine.base_url", "generator.others"}
 # Fields that this study does not use: another test would have to (they belong to another recipe, task or method).
 UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design", "mix.*.generated", "mix.*.generated_share",
                "data.task", "data.labels", "recipe.replaced_share", "recipe.kind", "recipe.topics", "recipe.target", "recipe.filters", "train.*.method", "train.*.lora", "train.*.packing", "train.*.batching",
                "train.*.gradient_checkpointing", "train.*.offload",
-               "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.validation", "train.*.dtype", "train.*.max_length",
+               "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.validation", "train.*.dtype", "train.*.max_length", "train.*.lr",
                "seeds.pairing", "generator.engine.engine", "generator.engine.api",
                "recipe.structured", "evaluate.engine", "evaluate.max_tokens", *(f"agreement.{name}" for name in AgreementConfig.model_fields if name != "by")}
 

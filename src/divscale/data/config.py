@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,11 +21,17 @@ class Columns(FrozenConfig):
     group: str = "group"
 
 
+TestName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)]
+
+
 class DataConfig(FrozenConfig):
     """Real data: where it is, what it means, how it is split."""
 
     source: str = Field(description="pydocs, storyland, or a Parquet, JSONL or CSV file (path or URI)")
     test: str | None = Field(default=None, description="held-out file; null: a share of the source, split by group")
+    out_of_distribution: dict[TestName, str] = Field(
+        default={}, description="further held-out files by name, of another kind than the source; scored beside `test`"
+    )
     task: Task = "classification"
     columns: Columns = Columns()
     labels: tuple[str, ...] | Count | None = Field(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -11,26 +10,28 @@ from divscale.data import pydocs, storyland
 from divscale.data.config import DataConfig
 from divscale.data.location import file_hash
 from divscale.data.read import RawRows, read
-from divscale.data.samples import content_hash
+from divscale.data.samples import content_hash, same_text_keys
 from divscale.data.validate import Validated, validate
-from divscale.errors import ConfigError
+from divscale.errors import ConfigError, DataError
 from divscale.schema import Task
 
+TEST, OTHER = "data.test", "data.out_of_distribution."
 WORLDS: dict[str, Task] = {"pydocs": "classification", "storyland": "qa"}
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Validated real data. `test` is null where the study names no held-out file."""
+    """Validated real data. `test` is null where the study names no held-out file; `others` are by name."""
 
     train: Validated
     test: Validated | None
+    others: dict[str, Validated]
 
 
 def load(config: DataConfig) -> Loaded:
     """Read and validate what `config` names; not split yet.
 
-    Labels of the test file that the training data lacks are rejected, unless `labels` chooses labels: then they are
+    Labels of held-out files that the training data lacks are rejected, unless `labels` chooses labels: then they are
     filtered like all others not chosen.
 
     Raises:
@@ -40,24 +41,33 @@ def load(config: DataConfig) -> Loaded:
     """
     raw = _raw_world(config) if config.source in WORLDS else read(config.source, config.columns, config.task)
     train = validate(raw, config.task, labels=config.labels, max_rejected_share=config.max_rejected_share)
-    if config.test is None:
-        return Loaded(train, None)
     labels = tuple(sorted({label for label in train.samples["label"].to_pylist() if label}))
-    test = validate(
-        read(config.test, config.columns, config.task, field="data.test"), config.task, field="data.test",
+    found = {field: validate(
+        read(file, config.columns, config.task, field=field), config.task, field=field,
         labels=labels if config.labels is not None else None,
         known=labels if config.labels is None and config.task == "classification" else None,
-        max_rejected_share=config.max_rejected_share)
-    return Loaded(train, test)
+        max_rejected_share=config.max_rejected_share) for field, file in held_out_files(config).items()}
+    others = {name: found[f"{OTHER}{name}"] for name in config.out_of_distribution}
+    for name, other in others.items():
+        if set(same_text_keys(train.samples)).issuperset(same_text_keys(other.samples)):
+            raise DataError(f"{OTHER}{name}: every row of {config.out_of_distribution[name]} stands in data.source "
+                            "too, so none is held out. Leave the file out, or take its rows out of the source.")
+    return Loaded(train, found.get(TEST), others)
 
 
-def identity(config: DataConfig) -> dict[str, Any]:
-    """Content hashes of what `config` names: {"source": ..., "test": ... or None}. The identity of external data.
+def held_out_files(config: DataConfig) -> dict[str, str]:
+    """The files that are only for scoring, by the field that names them."""
+    return {**({TEST: config.test} if config.test is not None else {}),
+            **{f"{OTHER}{name}": file for name, file in config.out_of_distribution.items()}}
+
+
+def identity(config: DataConfig) -> dict[str, str]:
+    """Content hashes of what `config` names, by field ("source", "data.test", ...). The identity of external data.
 
     Reads files once (1 GB/s); pydocs takes a second; storyland is identified by its size and its rows.
     """
     source = content_hash(_world(config)) if config.source in WORLDS else file_hash(config.source)
-    return {"source": source, "test": None if config.test is None else file_hash(config.test, "data.test")}
+    return {"source": source, **{field: file_hash(file, field) for field, file in held_out_files(config).items()}}
 
 
 def _world(config: DataConfig) -> pa.Table:

@@ -81,6 +81,23 @@ class Draft:
         self._files[role] = [path]
         return path
 
+    def forget(self) -> None:
+        """Drop what was written so far: the artifact will hold its record's values alone."""
+        self._files.clear()
+
+    def take_over(self, artifact: Artifact) -> None:
+        """Every file of another artifact as one of this, without a copy where the file system can."""
+        for role, entries in artifact.record.files.items():
+            is_tree = len(Path(entries[0].path).parts) > 1
+            target = self.new_tree(role) if is_tree else self.new_file(role, Path(entries[0].path).suffix)
+            for entry in entries:
+                own = target.joinpath(*Path(entry.path).parts[1:])
+                own.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    own.hardlink_to(artifact.folder / entry.path)
+                except OSError:  # a file system without links
+                    shutil.copyfile(artifact.folder / entry.path, own)
+
     def write_table(self, role: str, table: pa.Table) -> None:
         """`table` as the Parquet file of `role` (zstd)."""
         with explained(self.folder):

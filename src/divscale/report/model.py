@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
+
+TEST = "test"  # the test set that verdicts are about
 
 # One evaluated arm a row; the columns named in `ReportInput.metrics` (float64) come on top.
 #   method           "probe" | "full" | "lora"
@@ -16,6 +19,7 @@ import pyarrow as pa
 #   filter           "none" | "label_agreement"; null where nothing was generated
 #   level            the dial's value; null for real_only and judge_labelled
 #   generation_seed  null where nothing was generated
+#   test             "test", or the name of another test set
 ARMS = pa.schema([
     ("arm", pa.string()),
     ("method", pa.string()),
@@ -80,6 +84,24 @@ class StageCost:
 
 
 @dataclass(frozen=True)
+class ChosenRate:
+    """The learning rate of all arms of one way of training and one number of training rows.
+
+    Attributes:
+        way: Method and model.
+        rows: Training rows (per label in classification).
+        rates, losses: What was tried, and the mean validation loss that it came to (null: it diverged).
+        chosen: The rate with the lowest loss.
+    """
+
+    way: str
+    rows: int
+    rates: tuple[float, ...]
+    losses: tuple[float | None, ...]
+    chosen: float
+
+
+@dataclass(frozen=True)
 class Cleaned:
     """What cleaning made of one generated set: rows in, rows kept, and rows removed by reason."""
 
@@ -141,6 +163,16 @@ class ReportInput:
     notes: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     cleaned: tuple[Cleaned, ...] = ()
+    rates: tuple[ChosenRate, ...] = ()
+
+    @property
+    def other_tests(self) -> tuple[str, ...]:
+        """Names of the test sets beside "test"."""
+        return tuple(dict.fromkeys(name for name in self.arms["test"].to_pylist() if name != TEST))
+
+    def on(self, test: str) -> ReportInput:
+        """The same, with scores on one test set alone."""
+        return replace(self, arms=self.arms.filter(pc.equal(self.arms["test"], test)))  # pyright: ignore
 
     def __post_init__(self) -> None:
         assert self.metrics, "a report needs at least one score"

@@ -8,7 +8,7 @@ from divscale.report import tables
 from divscale.report.diversity import axis_notes, choose_axis, measured, ordered_levels
 from divscale.report.figures import dose_pictures, level_pictures, mix_pictures
 from divscale.report.method import how_intervals_were_made
-from divscale.report.model import ReportInput
+from divscale.report.model import TEST, ReportInput
 from divscale.report.naming import FILTERS, METHODS, measure_name, score_name
 from divscale.report.sentences import answer
 from divscale.report.statistics import curves, main_curves, references, seed_counts
@@ -23,6 +23,7 @@ def render(report: ReportInput) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
+    whole, report = report, report.on(TEST)
     sets = measured(report)
     levels, axis = ordered_levels(report, sets), choose_axis(report, sets)
     metric = report.metrics[0]
@@ -40,6 +41,13 @@ def render(report: ReportInput) -> str:
             "without_level": tables.without_level(plain, metric, method),
         }
 
+    def elsewhere(name: str) -> dict:
+        other = whole.on(name)
+        own = curves(other, levels, metric)
+        return {"name": name, "points": tables.points(own, sets, axis) if own else None, "without_level": [
+            table for method in METHODS
+            if (table := tables.without_level(references(other, metric), metric, method)).rows]}
+
     environment = Environment(
         loader=PackageLoader("divscale.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True)
@@ -51,4 +59,5 @@ def render(report: ReportInput) -> str:
         mixes=mix_pictures(report, found, levels), mix_points=tables.points(found, sets, axis),
         families=level_pictures(report, sets, levels), sets=tables.measured_sets(report, sets, levels),
         mix_table=tables.mixes(report), cost_table=tables.costs(report), cleaned=tables.cleaned(report),
+        elsewhere=[elsewhere(name) for name in whole.other_tests], rate_table=tables.rates(report),
         filters=FILTERS, methods=how_intervals_were_made(report))

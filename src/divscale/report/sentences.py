@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from divscale.report.diversity import measured, ordered_levels
 from divscale.report.intervals import Estimate
-from divscale.report.model import ReportInput
+from divscale.report.model import TEST, ReportInput
 from divscale.report.naming import factor, higher_is_better, level_name, number, p_value, rows_name, score_name, unit
 from divscale.report.statistics import Curve, CurveKey, Point, curves, main_curves, references, seed_counts
 from divscale.report.verdict import ALPHA
@@ -21,6 +21,7 @@ def headline_method(found: Sequence[Curve]) -> str | None:
 
 def answer(report: ReportInput) -> tuple[str, str, str]:
     """What was asked and found, in three sentences made from the numbers of the way of training with most points."""
+    report = report.on(TEST)
     levels = ordered_levels(report, measured(report))
     found = curves(report, levels, report.metrics[0])
     lead = headline_method(found)

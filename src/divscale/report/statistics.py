@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import pyarrow as pa
-
 from divscale.report.intervals import Estimate, Unit, difference, estimate, holm
 from divscale.report.model import ReportInput
 from divscale.report.naming import higher_is_better
@@ -132,8 +130,7 @@ def seed_counts(report: ReportInput) -> dict[str, int]:
 
 def _cells(report: ReportInput, metric: str) -> dict[tuple[CurveKey, float | None], _Cell]:
     rows: dict[tuple[CurveKey, float | None], list[Mapping]] = defaultdict(list)
-    table: pa.Table = report.arms
-    for row in table.to_pylist():
+    for row in report.arms.to_pylist():
         if row[metric] is not None and row[metric] == row[metric]:
             rows[_key(row), row["level"]].append(row)
     return {

@@ -96,6 +96,17 @@ def cleaned(report: ReportInput) -> Table:
          f"{c.kept:,}") for c in report.cleaned), names=0)
 
 
+def rates(report: ReportInput) -> Table:
+    """Learning rates that were chosen on validation rows, with the loss of every one that was tried."""
+    rows = []
+    for c in report.rates:
+        tried = (f"{rate:g}: {MISSING if loss is None else f'{loss:.3f}'}"
+                 for rate, loss in zip(c.rates, c.losses, strict=True))
+        edge = ", at the edge" if len(c.rates) > 1 and c.chosen in (min(c.rates), max(c.rates)) else ""
+        rows.append((c.way, f"{c.rows}", f"{c.chosen:g}{edge}", "\n".join(tried)))
+    return Table(("Training", "Rows", "Rate", "Validation loss by rate"), tuple(rows))
+
+
 def costs(report: ReportInput) -> Table:
     """What every stage took, and all together."""
     found = report.costs

@@ -21,7 +21,7 @@ from divscale.graph.stage import Stage
 from divscale.rendering.tasks import training_pair
 from divscale.schema import ANSWERS, COMPLETIONS, REQUESTS, Task
 from divscale.stages.context import Context
-from divscale.stages.evaluate import held_out
+from divscale.stages.evaluate import HeldOut, Part, held_out, held_out_inputs
 from divscale.stages.shards import Shards
 from divscale.training.config import TrainConfig
 
@@ -35,13 +35,15 @@ class AnswerConfig(FrozenConfig):
     task: Task
     engine: EngineConfig
     max_tokens: int
+    part: Part
 
 
-def stage(study: Study, entry: TrainConfig, trained: Stage, world: World) -> Stage:
-    """The answers of one arm to the test set."""
+def stage(study: Study, entry: TrainConfig, trained: Stage, world: World, rows: HeldOut) -> Stage:
+    """The answers of one arm to held-out rows."""
     engine = EngineConfig(engine=study.evaluate.engine, dtype=entry.dtype, max_model_len=entry.max_length)
-    config = AnswerConfig(task=study.data.task, engine=engine, max_tokens=study.evaluate.max_tokens)
-    return Stage("answer", 1, config, {"model": trained, "test": world.test, "split": world.split}, trained.title)
+    config = AnswerConfig(task=study.data.task, engine=engine, max_tokens=study.evaluate.max_tokens,
+                          part=rows.part)
+    return Stage("answer", 2, config, {"model": trained, **held_out_inputs(world, rows)}, trained.title)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:

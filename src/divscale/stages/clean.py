@@ -49,8 +49,8 @@ def stage(study: Study, world: World, samples: Stage, vectors: Stage) -> Stage:
     for writer in study.generator.models if study.clean.garbage else ():
         prompts += prompts_for(study.data.task, generate.style(writer, study.generator.engine), study.recipe).values()
     config = CleanStageConfig(clean=study.clean, task=study.data.task, prompts=tuple(dict.fromkeys(prompts)))
-    inputs = {"samples": samples, "vectors": vectors, "data": world.data, "split": world.split, "test": world.test,
-              "test_vectors": world.test_vectors}
+    inputs = {"samples": samples, "vectors": vectors, "data": world.data, "split": world.split,
+              "test": world.test.samples, "test_vectors": world.test.vectors}
     return Stage("clean", 1, config, inputs, samples.title)
 
 

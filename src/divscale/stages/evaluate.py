@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from divscale.data.samples import same_text_keys
 from divscale.evaluation.predict import predictions_from_proba
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
@@ -27,43 +29,64 @@ if TYPE_CHECKING:
     from divscale.stages.expand import World
 
 
+Part = Literal["test", "all"]
+
+
 class EvaluateConfig(FrozenConfig):
-    """How the model is asked."""
+    """How the model is asked. `part`: of the split, or all of a file but the rows that the source has too."""
 
     head: str
     task: Task
     max_length: int
+    part: Part
 
 
-def stage(entry: TrainConfig, task: Task, trained: Stage, world: World) -> Stage:
-    """The predictions of one arm on the test set."""
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that models are scored on: samples, their vectors, and what says which rows of them."""
+
+    name: str
+    part: Part
+    samples: Stage
+    vectors: Stage
+
+
+def stage(entry: TrainConfig, task: Task, trained: Stage, world: World, rows: HeldOut) -> Stage:
+    """The predictions of one arm on held-out rows."""
     probe = entry.method == "probe"
-    config = EvaluateConfig(
-        head="probe" if probe else entry.head, task=task, max_length=0 if probe else entry.max_length)
-    inputs = {"model": trained, "test": world.test, "split": world.split}
+    config = EvaluateConfig(head="probe" if probe else entry.head, task=task,
+                            max_length=0 if probe else entry.max_length, part=rows.part)
+    inputs = {"model": trained, **held_out_inputs(world, rows)}
     if probe:
-        inputs["vectors"] = world.test_vectors
+        inputs["vectors"] = rows.vectors
     else:
         inputs["data"] = world.data
         if entry.method == "lora" and entry.model == "pretrain" and not entry.lora.merge:
             assert world.base is not None
             inputs["base"] = world.base
-    return Stage("score" if probe else "evaluate", 2, config, inputs, trained.title)
+    where = "" if rows.part == "test" else f", on {rows.name}"
+    return Stage("score" if probe else "evaluate", 3, config, inputs, f"{trained.title}{where}")
+
+
+def held_out_inputs(world: World, rows: HeldOut) -> dict[str, Stage]:
+    """What `held_out` reads."""
+    return {"test": rows.samples, **({"data": world.data} if rows.part == "all" else {"split": world.split})}
 
 
 def judge_stage(world: World) -> Stage:
     """The judge's own predictions on the test set: its accuracy is a line in the report."""
     assert world.judge is not None
-    config = EvaluateConfig(head="probe", task="classification", max_length=0)
-    inputs = {"model": world.judge, "test": world.test, "split": world.split, "vectors": world.test_vectors}
-    return Stage("score", 2, config, inputs, "judge")
+    rows = world.test
+    config = EvaluateConfig(head="probe", task="classification", max_length=0, part=rows.part)
+    inputs = {"model": world.judge, **held_out_inputs(world, rows), "vectors": rows.vectors}
+    return Stage("score", 3, config, inputs, "judge")
 
 
 def run_probes(jobs: Sequence[Job], context: Context) -> None:
     """Score probes, spread over the workers."""
     calls = []
     for job in jobs:
-        rows = splits.rows(job.input("split"), "test")
+        rows = _rows(job)
         samples = job.input("test").table("samples").take(rows)
         calls.append(
             (
@@ -116,7 +139,16 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
 def held_out(job: Job) -> pa.Table:
     """SAMPLES that a job's model is scored on."""
-    return job.input("test").table("samples").take(splits.rows(job.input("split"), "test"))
+    return job.input("test").table("samples").take(_rows(job))
+
+
+def _rows(job: Job) -> np.ndarray:
+    config: Any = job.stage.config
+    if config.part == "test":
+        return splits.rows(job.input("split"), "test")
+    source = set(same_text_keys(job.input("data").table("samples")))
+    keys = same_text_keys(job.input("test").table("samples"))
+    return np.array([i for i, key in enumerate(keys) if key not in source], np.int64)
 
 
 def _base(job: Job, context: Context) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -25,19 +25,21 @@ from divscale.stages import (
     split,
     train,
 )
+from divscale.stages.evaluate import HeldOut
+from divscale.stages.rates import Choice, choice
 from divscale.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
 class World:
-    """What one generation seed shares: the split, the vectors, the judge."""
+    """What one generation seed shares: the split, the vectors, the judge, the rows that models are scored on."""
 
     seed: int
     data: Stage
-    test: Stage
+    test: HeldOut
+    others: tuple[HeldOut, ...]
     split: Stage
     data_vectors: Stage
-    test_vectors: Stage
     judge: Stage | None
     base: Stage | None
 
@@ -64,9 +66,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Arm:
-    """One evaluated arm: its predictions, its answers where scores need them, its mix, and what it is."""
+    """One evaluated arm on one test set: predictions, answers where scores need them, its mix, and what it is."""
 
     words: dict[str, Any]
+    trained: Stage
     scored: Stage
     answered: Stage | None
     mixed: Stage
@@ -81,14 +84,16 @@ def expand(study: Study, reported: Callable[[Stage], bool] = lambda _: True) -> 
     """
     worlds = _worlds(study)
     sets = {seed: list(_generated_sets(study, world)) for seed, world in worlds.items()}
+    choices = _choices(study, worlds[0], sets[0])
     measured = [item for seed, world in worlds.items() for item in _measured(study, world, sets[seed])]
     arms = {
         arm.scored.fingerprint: arm
         for draw in _draws(study)
-        for arm in _arms(study, worlds[draw[0]], sets[draw[0]], draw)
+        for arm in _arms(study, worlds[draw[0]], sets[draw[0]], draw, choices)
     }
     shown = [arm for arm in arms.values() if reported(arm.scored) and (arm.answered is None or reported(arm.answered))]
-    return report.stage(study, list(worlds.values()), measured, shown, sets, missing=len(arms) - len(shown))
+    missing = len({arm.trained.fingerprint for arm in arms.values()} - {arm.trained.fingerprint for arm in shown})
+    return report.stage(study, list(worlds.values()), measured, shown, sets, choices.values(), missing=missing)
 
 
 def generated_sets(study: Study) -> dict[int, list[GeneratedSet]]:
@@ -99,13 +104,16 @@ def generated_sets(study: Study) -> dict[int, list[GeneratedSet]]:
 
 
 def _worlds(study: Study) -> dict[int, World]:
-    source, test = load.stages(study)
-    return {seed: _world(study, source, test, seed) for seed in range(study.seeds.generation)}
+    source, test, others = load.stages(study)
+    return {seed: _world(study, source, test, others, seed) for seed in range(study.seeds.generation)}
 
 
-def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
-    held_out = test or source
+def _world(study: Study, source: Stage, test: Stage | None, others: Mapping[str, Stage], seed: int) -> World:
     parts = split.stage(source, test, study.data, seed)
+
+    def held_out(name: str, part: evaluate.Part, samples: Stage) -> HeldOut:
+        return HeldOut(name, part, samples, embed.stage(samples, study.measure.embedder))
+
     vectors = embed.stage(source, study.measure.embedder)
     judge = None
     if study.data.task == "classification" and study.data.prior_share > 0:
@@ -114,10 +122,10 @@ def _world(study: Study, source: Stage, test: Stage | None, seed: int) -> World:
     return World(
         seed=seed,
         data=source,
-        test=held_out,
+        test=held_out("test", "test", test or source),
+        others=tuple(held_out(name, "all", samples) for name, samples in others.items()),
         split=parts,
         data_vectors=vectors,
-        test_vectors=embed.stage(held_out, study.measure.embedder),
         judge=judge,
         base=pretrain.stage(study, source, parts, "base", seed) if wants_base else None,
     )
@@ -158,27 +166,50 @@ def _measured(study: Study, world: World, sets: list[GeneratedSet]) -> Iterator[
             )
 
 
-def _arms(study: Study, world: World, sets: list[GeneratedSet], draw: tuple[int, int, int]) -> Iterator[Arm]:
+def _choices(study: Study, world: World, sets: list[GeneratedSet]) -> dict[tuple[int, int], Choice]:
+    """By training entry and number of rows: the choice among several learning rates, on the arms of the first seeds."""
+    trials: dict[tuple[int, int], dict[str, tuple[Stage, ...]]] = {}
+    for words, mixed, chosen in _mixes(study, world, sets, 0):
+        for i, entry in enumerate(study.train):
+            if len(entry.lr) > 1 and _selected(entry, words, 0):
+                trials.setdefault((i, _rows(words)), {})[mixed.fingerprint] = tuple(
+                    train.stage(study, entry.at(rate), world, mixed, chosen, 0, trial=True) for rate in entry.lr)
+    return {(i, rows): choice(study.train[i].lr, own, f"{study.train[i].method}, {study.train[i].model}", rows)
+            for (i, rows), own in trials.items()}
+
+
+def _rows(words: Mapping[str, Any]) -> int:
+    """Training rows that a mix asks for, per label in classification."""
+    return words["labelled"] + (words["generated"] if words["design"] != "constant_total" else 0)
+
+
+def _arms(
+    study: Study, world: World, sets: list[GeneratedSet], draw: tuple[int, int, int],
+    choices: Mapping[tuple[int, int], Choice],
+) -> Iterator[Arm]:
     generation_seed, data_seed, training_seed = draw
     for words, mixed, chosen in _mixes(study, world, sets, data_seed):
-        for entry in study.train:
+        for i, entry in enumerate(study.train):
             if not _selected(entry, words, data_seed):
                 continue
-            trained = train.stage(study, entry, world, mixed, chosen, training_seed)
-            scored = evaluate.stage(entry, study.data.task, trained, world)
-            yield Arm(
-                {
-                    **words,
-                    "method": entry.method,
-                    "model": entry.model,
-                    "data_seed": data_seed,
-                    "training_seed": training_seed,
-                    "generation_seed": generation_seed,
-                },
-                scored,
-                answer.stage(study, entry, trained, world) if study.evaluate.writes else None,
-                mixed,
-            )
+            made = entry.at(entry.lr[0]) if len(entry.lr) == 1 else entry
+            trained = train.stage(study, made, world, mixed, chosen, training_seed, choices.get((i, _rows(words))))
+            for rows in (world.test, *world.others):
+                yield Arm(
+                    {
+                        **words,
+                        "method": entry.method,
+                        "model": entry.model,
+                        "data_seed": data_seed,
+                        "training_seed": training_seed,
+                        "generation_seed": generation_seed,
+                        "test": rows.name,
+                    },
+                    trained,
+                    evaluate.stage(entry, study.data.task, trained, world, rows),
+                    answer.stage(study, entry, trained, world, rows) if study.evaluate.writes else None,
+                    mixed,
+                )
 
 
 def _mixes(

@@ -60,11 +60,11 @@ def stage(
         shift=wanted.shift,
         subsamples=wanted.subsamples,
     )
-    inputs = {"samples": samples, "vectors": vectors, "split": world.split, "reference": world.test_vectors}
+    inputs = {"samples": samples, "vectors": vectors, "split": world.split, "reference": world.test.vectors}
     wanted_metrics = [metric(name) for name in wanted.diversity + wanted.shift]
     by_source = any(entry.by_source for entry in wanted_metrics)
     if by_source or any(part in REFERENCE_WORDS for entry in wanted_metrics for part in entry.takes):
-        inputs["test"] = world.test
+        inputs["test"] = world.test.samples
     if by_source:  # a generated row's source is a row of these
         inputs["data"] = world.data
     if part == "label_agreement":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from divscale.report.model import ARMS, MIXES, SETS, Cleaned, Example, Failure, 
 from divscale.schema import Task
 from divscale.stages import evaluate
 from divscale.stages.context import Context
+from divscale.stages.rates import Choice, chosen_rates
 from divscale.stages.short_labels import in_words
 from divscale.study_file import dump
 
@@ -38,6 +39,7 @@ class ReportConfig(FrozenConfig):
     sets: tuple[dict[str, Any], ...]
     examples: tuple[float, ...]
     cleaned: tuple[dict[str, Any], ...]
+    rates: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
 
 
@@ -47,6 +49,7 @@ def stage(
     measured: Sequence[Measured],
     arms: Sequence[Arm],
     sets: Mapping[int, Sequence[GeneratedSet]],
+    choices: Collection[Choice],
     missing: int = 0,
 ) -> Stage:
     """The end of a study; `missing` arms have failed and are not among `arms`."""
@@ -63,6 +66,7 @@ def stage(
         sets=tuple(item.words for item in measured),
         examples=tuple(shown),
         cleaned=tuple(words for words, _ in cleaned.values()),
+        rates=tuple({"way": one.way, "rows": one.rows} for one in choices),
         notes=tuple(_notes(study, missing)),
     )
     inputs: dict[str, Stage | tuple[Stage, ...]] = {
@@ -75,6 +79,8 @@ def stage(
         inputs["answers"] = tuple(arm.answered for arm in arms if arm.answered is not None)
     if cleaned:
         inputs["cleaned"] = tuple(samples for _, samples in cleaned.values())
+    if choices:
+        inputs["rates"] = tuple(one.stage for one in choices)
     checked = tuple(item.correctness for item in measured if item.correctness is not None)
     if checked:
         inputs["correctness"] = checked
@@ -82,7 +88,7 @@ def stage(
             inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
     if worlds[0].judge is not None and study.agreement.by == "judge":
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
-    return Stage("report", 3, config, inputs, title=study.name)
+    return Stage("report", 4, config, inputs, title=study.name)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -120,6 +126,7 @@ def _report_input(job: Job, context: Context) -> ReportInput:
         else ("probe trained on the prior" if judges else None),
         examples=_examples(job),
         cleaned=tuple(_cleaned(job)),
+        rates=tuple(chosen_rates(job, config.rates)),
         costs=_costs(job, context.store),
         study_yaml=dump(context.study),
         versions=package_versions(),
@@ -139,7 +146,6 @@ def _arms(job: Job) -> pa.Table:
             {
                 **{name: words.get(name) for name in ARMS.names},
                 "arm": scored.record.fingerprint,
-                "test": "test",
                 "generated_share": mixed.values["share_of_rows"],
                 "n_train": mixed.values["rows"],
                 **{m: score(m, answers if answers is not None and m in WRITTEN else predictions)

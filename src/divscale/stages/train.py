@@ -34,9 +34,11 @@ from divscale.training.probe import Probe, fit_probe, save_probe
 
 if TYPE_CHECKING:
     from divscale.stages.expand import GeneratedSet, World
+    from divscale.stages.rates import Choice
 
 
 JUDGE_C = 1.0  # the judge's inverse penalty
+LOOK_AT_THE_END = ValidationConfig(every_steps=10**9, keep="last")
 
 
 class ProbeConfig(FrozenConfig):
@@ -48,7 +50,8 @@ class ProbeConfig(FrozenConfig):
 class TrainStageConfig(FrozenConfig):
     """Identity of a fine-tuning beside its mix.
 
-    `model` is null when the model is an input stage, `lora` where every weight is trained.
+    `model` is null when the model is an input stage, `lora` where every weight is trained. `optim.lr` does not count
+    where a choice of the rate is an input stage.
     """
 
     model: ModelIdentity | None
@@ -80,8 +83,10 @@ def stage(
     mixed: Stage,
     chosen: GeneratedSet | None,
     seed: int,
+    choice: Choice | None = None,
+    trial: bool = False,
 ) -> Stage:
-    """One arm's training."""
+    """One arm's training; with a choice, at the rate that was chosen; as a trial, one that the choice looks at."""
     inputs: dict[str, Stage | tuple[Stage, ...]] = {"mix": mixed, "data": world.data}
     if chosen is not None:
         inputs["set"] = chosen.samples
@@ -90,8 +95,13 @@ def stage(
         if chosen is not None:
             inputs["set_vectors"] = chosen.vectors
         return Stage("probe", 1, ProbeConfig(c=entry.probe_c), inputs, mixed.title)
-    if entry.validation is not None:
+    validation = entry.validation or (LOOK_AT_THE_END if trial else None)
+    if validation is not None:
         inputs["split"] = world.split
+    if choice is not None:
+        inputs["rate"] = choice.stage
+        if mixed.fingerprint in choice.trials and seed == 0:
+            inputs["trials"] = choice.trials[mixed.fingerprint]
     model = None
     if entry.model == "pretrain":
         assert world.base is not None
@@ -105,7 +115,7 @@ def stage(
         task=study.data.task,
         optim=entry.optim,
         lora=entry.lora if entry.method == "lora" else None,
-        validation=entry.validation,
+        validation=validation,
         zero_stage=entry.zero_stage,
         dtype=entry.dtype,
         max_length=entry.max_length,
@@ -115,6 +125,8 @@ def stage(
         offload=entry.offload,
         seed=seed,
     )
+    if trial:
+        return Stage("trial", 1, config, inputs, f"{mixed.title}, rate {entry.optim.lr:g}")
     return Stage("train", 2, config, inputs, mixed.title)
 
 
@@ -150,6 +162,13 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     arms: dict[str, Any] = {}
     for job in jobs:
         config: Any = job.stage.config
+        optim: OptimConfig = config.optim
+        if "rate" in job.stage.inputs:
+            found = job.input("rate").values
+            optim = optim.model_copy(update={"lr": found["chosen"]})
+            if "trials" in job.stage.inputs:
+                _take_over(job, job.inputs("trials")[found["rates"].index(found["chosen"])])
+                continue
         samples = mix.rows_of(job, job.input("mix").table("mix"))
         labels: tuple[str, ...] = ()
         if config.head == "classifier":
@@ -161,7 +180,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             model=model,
             head=config.head,
             rows=training_rows(samples, config.head, config.task),
-            optim=config.optim,
+            optim=optim,
             output_dir=str(job.draft.new_tree("model")),
             labels=labels,
             revision=config.revision,
@@ -179,7 +198,12 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             work_dir=str(job.draft.unfinished()),
             checkpoint_every_s=context.study.resources.checkpoint_every_s,
         )
-    run_arms("train", jobs, arms, context)
+    run_arms(jobs[0].stage.name, jobs, arms, context)
+
+
+def _take_over(job: Job, trial: Artifact) -> None:
+    job.draft.take_over(trial)
+    job.commit(rows=trial.record.rows, values=trial.values)
 
 
 def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: Context) -> None:
@@ -190,10 +214,16 @@ def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: C
 
     def done(result: Trained | Failed) -> None:
         job = by_key[result.key]
+        arm = arms[result.key]
+        rows = arm.rows.num_rows
         if isinstance(result, Failed):
-            job.fail(result.reason)
+            if job.stage.name == "trial" and result.diverged:
+                job.draft.forget()
+                job.commit(rows=Rows(asked=rows, ok=rows),
+                           values={"validation_loss": None, "lr": arm.optim.lr, "reason": result.reason})
+            else:
+                job.fail(result.reason)
             return
-        rows = arms[result.key].rows.num_rows
         metrics = job.draft.unfinished() / METRICS_FILE
         if metrics.exists():
             metrics.rename(job.draft.new_file("metrics", ".jsonl"))
@@ -211,6 +241,9 @@ def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: C
                 "losses": [list(point) for point in result.losses],
                 "validated": [list(point) for point in result.validated],
                 "exported_step": result.exported_step,
+                "lr": arm.optim.lr,
+                "validation_loss": next(
+                    (loss for step, loss, _ in result.validated if step == result.exported_step), None),
                 "rss_mib": result.rss_mib,
             },
         )
@@ -221,7 +254,8 @@ def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: C
         context.events.advanced(name, tokens=max(at.tokens - seen.get(at.key, 0), 0))
         seen[at.key] = at.tokens
 
-    context.training().run(list(arms.values()), done, progress)
+    if arms:
+        context.training().run(list(arms.values()), done, progress)
 
 
 def training_rows(samples: pa.Table, head: str, task: Task) -> pa.Table:

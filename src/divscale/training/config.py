@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from divscale.frozen import Count, FrozenConfig
+from divscale.frozen import Count, Distinct, FrozenConfig, as_sequence
 
 Rate = Annotated[float, Field(gt=0)]
+OneOrManyRates = Annotated[tuple[Rate, ...], BeforeValidator(as_sequence), Distinct]
 Filter = Literal["none", "label_agreement"]
 Packing = Literal["none", "best_fit"]
 Batching = Literal["random", "length_grouped"]
@@ -109,6 +110,10 @@ class TrainConfig(FrozenConfig):
         default="classifier", description="what is trained on top (methods full and lora)"
     )
     lora: LoraConfig = LoraConfig()
+    lr: OneOrManyRates = Field(
+        default=(), description="rates to choose among on validation rows, for every number of training rows; empty: "
+                                "optim.lr"
+    )
     optim: OptimConfig = OptimConfig(epochs=3)
     validation: ValidationConfig | None = None
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 0
@@ -125,9 +130,17 @@ class TrainConfig(FrozenConfig):
     def _fits_together(self) -> TrainConfig:
         if self.method != "lora" and self.lora != LoraConfig():
             raise ValueError(f"lora: method {self.method} trains no adapters; set method: lora, or leave lora out")
+        if self.lr and self.method == "probe":
+            raise ValueError("lr: a probe has no learning rate; leave it out")
+        if self.lr and self.optim.lr != OptimConfig.model_fields["lr"].default:
+            raise ValueError("lr and optim.lr both say what the learning rate is; give one of the two")
         if self.packing != "none" and self.head == "classifier":
             raise ValueError("packing: a classifier reads one sample a row; set head: causal, or packing: none")
         if self.offload != "none" and self.zero_stage < (least := 3 if self.offload == "all" else 1):
             raise ValueError(f"offload: {self.offload} needs zero_stage {least}{' or more' if least < 3 else ''}, and "
                              f"it is {self.zero_stage}; raise it, or set offload: none")
         return self
+
+    def at(self, rate: float) -> TrainConfig:
+        """The same at one learning rate."""
+        return self.model_copy(update={"lr": (), "optim": self.optim.model_copy(update={"lr": rate})})

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from divscale.errors import StageFailedError
+from divscale.errors import DivergedError
 from divscale.training.batches import Row, collate, micro_batches, step_rows, steps_of
 from divscale.training.checkpoint import Checkpoints, State
 from divscale.training.deepspeed_config import deepspeed_config
@@ -32,7 +32,7 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
     accumulation. Dropout is off, so that ranks and restarts change nothing.
 
     Raises:
-        StageFailedError: The loss is no longer finite (all ranks raise together).
+        DivergedError: The loss is no longer finite (all ranks raise together).
         DivscaleError: The model or the rows are unusable (likewise).
     """
     started = time.monotonic()
@@ -148,6 +148,6 @@ def mean_loss(arm: Arm, totals: Any, step: int, machine: Machine) -> float:
     """Returns the mean loss over all ranks since the last look; raises on every rank if it is not finite."""
     loss_sum, weight = machine.sum_over_ranks(totals).tolist()
     if not math.isfinite(loss_sum):
-        raise StageFailedError(f"training arm {arm.key}: the loss was not finite by step {step}. "
-                               f"Lower its learning rate ({arm.optim.lr:g}), or look for damaged rows.")
+        raise DivergedError(f"training arm {arm.key}: the loss was not finite by step {step}. "
+                            f"Lower its learning rate ({arm.optim.lr:g}), or look for damaged rows.")
     return loss_sum / weight

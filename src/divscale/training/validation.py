@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from divscale.errors import StageFailedError
+from divscale.errors import DivergedError
 from divscale.training.encode import encode_rows
 from divscale.training.export import export
 from divscale.training.machine import Machine
@@ -43,12 +43,12 @@ class Validation:
             The step, the loss, the share of rows that is right, and whether that was the lowest loss.
 
         Raises:
-            StageFailedError: The loss is not finite (all ranks raise together).
+            DivergedError: The loss is not finite (all ranks raise together).
         """
         loss, accuracy = self._score(engine)
         if not math.isfinite(loss):
-            raise StageFailedError(f"training arm {self._arm.key}: the validation loss was not finite at step {step}. "
-                                   f"Lower its learning rate ({self._arm.optim.lr:g}), or look for damaged rows.")
+            raise DivergedError(f"training arm {self._arm.key}: the validation loss was not finite at step {step}. "
+                                f"Lower its learning rate ({self._arm.optim.lr:g}), or look for damaged rows.")
         is_best = loss < self._best[0]
         self.seen.append((step, loss, accuracy))
         if is_best and self._keeps_best:

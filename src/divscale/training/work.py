@@ -161,11 +161,12 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Failed:
-    """An item that could not be done, and why, in one paragraph."""
+    """An item that could not be done, and why, in one paragraph; `diverged` ones would end the same way again."""
 
     key: str
     reason: str
     rss_mib: float = 0.0
+    diverged: bool = False
 
 
 Result = Trained | Evaluated | Failed

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from divscale.errors import DivscaleError
+from divscale.errors import DivergedError, DivscaleError
 from divscale.training.machine import Machine, prepare_process
 from divscale.training.work import Arm, Evaluated, Failed, Item, Progress, Result
 
@@ -57,7 +57,7 @@ def do(item: Item, machine: Machine, report: Callable[[Progress], None]) -> Resu
         started = time.monotonic()
         return Evaluated(item.key, predict(item, machine), time.monotonic() - started)
     except DivscaleError as error:
-        return Failed(item.key, f"{item.key}: {error}")
+        return Failed(item.key, f"{item.key}: {error}", diverged=isinstance(error, DivergedError))
 
 
 def _progress_to(queue: Any, run: int, machine: Machine) -> Callable[[Progress], None]:

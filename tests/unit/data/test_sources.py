@@ -51,7 +51,7 @@ def test_a_test_file_is_held_to_the_labels_of_the_training_file(tmp_path):
 def test_the_identity_of_a_file_is_its_content_not_its_name(tmp_path):
     one, two = (write(tmp_path / name, [{"text": "t", "label": "l"}]) for name in ("one.jsonl", "two.jsonl"))
     assert identity(DataConfig(source=one)) == identity(DataConfig(source=two))
-    assert identity(DataConfig(source=one, test=two))["test"] == identity(DataConfig(source=one))["source"]
+    assert identity(DataConfig(source=one, test=two))["data.test"] == identity(DataConfig(source=one))["source"]
     with pytest.raises(ConfigError, match=r"data\.test: .* does not exist"):
         identity(DataConfig(source=one, test=str(tmp_path / "none.jsonl")))
 

@@ -1,11 +1,14 @@
 import re
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import synthetic_report
 
 from divscale.report import tables
-from divscale.report.model import Cleaned, Example, Failure
+from divscale.report.model import ChosenRate, Cleaned, Example, Failure
+from divscale.report.naming import MISSING
 from divscale.report.page import render
 
 
@@ -51,6 +54,24 @@ def test_what_cleaning_removed_is_a_table_of_sets_by_reason():
     found = tables.cleaned(replace(synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",)), cleaned=cleaned))
     assert found.columns == ("Level", "Generator seed", "Rows", "Exact duplicate", "Overlaps the test set", "Kept")
     assert found.rows == (("0.2", "0", "1,200", "63", "0", "1,137"), ("0.5", "0", "1,200", "0", "2", "1,198"))
+
+
+def test_scores_on_another_test_set_stand_in_a_section_of_their_own_and_move_nothing_else():
+    report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
+    other = report.arms.set_column(report.arms.column_names.index("test"), "test", pa.array(["far"] * report.arms.num_rows))
+    worse = other.set_column(other.column_names.index("accuracy"), "accuracy", pc.multiply(other["accuracy"], 0.1))
+    page, alone = render(replace(report, arms=pa.concat_tables([report.arms, worse]))), render(report)
+    section = page[page.index("<h2>On another test set: far</h2>"):page.index("<h2>What the dial changes</h2>")]
+    assert "Over real only" in section and "Arms without generated text" in section
+    assert page.replace("<section>\n" + section.removesuffix("<section>\n"), "") == alone
+
+
+def test_chosen_learning_rates_are_listed_with_what_was_tried_and_a_best_at_the_edge_is_said():
+    rates = (ChosenRate("full, encoder", 2, (1e-4, 1e-3, 1e-2), (2.0, 1.5, None), 1e-3),
+             ChosenRate("full, encoder", 20, (1e-4, 1e-3), (1.25, 1.5), 1e-4))
+    found = tables.rates(replace(synthetic_report.build(full=False, labelled=(2,), sizes=(50,)), rates=rates)).rows
+    assert found[0][:3] == ("full, encoder", "2", "0.001") and found[0][3].split("\n")[1:] == ["0.001: 1.500", f"0.01: {MISSING}"]
+    assert found[1][2] == "0.0001, at the edge"
 
 
 def test_no_number_is_shown_as_nan_or_none(html):
