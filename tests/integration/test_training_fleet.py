@@ -105,11 +105,11 @@ def test_one_group_does_a_whole_queue_and_outlives_its_own_death(fleet, referenc
     assert same(weights(reference, "a"), weights(tmp_path, "after"))
 
 
-def in_workers(fleet, function):
-    """What a function returns in every worker of a fleet's group."""
+def in_workers(group, function):
+    """What a function returns in every worker of a group."""
     import ray
 
-    return [ray.get(worker.execute.remote(function)) for worker in fleet._ask("workers")]
+    return [ray.get(worker.execute.remote(function)) for worker in group._ask("workers")]
 
 
 def test_twenty_arms_leave_nothing_behind_and_their_order_changes_no_bit(fleet, reference, tmp_path):
@@ -134,7 +134,7 @@ def test_twenty_arms_leave_nothing_behind_and_their_order_changes_no_bit(fleet, 
     fleet.run(arms, on_done)
     assert [r.key for r in results] == sorted((a.key for a in arms), key=lambda key: (key[-1], int(key.split("-")[0])))
     assert len(pids) == 1
-    assert in_workers(fleet, alive) == [0]
+    assert in_workers(fleet._groups[0], alive) == [0]
     # The first arm of a stage imports modules; what comes after the second would have to grow.
     rss_mib = {stage: [r.rss_mib for r in results if r.key.endswith(stage)] for stage in ("zero0", "zero1", "zero2")}
     assert all(found[-1] - found[1] < 4 for found in rss_mib.values()), rss_mib
@@ -144,18 +144,55 @@ def test_twenty_arms_leave_nothing_behind_and_their_order_changes_no_bit(fleet, 
     assert same(weights(tmp_path, "last-first"), weights(tmp_path, "5-zero2"))
 
 
-def test_closing_a_fleet_at_work_ends_its_workers_at_once(fleet, tmp_path):
+def test_what_stops_a_run_ends_its_workers_at_once(fleet, tmp_path):
     class StopHereError(Exception):
         pass
 
     def on_progress(_):
+        nonlocal started
+        started = time.monotonic()
         raise StopHereError
 
+    started = 0.0
     with pytest.raises(StopHereError):
         fleet.run([arm(tmp_path, "long", optim=OptimConfig(steps=10**6, batch_size=2))], lambda _: None, on_progress)
-    started = time.monotonic()
-    fleet.close()
     assert time.monotonic() - started < 25
+    assert not workers()
+
+
+def test_two_groups_share_the_arms_of_one_and_a_death_in_one_costs_the_other_nothing(session, fleet, reference, tmp_path):
+    from divscale.training.fleet import TrainingFleet
+
+    fleet.run([arm(tmp_path, f"one-{seed}", seed=seed) for seed in (1, 2)], lambda _: None)
+    fleet.close()  # its CPU is needed
+    pair, results, pids = TrainingFleet(session, Resources(training_workers=1, training_groups=2)), [], {}
+
+    def on_progress(at):
+        if not pids:
+            for group in pair._groups:
+                pids[group] = in_workers(group, os.getpid)
+            (dies,) = [group for group in pair._groups if group._progress is not None and group._progress.key == at.key]
+            os.kill(*pids.pop(dies), signal.SIGKILL)
+
+    twice = [(seed, f"two-{seed}-{again}") for seed in (0, 1, 2) for again in range(2)]
+    try:
+        pair.run([arm(tmp_path, "diverges", optim=OPTIM.model_copy(update={"lr": 1e6, "max_grad_norm": 1e9})),
+                  *[arm(tmp_path, key, seed=seed) for seed, key in twice]], results.append, on_progress)
+        done = [group._seen for group in pair._groups]
+        assert all(done) and sum(done) == len(results) == 7
+        ((survivor, before),) = pids.items()
+        assert in_workers(survivor, os.getpid) == before
+        pair.run([Evaluation("scored", str(tmp_path / "zero3"), "causal",
+                             ROWS.append_column("id", pa.array([str(i) for i in range(40)]))),
+                  arm(tmp_path, "zero3", zero_stage=3), arm(tmp_path, "beside")], results.append)
+    finally:
+        pair.close()
+    assert sorted(result.key for result in results[:7]) == sorted(["diverges", *[key for _, key in twice]])
+    assert [result.key for result in results if isinstance(result, Failed)] == ["diverges"]
+    assert results[-1].key == "scored" and isinstance(results[-1], Evaluated)
+    for seed, key in twice:
+        assert same(weights(*((reference, "a") if seed == 0 else (tmp_path, f"one-{seed}"))), weights(tmp_path, key))
+    assert far(weights(reference, "a"), weights(tmp_path, "zero3")) < 1e-5
     assert not workers()
 
 

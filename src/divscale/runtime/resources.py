@@ -31,7 +31,12 @@ class Resources(FrozenConfig):
     embedding_actors: Count | None = None
     texts_per_batch: Count = 256
     similarity_actors: Count | None = None
-    training_workers: Count | None = None
+    training_workers: Count | None = Field(
+        default=None, description="ranks that train one arm together; null: GPUs / training_groups, or 1"
+    )
+    training_groups: Count | None = Field(
+        default=None, description="arms trained side by side; null: GPUs / training_workers where both are there, or 1"
+    )
     training_memory_gib: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="a training worker above this between two arms is replaced; null: never"
     )

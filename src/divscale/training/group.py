@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 import ray.train
 from ray.train.torch import TorchTrainer
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from divscale.errors import StageFailedError
 from divscale.runtime.resources import Resources
-from divscale.runtime.session import Session, worker_env
+from divscale.runtime.session import worker_env
 from divscale.training.queue import ItemQueue
-from divscale.training.work import Item, Progress, Result, grouped
+from divscale.training.work import Item, Progress, Result
 from divscale.training.worker import work
 
 POLL_S = 1.0
@@ -27,96 +26,107 @@ CLOSE_TIMEOUT_S = 30.0
 MAX_IDLE_CRASHES = 2  # lives of the group that may be lost in a row without reaching an item
 
 
-class TrainingFleet:
+class Place(NamedTuple):
+    """What one life of a group gets: ranks, CPU threads of each, and whether each has a GPU."""
+
+    ranks: int
+    threads: int
+    on_gpu: bool
+
+
+class TrainingGroup:
     """A Ray Train run that stays alive and works through a queue; imports and process group are paid once.
 
-    A group that dies is started again and goes on behind the last reported item; one whose workers give no sign for
-    `step_timeout_s` (a rank that hangs leaves the others in a collective) is killed. An item that costs the group two
-    lives has failed, and the queue goes on. Arms with ZeRO 3 get workers of their own, and workers that have grown
-    beyond `training_memory_gib` are replaced between two items.
+    Its owner hands it items, waits for `news()` and takes them, all from one thread. A group that dies is started again
+    and goes on behind the last reported item; one whose workers give no sign for `step_timeout_s` (a rank that hangs
+    leaves the others in a collective) is killed. An item that costs the group two lives has failed, and the queue goes
+    on. Arms with ZeRO 3 get workers of their own, and workers that have grown beyond `training_memory_gib` are replaced
+    between two items.
 
-    Start-up took 13 to 22 s on 2 busy cores. Nothing of it is left running after `close`.
+    Args:
+        name: Unique in the session.
+        place: Says what the next life of the group may take; called from a thread of the group's own.
     """
 
-    def __init__(self, session: Session, resources: Resources, *, max_attempts: int = 2) -> None:
-        self._session = session
+    def __init__(self, name: str, resources: Resources, place: Callable[[], Place], max_attempts: int) -> None:
+        self._name = name
         self._resources = resources
-        self._max_attempts = max_attempts
-        self._queue: Any = None
-        self._thread: threading.Thread | None = None
+        self._place = place
+        self._current: Place | None = None
+        # Beside the driver: the loss of any other node must not lose what was done.
+        here: Any = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._queue: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(ItemQueue).remote(max_attempts)
         self._error: StageFailedError | None = None
         self._closing = False
         self._hung: str | None = None  # why the driver killed the group
-
-    def start(self) -> None:
-        """Starts the group in the background; does nothing if it is up."""
-        if self._thread is not None:
-            return
-        self._session.ensure()
-        self._error, self._closing = None, False
-        self._queue = ray.remote(num_cpus=0)(ItemQueue).remote(self._max_attempts)
-        self._thread = threading.Thread(target=self._keep_running, name="training-fleet", daemon=True)
+        self._given = self._seen = 0
+        self._progress: Progress | None = None
+        self._news: Any = None
+        self._waiting_since = time.monotonic()
+        self._thread = threading.Thread(target=self._keep_running, name=name, daemon=True)
         self._thread.start()
 
-    def run(self, items: Sequence[Item], on_done: Callable[[Result], None],
-            on_progress: Callable[[Progress], None] = lambda _: None) -> None:
-        """Works through the items, in the order of `grouped`; may be called again while the group is warm.
+    @property
+    def left(self) -> int:
+        """Items that were given and are not done."""
+        return self._given - self._seen
 
-        Args:
-            items: What to do. An evaluation may need the folder of an arm.
-            on_done: Called once an item, in that order, from this thread.
-            on_progress: Called about twice a second while an arm trains.
+    def give(self, items: Sequence[Item]) -> None:
+        """Hands over items, to be done in this order."""
+        if not self.left:
+            self._waiting_since = time.monotonic()
+        self._given += len(items)
+        self._ask("put", [(item.key, [ray.put(item)]) for item in items])
+
+    def news(self) -> Any:
+        """The reference of what `take_news` will read; ready when there is something new, or after `POLL_S`."""
+        if self._news is None:
+            self._news = self._queue.news.remote(self._seen, self._progress, POLL_S)
+        return self._news
+
+    def take_news(self, on_done: Callable[[Result], None], on_progress: Callable[[Progress], None]) -> None:
+        """Reads the news, and looks at the group's health.
 
         Raises:
-            StageFailedError: The group cannot be started or kept alive. What was reported stays done.
+            StageFailedError: The group cannot be started or kept alive.
         """
-        self.start()
-        seen: int = self._ask("put", [(item.key, [ray.put(item)]) for item in grouped(items)])
-        end, progress, waiting_since = seen + len(items), None, time.monotonic()
-        while seen < end:
-            results, latest, ready = self._ask("news", seen, progress, POLL_S)
-            for result in results:
-                on_done(result)
-            seen += len(results)
-            if latest is not None and latest != progress:
-                on_progress(latest)
-            progress = latest
-            if self._error is not None:
-                raise self._error
-            self._look_for_silence()
-            if ready == self._workers:
-                waiting_since = time.monotonic()
-            elif time.monotonic() - waiting_since > self._resources.start_timeout_s:
-                raise StageFailedError(self._not_started(ready))
+        results, latest, ready, silent_s = ray.get(self.news())
+        self._news = None
+        self._seen += len(results)
+        was, self._progress = self._progress, latest
+        for result in results:
+            on_done(result)
+        if latest is not None and latest != was:
+            on_progress(latest)
+        if self._error is not None:
+            raise self._error
+        if silent_s > self._resources.step_timeout_s and self._hung is None:
+            self._hung = f"no sign of progress for {self._resources.step_timeout_s} s (resources.step_timeout_s)"
+            for worker in self._ask("workers"):
+                ray.kill(worker)
+        if self._current is not None and ready == self._current.ranks:
+            self._waiting_since = time.monotonic()
+        elif time.monotonic() - self._waiting_since > self._resources.start_timeout_s:
+            raise StageFailedError(self._not_started(ready))
 
-    def close(self) -> None:
-        """Ends the group, at once if it is at work, and waits until it is gone."""
-        if self._thread is None:
-            return
+    def stop(self) -> None:
+        """Ends the group, at once if it is at work; `join` waits until it is gone."""
         self._closing = True
         if ray.is_initialized():
             for worker in self._ask("close"):
                 ray.kill(worker)
+
+    def join(self) -> None:
+        """Waits until a group that was stopped is gone."""
+        if ray.is_initialized():
             self._thread.join(CLOSE_TIMEOUT_S)
             ray.kill(self._queue)
-        self._thread = self._queue = None
-
-    @property
-    def _workers(self) -> int:
-        return self._resources.training_workers or max(1, self._session.total()["gpus"])
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         return ray.get(getattr(self._queue, method).remote(*arguments))
 
-    def _look_for_silence(self) -> None:
-        limit_s = self._resources.step_timeout_s
-        if self._hung is None and self._ask("silent_for_s") > limit_s:
-            self._hung = f"no sign of progress for {limit_s} s (resources.step_timeout_s)"
-            for worker in self._ask("workers"):
-                ray.kill(worker)
-
     def _keep_running(self) -> None:
-        """The driver thread: one `fit` after another, until the queue closes."""
+        """The group's thread: one `fit` after another, until the queue closes."""
         idle_crashes = 0
         with tempfile.TemporaryDirectory(prefix="divscale-train-", ignore_cleanup_errors=True) as storage:
             while (begun := self._ask("begin")) is not None:
@@ -137,29 +147,24 @@ class TrainingFleet:
                         return
 
     def _trainer(self, run: int, position: int, storage: str) -> TorchTrainer:
-        # Ray Train looks at its workers every 2 s; a group that ends or dies should be noticed sooner.
-        os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-        # An actor that tells training functions of nodes to come down; ours does not ask. 2.5 s of computing a group.
-        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-        logging.getLogger("ray.train").setLevel(logging.ERROR)
-        total, workers = self._session.total(), self._workers
-        threads = max(1, total["cpus"] // workers)
+        self._current = place = self._place()
         return TorchTrainer(
             work,
-            train_loop_config={"queue": self._queue, "run": run, "position": position, "threads": threads,
+            train_loop_config={"queue": self._queue, "run": run, "position": position, "threads": place.threads,
                                "memory_gib": self._resources.training_memory_gib},
-            scaling_config=ray.train.ScalingConfig(num_workers=workers, use_gpu=total["gpus"] > 0),
+            scaling_config=ray.train.ScalingConfig(num_workers=place.ranks, use_gpu=place.on_gpu),
             run_config=ray.train.RunConfig(
-                name=f"fleet-{run}", storage_path=str(Path(storage)),
-                worker_runtime_env={"env_vars": worker_env(threads)},
+                name=f"{self._name}-{run}", storage_path=storage,
+                worker_runtime_env={"env_vars": worker_env(place.threads)},
                 failure_config=ray.train.FailureConfig(max_failures=0),
                 logging_config=ray.train.LoggingConfig(log_level="ERROR")))
 
     def _not_started(self, ready: int) -> str:
         free = ray.available_resources()
-        return (f"the training group did not start within {self._resources.start_timeout_s} s: {ready} of "
-                f"{self._workers} workers are ready; the cluster has {free.get('CPU', 0):g} CPUs and "
-                f"{free.get('GPU', 0):g} GPUs free. Lower resources.training_workers or free some.")
+        wanted = f"{ready} of {self._current.ranks} workers are" if self._current else "no worker is"
+        return (f"the training group did not start within {self._resources.start_timeout_s} s: {wanted} ready; the "
+                f"cluster has {free.get('CPU', 0):g} CPUs and {free.get('GPU', 0):g} GPUs free. Lower "
+                "resources.training_workers or free some.")
 
 
 def _first_lines(error: BaseException) -> str:

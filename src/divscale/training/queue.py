@@ -33,12 +33,10 @@ class ItemQueue:
         self._last_sign = time.monotonic()  # of the workers
         self._news = asyncio.Condition()
 
-    async def put(self, items: list[tuple[str, Any]]) -> int:
-        """Appends items; returns the number of results before theirs."""
-        start = len(self._items)
+    async def put(self, items: list[tuple[str, Any]]) -> None:
+        """Appends items."""
         self._items += items
         await self._tell()
-        return start
 
     async def begin(self) -> tuple[int, int] | None:
         """Starts a run: waits for work unless it is the first, and returns its number and the next item's position.
@@ -86,10 +84,6 @@ class ItemQueue:
         if run == self._run:
             self._last_sign = time.monotonic()
 
-    async def silent_for_s(self) -> float:
-        """Seconds since a worker gave a sign; 0 while none is at work."""
-        return time.monotonic() - self._last_sign if self._is_busy() else 0.0
-
     async def workers(self) -> list[Any]:
         """The workers of this run."""
         return list(self._workers.values())
@@ -106,17 +100,19 @@ class ItemQueue:
         return was_working
 
     async def news(self, seen: int, progress: Progress | None, timeout_s: float
-                   ) -> tuple[list[Result], Progress | None, int]:
+                   ) -> tuple[list[Result], Progress | None, int, float]:
         """Waits until there is something new, or for `timeout_s`.
 
         Returns:
-            Results from number `seen` on, the latest progress, and how many workers of this run are ready.
+            Results from number `seen` on, the latest progress, how many workers of this run are ready, and the seconds
+            since one gave a sign (0 while none is at work).
         """
         async with self._news:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait_for(
                     lambda: len(self._results) > seen or self._progress != progress), timeout_s)
-        return self._results[seen:], self._progress, len(self._workers)
+        silent_s = time.monotonic() - self._last_sign if self._is_busy() else 0.0
+        return self._results[seen:], self._progress, len(self._workers), silent_s
 
     async def close(self) -> list[Any]:
         """No more items. Returns the workers that are at work, which will not notice."""
