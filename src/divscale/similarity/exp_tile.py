@@ -49,7 +49,11 @@ def exp_sums(
         np.ones(side, np.float32) for side in values_BC.shape)
     rows_B, columns_C = np.empty(values_BC.shape[0]), np.zeros(values_BC.shape[1])
     rate = np.float32(min(np.log2(np.e) / temperature, _LARGEST_RATE))
-    _sum_tile(values_BC.numpy(), row_scales, column_scales, rate, itself, rows_B, columns_C)
+    arguments = (values_BC.numpy(), row_scales, column_scales, rate, itself, rows_B, columns_C)
+    try:
+        _sum_tile(*arguments)
+    except OSError:  # the disk is full: what was compiled cannot be kept, and is there all the same
+        _sum_tile(*arguments)
     return torch.from_numpy(rows_B), torch.from_numpy(columns_C)
 
 
