@@ -19,7 +19,7 @@ from tests.chaos import records
 pytestmark = pytest.mark.engine
 
 DRIVER = Path(__file__).parents[1] / "fleet_driver.py"
-STEPS, LOOK = 600, 10
+STEPS, KILL, LOOK = 200, 60, 10  # steps of an arm, when its worker or driver is killed, between checkpoints
 
 
 class Traitor(Arm):
@@ -108,10 +108,10 @@ def test_six_arms_survive_the_death_of_a_worker_and_of_the_driver_and_two_broken
         "answers": [[f"{i + 1}"] if i != 7 else ["poison " * 400] for i in range(60)]}), data)
     driver = Driver(tmp_path / "store")
     driver.start()
-    driver.wait_for(arms=2, steps=200)
+    driver.wait_for(arms=2, steps=KILL)
     victim = next(p for p in driver.family() if "RayTrainWorker" in " ".join(p.cmdline()))
     victim.kill()
-    driver.wait_for(arms=3, steps=200)
+    driver.wait_for(arms=3, steps=KILL)
     family = driver.family()
     os.kill(driver.process.pid, signal.SIGKILL)
     _, alive = psutil.wait_procs(family, timeout=60)
@@ -139,7 +139,7 @@ def test_six_arms_survive_the_death_of_a_worker_and_of_the_driver_and_two_broken
         at = 0
         for line in found:
             if "resumed" in line:
-                assert at - LOOK <= line["resumed"] <= at and line["resumed"] >= 190
+                assert at - LOOK <= line["resumed"] <= at and line["resumed"] >= KILL - LOOK
                 resumed += 1
                 at = line["resumed"]
             else:
