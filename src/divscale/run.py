@@ -18,8 +18,10 @@ from divscale.graph.runner import Events, execute
 from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact, Store
 from divscale.stages.context import Context
+from divscale.stages.disk import needed_bytes
 from divscale.stages.expand import expand
 from divscale.stages.handlers import handlers
+from divscale.stages.retention import Retention
 from divscale.view import Tally, Terminal
 
 GIB = 2**30
@@ -63,19 +65,20 @@ def make(targets: Sequence[Stage], study: Study, store: Store, events: Events) -
     """Bring every target to a committed artifact; errors as in `run_study`."""
     pending = missing(targets, store)
     if pending:
-        preflight(pending, store)
+        preflight(pending, study, store)
         keep_log(store)
-    context = Context(study, store, events)
+    context, retention = Context(study, store, events), Retention(study, targets, store)
     try:
-        execute(targets, store, handlers(context), events)
+        execute(targets, store, handlers(context), events, at_most=retention.at_most, afterwards=retention.sweep)
     except Exception:
         logging.getLogger(__name__).exception("the run ended early")
         raise
     finally:
         context.close()
+    retention.sweep()  # of a study that was made when more was to stay
 
 
-def preflight(pending: list[Stage], store: Store) -> None:
+def preflight(pending: list[Stage], study: Study, store: Store) -> None:
     """Prove what can be proven before anything is spent."""
     for stage in pending:
         model = stage.plain_config.get("model")
@@ -84,7 +87,7 @@ def preflight(pending: list[Stage], store: Store) -> None:
                 f"{stage.name} {stage.title}: model {model['value']} is neither a folder nor in the local Hugging Face "
                 f"cache. Download it (hf download {model['value'].partition('@')[0]}), point HF_HOME at a cache that "
                 "has it, or give a folder.")
-    store.prove_writable(sum(_bytes_of(stage) for stage in pending))
+    store.prove_writable(needed_bytes(pending, study))
 
 
 def keep_log(store: Store) -> None:
@@ -143,7 +146,3 @@ def interruptible() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGTERM, before)
 
-
-def _bytes_of(stage: Stage) -> int:
-    """A generous guess at what a stage writes."""
-    return {"pretrain": 32 << 20, "train": 128 << 20, "generate": 8 << 20, "embed": 16 << 20}.get(stage.name, 64 << 10)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from divscale.evaluation.scores import score
+from divscale.graph.plan import missing
 from divscale.graph.stage import in_order
 from divscale.graph.store import Store
 from divscale.run import make
@@ -24,9 +25,10 @@ def test_the_rate_that_validates_best_is_taken_for_all_seeds_and_its_trial_is_no
     file = tmp_path / "letters.jsonl"
     file.write_text("".join(json.dumps({"text": f"Return letter {i}.", "label": label}) + "\n"
                             for label in ("asyncio", "email") for i in range(4)))
-    study = load(SMOKE, [
+    overrides = [
         "data.validation_share=0.3", "train.1.lr=[1e-3,1e30,1e-2]", "train.1.optim={batch_size: 16, steps: 12}",
-        "train.1.arms={designs: [real_only]}", f"data.out_of_distribution={{letters: {file}}}"])
+        "train.1.arms={designs: [real_only]}", f"data.out_of_distribution={{letters: {file}}}"]
+    study = load(SMOKE, overrides)
     store, tally = Store(tmp_path / "store"), Tally()
     scored = [stage for stage in in_order([expand(study)]) if stage.name == "evaluate"]
     assert len(scored) == 4  # two data seeds, two test sets
@@ -49,3 +51,17 @@ def test_the_rate_that_validates_best_is_taken_for_all_seeds_and_its_trial_is_no
     for title, predictions in tables.items():
         assert predictions.num_rows == (8 if "letters" in title else 523)
         assert 0 <= score("accuracy", predictions) <= 1
+
+    # Without weights what was scored stands; another test set has them made again, the same to the bit.
+    study = load(SMOKE, [*overrides, "resources.keep=none"])
+    make(scored, study, Store(store.root), Tally())
+    assert not list(store.root.glob("tr*/*/model.*")) and missing(scored, Store(store.root)) == []
+    study = load(SMOKE, [*overrides[:-1], f"data.out_of_distribution={{others: {file}}}", "resources.keep=none"])
+    new = [stage for stage in in_order([expand(study)]) if stage.name == "evaluate"]
+    store, tally = Store(store.root), Tally()
+    assert new[0].fingerprint == scored[0].fingerprint
+    (store.root / "evaluate" / scored[1].fingerprint / "record.json").unlink()
+    assert {s.name for s in missing(new, store)} == {"train", "evaluate"}, "no trial, no choice"
+    make(new, study, store, tally)
+    assert tally.lines["train"].done == 1 and not list(store.root.glob("tr*/*/model.*"))
+    assert store.open(scored[1]).table("predictions").equals(tables[scored[1].title])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from divscale.graph.lease import Leases
-from divscale.graph.store import RECORD, Store, explained, read_record
+from divscale.graph.store import PRUNED, RECORD, Store, explained, read_record
 
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 UNFINISHED = "unfinished: a run would go on from it"
@@ -77,7 +77,7 @@ def _in_folder(folder: Path, unfinished: bool, needed: set[str] | None) -> Itera
     if needed is not None and folder.name not in needed:
         yield Garbage(folder, folder.name, size, "no study that was named needs it")
         return
-    named = {entry.path for entries in read_record(folder / RECORD).files.values() for entry in entries} | {RECORD}
+    named = {entry.path for entries in read_record(folder / RECORD).files.values() for entry in entries}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.relative_to(folder).as_posix() not in named:
+        if path.is_file() and path.relative_to(folder).as_posix() not in named | {RECORD, PRUNED}:
             yield Garbage(path, folder.name, path.stat().st_size, "no record names it")

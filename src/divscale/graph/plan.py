@@ -21,14 +21,21 @@ class Step:
 
 
 def missing(targets: Iterable[Stage], store: Store) -> list[Stage]:
-    """What has to be made for the targets, inputs first: what a committed stage was made from is not needed again."""
+    """What has to be made for the targets, inputs first: what a committed stage was made from is not needed again. A
+    stage whose files were pruned is made again where one that is missing reads them.
+    """
     needed: set[str] = set()
-    stack = list(targets)
+    stack = [(target, False) for target in targets]
     while stack:
-        stage = stack.pop()
-        if stage.fingerprint not in needed and store.find(stage) is None:
+        stage, is_read = stack.pop()
+        if stage.fingerprint in needed:
+            continue
+        artifact = store.find(stage)
+        if artifact is None or (is_read and artifact.pruned):
             needed.add(stage.fingerprint)
-            stack.extend(stage.parents())
+            for role, value in stage.inputs.items():
+                stack.extend((parent, role not in stage.light)
+                             for parent in (value if isinstance(value, tuple) else (value,)))
     return [stage for stage in in_order(targets) if stage.fingerprint in needed]
 
 
@@ -46,6 +53,11 @@ def make_plan(targets: Iterable[Stage], store: Store, *, explain_per_name: int =
         if stage.fingerprint not in needed:
             if store.find(stage) is not None:
                 steps.append(Step(stage, True, ""))
+            continue
+        artifact = store.find(stage)
+        if artifact is not None:
+            gone = " and ".join(sorted(artifact.pruned))
+            steps.append(Step(stage, False, f"its {gone} was removed to save space, and is needed again"))
             continue
         done = explained.get(stage.name, 0)
         explained[stage.name] = done + 1

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 from divscale.errors import DivscaleError, StageFailedError
@@ -130,12 +131,23 @@ def execute(
     handlers: Mapping[str, Handler],
     events: Events,
     *,
+    at_most: Mapping[str, int] | None = None,
+    afterwards: Callable[[], None] = lambda: None,
     poll_s: float = 0.5,
 ) -> None:
     """Bring every target to a committed artifact.
 
     Stages of one name that are ready together go to their handler in one call; names are taken in the order of
     `handlers`, so that a later stage is never started for a few rows while an earlier one still feeds it.
+
+    Args:
+        targets: what is wanted.
+        store: where it is committed.
+        handlers: by stage name.
+        events: is told what happens.
+        at_most: stages of a name that one call gets; names that are not in it: all that are ready.
+        afterwards: called after each call of a handler.
+        poll_s: seconds between two looks while another run holds everything.
 
     Raises:
         DivscaleError: some stages failed; everything else that could run has run. It is of the class of their errors
@@ -151,7 +163,7 @@ def execute(
         assert leases is not None
         ready = [s for s in pending.values() if not any(p.fingerprint in pending for p in s.parents())]
         names = sorted({s.name for s in ready}, key=order.__getitem__)
-        ours = _take(ready, names, leases, store, pending)
+        ours = _take(ready, names, leases, store, pending, at_most or {})
         if ours is None:
             events.waiting("another run holds every stage that could start; waiting for it")
             time.sleep(poll_s)
@@ -167,6 +179,7 @@ def execute(
         finally:
             for stage in ours:
                 leases.release(stage.fingerprint)
+        afterwards()
     if failures:
         raise _ended(failures)
 
@@ -190,19 +203,21 @@ def _take(
     leases: Leases,
     store: Store,
     pending: dict[str, Stage],
+    at_most: Mapping[str, int],
 ) -> list[Stage] | None:
     """Lease the ready stages of the first name that has a free one. Empty: others finished some; None: all are held."""
     for name in names:
-        held = [s for s in ready if s.name == name and leases.acquire(s.fingerprint)]
+        free = (s for s in ready if s.name == name and leases.acquire(s.fingerprint))
+        held = list(islice(free, at_most.get(name)))
         # between our look at the store and our lease another run may have finished it
-        finished = [s for s in held if store.find(s) is not None]
+        finished = [s for s in held if store.is_whole(s)]
         for stage in finished:
             leases.release(stage.fingerprint)
             del pending[stage.fingerprint]
         ours = [s for s in held if s.fingerprint in pending]
         if ours or finished:
             return ours
-    elsewhere = [s for s in ready if store.find(s) is not None]
+    elsewhere = [s for s in ready if store.is_whole(s)]
     for stage in elsewhere:
         del pending[stage.fingerprint]
     return [] if elsewhere else None

@@ -21,6 +21,7 @@ class Stage:
         config: everything that changes the result, and nothing else.
         inputs: other stages, by role. A role holds one stage or a tuple of them (order is identity).
         title: words for people; not identity.
+        light: roles of which the record is enough, whose files may be gone; not identity.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Stage:
     config: FrozenConfig
     inputs: Mapping[str, Stage | tuple[Stage, ...]] = field(default_factory=dict[str, "Stage | tuple[Stage, ...]"])
     title: str = ""
+    light: frozenset[str] = frozenset()
 
     @cached_property
     def fingerprint(self) -> str:

@@ -31,15 +31,19 @@ from divscale.graph.record import FileEntry, Record, Rows, git_state, package_ve
 from divscale.graph.stage import Stage
 
 RECORD = "record.json"
+PRUNED = "pruned.json"  # names the files of a record that were removed to save space
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Artifact:
-    """A committed result: its record and its files."""
+    """A committed result: its record and its files, but for those of the roles in `pruned`."""
 
     def __init__(self, folder: Path, record: Record) -> None:
         self.folder = folder
         self.record = record
+        gone = _pruned_paths(folder)
+        self.pruned = frozenset(
+            role for role, entries in record.files.items() if any(entry.path in gone for entry in entries))
 
     def path(self, role: str) -> Path:
         """The one file of `role`."""
@@ -82,7 +86,9 @@ class Draft:
         return path
 
     def forget(self) -> None:
-        """Drop what was written so far: the artifact will hold its record's values alone."""
+        """Remove what was written so far: the artifact will hold its record's values alone."""
+        for path in [path for paths in self._files.values() for path in paths]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         self._files.clear()
 
     def take_over(self, artifact: Artifact) -> None:
@@ -130,7 +136,8 @@ class Draft:
         values: dict[str, Any] | None = None,
         seconds: float = 0.0,
     ) -> Artifact:
-        """Write the record. If another writer was first, its record stands and is returned.
+        """Write the record. If another writer was first, its record stands and is returned, unless files of it were
+        pruned.
 
         Raises:
             StageFailedError: the disk is full or the store read-only.
@@ -161,8 +168,13 @@ class Draft:
             try:
                 os.link(hidden, target)
             except FileExistsError:
-                record = read_record(target)
-            hidden.unlink()
+                theirs = Artifact(self.folder, read_record(target))
+                if theirs.pruned:
+                    hidden.replace(target)  # names new files, which the list of pruned ones does not
+                    (self.folder / PRUNED).unlink()
+                else:
+                    record = theirs.record
+            hidden.unlink(missing_ok=True)
         for shard in self.folder.glob("shard-*.parquet"):
             shard.unlink(missing_ok=True)
         shutil.rmtree(self.folder / "unfinished", ignore_errors=True)
@@ -222,8 +234,8 @@ class Store:
         if not path.exists():
             return None
         artifact = Artifact(folder, read_record(path))
-        for entries in artifact.record.files.values():
-            for entry in entries:
+        for role, entries in artifact.record.files.items():
+            for entry in () if role in artifact.pruned else entries:
                 file = folder / entry.path
                 if not file.exists() or file.stat().st_size != entry.size:
                     raise StageFailedError(
@@ -239,11 +251,36 @@ class Store:
         assert artifact is not None, f"{stage.name} {stage.fingerprint} is not committed"
         return artifact
 
+    def is_whole(self, stage: Stage) -> bool:
+        """Whether `stage` is committed and all its files are there."""
+        artifact = self.find(stage)
+        return artifact is not None and not artifact.pruned
+
+    def prune(self, stage: Stage, role: str) -> None:
+        """Remove the files of a role to save space. The record stays; a stage that needs the files has them made again.
+
+        Raises:
+            StageFailedError: the store cannot be written.
+        """
+        artifact = self.open(stage)
+        paths = [entry.path for entry in artifact.record.files[role]]
+        listed = artifact.folder / PRUNED
+        with explained(artifact.folder):
+            hidden = listed.with_name(f".{PRUNED}")
+            hidden.write_text(json.dumps(sorted({*_pruned_paths(artifact.folder), *paths})), encoding="utf-8")
+            hidden.rename(listed)
+            for path in paths:
+                (artifact.folder / path).unlink(missing_ok=True)
+            for folder in {artifact.folder / Path(path).parts[0] for path in paths if len(Path(path).parts) > 1}:
+                shutil.rmtree(folder, ignore_errors=True)
+        self._known[stage.fingerprint] = Artifact(artifact.folder, artifact.record)
+
     def draft(self, stage: Stage) -> Draft:
         """A place to write the artifact of `stage`."""
         folder = self._folder(stage)
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
+        self._known.pop(stage.fingerprint, None)
         return Draft(folder, stage)
 
     def records(self, name: str) -> Iterator[Record]:
@@ -266,6 +303,11 @@ def read_record(path: Path) -> Record:
         return Record.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError, json.JSONDecodeError) as error:
         raise StageFailedError(f"{path}: not a readable record; remove its folder and run again.") from error
+
+
+def _pruned_paths(folder: Path) -> frozenset[str]:
+    listed = folder / PRUNED
+    return frozenset(json.loads(listed.read_text(encoding="utf-8"))) if listed.exists() else frozenset()
 
 
 def _entries(folder: Path, paths: list[Path]) -> Iterator[FileEntry]:

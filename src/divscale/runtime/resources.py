@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -42,6 +42,10 @@ class Resources(FrozenConfig):
     )
     checkpoint_every_s: Annotated[float, Field(ge=0)] = Field(
         default=600, description="seconds of training that a lost arm may cost"
+    )
+    keep: Literal["none", "adapter", "best", "all"] = Field(
+        default="all", description="trained weights that stay once an arm is scored: none, adapters alone, of every "
+                                   "entry of train those of the arm with the best score, all"
     )
     tile_rows: Count = 1024
     start_timeout_s: Count = 600

@@ -157,7 +157,7 @@ def _base(job: Job, context: Context) -> str | None:
         return str(job.input("base").tree("model"))
     trained = job.input("model").record.config
     adapters_alone = trained["lora"] is not None and not trained["lora"]["merge"]
-    return model_named(context, ModelIdentity.model_validate(trained["model"])) if adapters_alone else None
+    return model_named(context.study, ModelIdentity.model_validate(trained["model"])) if adapters_alone else None
 
 
 def _commit(job: Job, predictions: pa.Table, context: Context) -> None:

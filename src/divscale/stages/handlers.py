@@ -28,6 +28,7 @@ from divscale.stages.context import Context
 
 # Mixes need no fleet and come first, so that too few labelled rows are found before a model is trained. For the rest
 # the order groups what shares a fleet: training, generation, embedding, then the workers' stages, then training again.
+# What reads trained weights comes before what makes more of them, so that they can go (`retention`).
 RUN: dict[str, Callable[[Sequence[Job], Context], None]] = {
     "load": load.run,
     "split": split.run,
@@ -44,11 +45,11 @@ RUN: dict[str, Callable[[Sequence[Job], Context], None]] = {
     "probe": train.run_probes,
     "measure": measure.run,
     "score": evaluate.run_probes,
-    "trial": train.run,
-    "rate": rates.run,
-    "train": train.run,
     "evaluate": evaluate.run,
     "answer": answer.run,
+    "rate": rates.run,
+    "train": train.run,
+    "trial": train.run,
     "report": report.run,
 }
 

@@ -38,7 +38,8 @@ class Choice:
 def choice(rates: Sequence[float], trials: Mapping[str, tuple[Stage, ...]], way: str, rows: int) -> Choice:
     """The choice for all arms of one way of training and one number of rows, from trials of some of them."""
     inputs = {"trials": tuple(trial for own in trials.values() for trial in own)}
-    stage = Stage("rate", 1, RateConfig(rates=tuple(rates)), inputs, f"{way}, {rows} rows")
+    stage = Stage("rate", 1, RateConfig(rates=tuple(rates)), inputs, f"{way}, {rows} rows",
+                  light=frozenset({"trials"}))
     return Choice(stage, trials, way, rows)
 
 

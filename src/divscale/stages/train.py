@@ -127,7 +127,7 @@ def stage(
     )
     if trial:
         return Stage("trial", 1, config, inputs, f"{mixed.title}, rate {entry.optim.lr:g}")
-    return Stage("train", 2, config, inputs, mixed.title)
+    return Stage("train", 2, config, inputs, mixed.title, light=frozenset({"trials"}))
 
 
 def downstream_model(entry: TrainConfig) -> str:
@@ -167,14 +167,16 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             found = job.input("rate").values
             optim = optim.model_copy(update={"lr": found["chosen"]})
             if "trials" in job.stage.inputs:
-                _take_over(job, job.inputs("trials")[found["rates"].index(found["chosen"])])
-                continue
+                trial = job.inputs("trials")[found["rates"].index(found["chosen"])]
+                if not trial.pruned:
+                    _take_over(job, trial)
+                    continue
         samples = mix.rows_of(job, job.input("mix").table("mix"))
         labels: tuple[str, ...] = ()
         if config.head == "classifier":
             labels = classes_of(job.input("data"))
         model = (str(job.input("model").tree("model")) if config.model is None
-                 else model_named(context, config.model))
+                 else model_named(context.study, config.model))
         arms[job.stage.fingerprint] = Arm(
             key=job.stage.fingerprint,
             model=model,
@@ -274,9 +276,9 @@ def _validation_rows(job: Job) -> pa.Table | None:
     return training_rows(samples, config.head, config.task)
 
 
-def model_named(context: Context, identity: ModelIdentity) -> str:
+def model_named(study: Study, identity: ModelIdentity) -> str:
     """Where the model is that a train stage names."""
-    for entry in context.study.train:
+    for entry in study.train:
         name = downstream_model(entry)
         if entry.method != "probe" and entry.model != "pretrain" and model_identity(name, entry.revision) == identity:
             return model_location(name, entry.revision)

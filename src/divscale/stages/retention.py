@@ -1,0 +1,81 @@
+"""Which trained weights stay (`resources.keep`). Predictions and answers stay always, so scores need no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from divscale.config import HIGHER_IS_BETTER, WRITTEN, Study
+from divscale.evaluation.scores import score
+from divscale.graph.stage import Stage, in_order
+from divscale.graph.store import Store
+
+TRAINED = ("train", "trial")
+ARMS_AT_ONCE = 16  # trained before the first of them is scored and may go
+
+
+class Retention:
+    """Removes weights once everything in the study that reads them is committed.
+
+    Trials of learning rates go as soon as their choice is made, whatever else stays. A study that shares arms with
+    another on the same store has those retrained that it needs and the other did not keep.
+    """
+
+    def __init__(self, study: Study, targets: Sequence[Stage], store: Store) -> None:
+        self._keep = study.resources.keep
+        self._metric = study.evaluate.metrics[0]
+        self._store = store
+        self._best: dict[object, tuple[float, Stage]] = {}  # by way of training
+        self._readers: dict[str, list[Stage]] = {}
+        stages = in_order(targets) if self._keep != "all" else []
+        self._waiting = {stage.fingerprint: stage for stage in stages if stage.name in TRAINED}
+        for stage in stages:
+            for parent in stage.parents():
+                if parent.fingerprint in self._waiting:
+                    self._readers.setdefault(parent.fingerprint, []).append(stage)
+
+    @property
+    def at_most(self) -> dict[str, int]:
+        """How many arms may be trained before they are scored, by stage; none where everything stays."""
+        return {} if self._keep == "all" else dict.fromkeys(TRAINED, ARMS_AT_ONCE)
+
+    def sweep(self) -> None:
+        """Remove what nothing in the study is going to read."""
+        for stage in list(self._waiting.values()):
+            readers = self._readers.get(stage.fingerprint, [])
+            if readers and self._store.find(stage) is not None and all(self._store.find(reader) for reader in readers):
+                del self._waiting[stage.fingerprint]
+                self._settle(stage, readers)
+
+    def _settle(self, stage: Stage, readers: Sequence[Stage]) -> None:
+        artifact = self._store.open(stage)
+        if "model" not in artifact.record.files or artifact.pruned:
+            return
+        if stage.name == "train":
+            lora = artifact.record.config["lora"]
+            if self._keep == "adapter" and lora is not None and not lora["merge"]:
+                return
+            if self._keep == "best":
+                self._prune_the_worse(stage, readers)
+                return
+        self._store.prune(stage, "model")
+
+    def _prune_the_worse(self, stage: Stage, readers: Sequence[Stage]) -> None:
+        config: Any = stage.config
+        way = config.model, config.head, config.lora
+        found = self._score(readers)
+        before = self._best.get(way)
+        if before is None or found > before[0]:
+            self._best[way] = found, stage
+            worse = before[1] if before is not None else None
+        else:
+            worse = stage
+        if worse is not None:
+            self._store.prune(worse, "model")
+
+    def _score(self, readers: Sequence[Stage]) -> float:
+        """The arm's score on the test set, turned so that more is better."""
+        wanted, role = ("answer", "answers") if self._metric in WRITTEN else ("evaluate", "predictions")
+        own = next(reader for reader in readers if reader.name == wanted and cast(Any, reader.config).part == "test")
+        found = score(self._metric, self._store.open(own).table(role))
+        return found if HIGHER_IS_BETTER[self._metric] else -found

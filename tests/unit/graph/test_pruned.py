@@ -1,0 +1,89 @@
+"""Files of a committed artifact that were removed to save space."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from toys import Counting, Silent, number, total
+
+from divscale.graph.garbage import find_garbage
+from divscale.graph.plan import make_plan, missing
+from divscale.graph.runner import execute
+from divscale.graph.stage import Stage
+from divscale.graph.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    """One, two and their sum are committed; the number of two was pruned."""
+    store = Store(tmp_path / "store")
+    execute([total(number(1), number(2))], store, Counting().handlers(), Silent())
+    store.prune(number(2), "numbers")
+    return store
+
+
+def again(store, target):
+    counting = Counting()
+    execute([target], store, counting.handlers(), Silent())
+    return counting.ran
+
+
+def test_a_pruned_artifact_keeps_its_record_and_nothing_that_stands_is_made_again(store):
+    found = Store(store.root).find(number(2))
+    assert found.pruned == {"numbers"} and found.record.rows.ok == 1 and not found.path("numbers").exists()
+    assert not store.is_whole(number(2)) and store.is_whole(number(1))
+    assert again(Store(store.root), total(number(1), number(2))) == []
+    assert find_garbage(store) == []
+
+
+def test_what_reads_pruned_files_anew_has_them_made_again_and_the_plan_says_so(store):
+    target = total(number(1), number(2), extra=5)
+    step = next(step for step in make_plan([target], store) if step.stage.title == "2")
+    assert (step.cached, step.reason) == (False, "its numbers was removed to save space, and is needed again")
+    assert again(Store(store.root), target) == ["number 2", "total sum"]
+    assert Store(store.root).open(target).values["sum"] == 8
+    assert Store(store.root).is_whole(number(2)) and Store(store.root).open(number(2)).table("numbers").num_rows == 1
+    assert find_garbage(store) == []
+
+
+def test_what_reads_the_record_alone_does_not(store):
+    readers = total(number(1), number(2), extra=5)
+    light = Stage(readers.name, 1, readers.config, readers.inputs, "light", light=frozenset({"terms"}))
+    assert light.fingerprint == readers.fingerprint
+    assert [stage.title for stage in missing([light], store)] == ["light"]
+
+
+def test_files_that_were_made_again_can_be_pruned_again(store):
+    again(store, total(number(1), number(2), extra=5))
+    store.prune(number(2), "numbers")
+    assert Store(store.root).find(number(2)).pruned == {"numbers"}
+    assert again(Store(store.root), total(number(1), number(2), extra=6)) == ["number 2", "total sum"]
+
+
+def test_a_run_that_is_killed_between_the_list_and_the_files_leaves_nothing_half(store):
+    (store.root / "number" / number(1).fingerprint / "pruned.json").write_text(
+        '["' + store.open(number(1)).path("numbers").name + '"]')
+    fresh = Store(store.root)
+    assert fresh.find(number(1)).pruned == {"numbers"}
+    assert again(Store(store.root), total(number(1), extra=9)) == ["number 1", "total sum"]
+    assert [item.path.suffix for item in find_garbage(fresh)] == [".parquet"], "the file that was to go"
+
+
+def test_a_second_writer_does_not_replace_what_is_whole(store):
+    draft = store.draft(number(1))
+    draft.write_table("numbers", pa.table({"value": [7]}))
+    before = store.open(number(1)).record
+    assert draft.commit().record == before
+
+
+def test_a_hand_out_has_at_most_so_many_stages_and_each_is_followed_by_a_call(tmp_path):
+    handed, calls = [], []
+    counting = Counting()
+
+    def numbers(jobs):
+        handed.append(len(jobs))
+        counting.handlers()["number"](jobs)
+
+    execute([total(*map(number, range(5)))], Store(tmp_path), counting.handlers() | {"number": numbers}, Silent(),
+            at_most={"number": 2}, afterwards=lambda: calls.append(len(counting.ran)))
+    assert handed == [2, 2, 1] and calls == [2, 4, 5, 6]
