@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 import time
 
 import psutil
@@ -22,9 +23,9 @@ ROWS = pa.table({"prompt": [f"count {i}:" for i in range(40)], "completion": [f"
 OPTIM = OptimConfig(lr=3e-3, batch_size=16, epochs=4)
 
 
-def arm(tmp_path, key, **kw):
+def arm(tmp_path, key, kind=Arm, **kw):
     settings = {"model": TINY, "head": "causal", "rows": ROWS, "optim": OPTIM, "prompt_weight": 0.5} | kw
-    return Arm(key, output_dir=str(tmp_path / key), **settings)
+    return kind(key, output_dir=str(tmp_path / key), **settings)
 
 
 def weights(tmp_path, key):
@@ -39,8 +40,24 @@ def far(a, b):
     return max(abs(a[name] - b[name]).max() for name in a)
 
 
+class Damaged(Arm):
+    """An arm that overwrites a weight of its export as soon as there is one."""
+
+    def __getattribute__(self, name):
+        from pathlib import Path
+
+        if name == "rows" and (file := Path(object.__getattribute__(self, "output_dir")) / "model.safetensors").exists():
+            with file.open("r+b") as out:
+                out.seek(-64, 2)
+                out.write(b"\x40" * 64)  # sixteen of them are 3.0
+        return object.__getattribute__(self, name)
+
+
 @pytest.fixture(scope="module")
 def session():
+    import ray.cloudpickle
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with Session(Resources(cpus=2)) as session:
         yield session
 
@@ -88,6 +105,7 @@ def test_one_group_does_a_whole_queue_and_outlives_its_own_death(fleet, referenc
         arm(tmp_path, "diverges", optim=OPTIM.model_copy(update={"lr": 1e6, "max_grad_norm": 1e9})),
         arm(tmp_path, "no-model", model=str(tmp_path / "nowhere")),
         arm(tmp_path, "zero2", zero_stage=2),
+        arm(tmp_path, "damaged", kind=Damaged),
         Evaluation("scored", str(reference / "a"), "causal", held_out),
     ], on_done)
     assert len(pids) == 1  # the same process all along
@@ -96,6 +114,7 @@ def test_one_group_does_a_whole_queue_and_outlives_its_own_death(fleet, referenc
     assert far(weights(reference, "a"), weights(tmp_path, "zero2")) < 1e-5
     assert isinstance(results["diverges"], Failed) and "not finite" in results["diverges"].reason
     assert isinstance(results["no-model"], Failed) and "nowhere" in results["no-model"].reason
+    assert isinstance(results["damaged"], Failed) and "gives other losses" in results["damaged"].reason
     assert results["again"].steps == 12 and results["again"].samples == 160
     assert isinstance(results["scored"], Evaluated)
 

@@ -9,6 +9,7 @@ from typing import Any
 from divscale.training.lora import merged, save_adapters
 from divscale.training.machine import Machine
 from divscale.training.models import load
+from divscale.training.verify import check_export
 from divscale.training.work import Arm
 
 
@@ -16,7 +17,10 @@ def export(engine: Any, tokenizer: Any, arm: Arm, machine: Machine) -> tuple[str
     """Writes safetensors, config and tokenizer from rank 0, in the training dtype; every rank must call.
 
     Adapters are written alone, or, where `arm.lora.merge` says so, added to their model's weights in float32 first;
-    that loads the model once more.
+    that loads the model once more. What was written is read back (`verify`).
+
+    Raises:
+        StageFailedError: It reads otherwise than it was trained.
 
     Returns:
         The names of the files, sorted.
@@ -36,6 +40,7 @@ def export(engine: Any, tokenizer: Any, arm: Arm, machine: Machine) -> tuple[str
             save_adapters(model, state, folder)
         tokenizer.save_pretrained(folder)
     machine.barrier()
+    check_export(engine, tokenizer, arm, machine)
     return tuple(sorted(path.name for path in folder.iterdir() if path.is_file()))
 
 

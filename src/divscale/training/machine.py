@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from divscale.training.work import Evaluation
+
 
 SMALL_MODEL = 5_000_000  # parameters
 
@@ -21,7 +23,8 @@ SMALL_MODEL = 5_000_000  # parameters
 class Machine:
     """Rank, number of ranks, device and CPU threads of this process; torch.distributed is initialised.
 
-    `beat` says that this rank goes forward; to be called at every step, it costs nothing.
+    `beat` says that this rank goes forward; to be called at every step, it costs nothing. `reload` scores what an arm
+    wrote in another process and returns the rows' losses; null: exports are not checked.
     """
 
     rank: int
@@ -29,6 +32,7 @@ class Machine:
     device: str
     threads: int = 1
     beat: Callable[[], None] = lambda: None
+    reload: Callable[[Evaluation], list[float]] | None = None
 
     def use_threads_for(self, parameters: int) -> None:
         """Gives a model all threads, or one where it is too small to share out.

@@ -9,7 +9,8 @@ from typing import Any
 
 from divscale.errors import DivergedError, DivscaleError
 from divscale.training.machine import Machine, prepare_process
-from divscale.training.work import Arm, Evaluated, Failed, Item, Progress, Result
+from divscale.training.verify import reader_beside_me
+from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Item, Progress, Result
 
 PROGRESS_EVERY_S = 0.5
 BEAT_EVERY_S = 1.0
@@ -29,7 +30,7 @@ def work(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     device = str(get_device())
     machine = Machine(context.get_world_rank(), context.get_world_size(), device, config["threads"],
-                      _beat_to(queue, run))
+                      _beat_to(queue, run), _reload_with(config["threads"], context.get_world_rank()))
     prepare_process(config["threads"], on_gpu=device != "cpu")
     ray.get(queue.join.remote(run, machine.rank, ray.get_runtime_context().current_actor))
     while (holder := ray.get(queue.take.remote(run, position))) is not None:
@@ -58,6 +59,13 @@ def do(item: Item, machine: Machine, report: Callable[[Progress], None]) -> Resu
         return Evaluated(item.key, predict(item, machine), time.monotonic() - started)
     except DivscaleError as error:
         return Failed(item.key, f"{item.key}: {error}", diverged=isinstance(error, DivergedError))
+
+
+def _reload_with(threads: int, rank: int) -> Callable[[Evaluation], list[float]]:
+    import ray
+
+    reader = reader_beside_me(threads) if rank == 0 else None  # its imports go on beside the first arm
+    return lambda item: ray.get(reader.losses.remote(item))  # pyright: ignore[reportOptionalMemberAccess] (rank 0 asks)
 
 
 def _progress_to(queue: Any, run: int, machine: Machine) -> Callable[[Progress], None]:

@@ -1,0 +1,73 @@
+"""What an arm wrote is read by a process that took no part in the training, before it counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from divscale.errors import StageFailedError
+from divscale.training.encode import encode_rows
+from divscale.training.machine import Machine
+from divscale.training.predict import outputs_of, predict
+from divscale.training.work import Arm, Evaluation
+
+ROWS = 4
+TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}  # nats, beside as much of the loss; adapters are merged in 16 bits too
+
+
+class Reader:
+    """An actor beside rank 0 that opens folders, on the CPU; it stays warm from arm to arm."""
+
+    def __init__(self, threads: int) -> None:
+        import transformers
+
+        transformers.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
+        self._machine = Machine(0, 1, "cpu", threads)
+
+    def losses(self, item: Evaluation) -> list[float]:
+        """The mean loss of every row, in nats."""
+        found = predict(item, self._machine)["loss"].to_pylist()
+        self._machine.release_memory()
+        return found
+
+
+def reader_beside_me(threads: int) -> Any:
+    """A new reader on this node, which ends with this process. Its imports take about 5 s of computing."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here: Any = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, num_gpus=0, scheduling_strategy=here)(Reader).remote(threads)
+
+
+def check_export(engine: Any, tokenizer: Any, arm: Arm, machine: Machine) -> None:
+    """Compares the losses of a few training rows in `arm.output_dir`, read anew, with those of the engine.
+
+    Every rank must call. Cost: loading the model once more, and a row at a time through both.
+
+    Raises:
+        StageFailedError: They differ (all ranks raise together).
+    """
+    import torch
+
+    if machine.reload is None:
+        return
+    rows = arm.rows.slice(0, ROWS)
+    encoded = encode_rows(tokenizer, rows, arm.head, arm.labels, arm.max_length, prompt_weight=0.0)
+    with torch.no_grad():
+        outputs = outputs_of(engine, tokenizer, encoded, arm.head, arm.labels, 1, machine)
+    worst = machine.zeros(1)
+    if machine.rank == 0:
+        base = str(arm.model) if arm.lora is not None and not arm.lora.merge else None
+        read = machine.reload(Evaluation(
+            arm.key, arm.output_dir, arm.head, rows.append_column("id", pa.array(map(str, range(len(rows))))),
+            arm.labels, base, arm.dtype, arm.max_length, batch_size=1))
+        worst += max(abs(loss - again) / (1 + loss) for (_, _, loss, _), again in zip(outputs, read, strict=True))
+    difference = machine.sum_over_ranks(worst).item()
+    if not difference <= TOLERANCE[arm.dtype]:  # nor where it is not a number
+        raise StageFailedError(
+            f"training arm {arm.key}: the folder that was written gives other losses than the model that was trained: "
+            f"off by {difference:.2g} of 1 + loss at most on {len(rows)} rows, where {TOLERANCE[arm.dtype]:g} is "
+            "allowed. It is not kept. Look at the disk, and at whether the model's class saves all its weights.")
