@@ -22,6 +22,7 @@ from divscale.stages.disk import needed_bytes
 from divscale.stages.expand import expand
 from divscale.stages.handlers import handlers
 from divscale.stages.retention import Retention
+from divscale.training.tracking import check_trackers
 from divscale.view import Tally, Terminal
 
 GIB = 2**30
@@ -87,6 +88,7 @@ def preflight(pending: list[Stage], study: Study, store: Store) -> None:
                 f"{stage.name} {stage.title}: model {model['value']} is neither a folder nor in the local Hugging Face "
                 f"cache. Download it (hf download {model['value'].partition('@')[0]}), point HF_HOME at a cache that "
                 "has it, or give a folder.")
+    check_trackers(study.resources.trackers)
     store.prove_writable(needed_bytes(pending, study))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from divscale.study_file import load_as
 from divscale.training.config import TrainConfig
 from divscale.training.fleet import TrainingFleet
 from divscale.training.metrics import METRICS_FILE
+from divscale.training.tracking import Tracking, check_trackers, settings_of
 from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Item, Progress, Result, Trained
 
 SUMMARY, CONFIG = "training.json", "config.json"
@@ -99,6 +101,7 @@ def _claim(folder: Path, training: Training) -> None:
 def _train(training: Training, folder: Path) -> None:
     entry, data = training.train, training.data
     entry = entry.at(entry.lr[0]) if entry.lr else entry
+    check_trackers(training.resources.trackers)
     loaded = load(data)
     samples, test = loaded.train.samples, loaded.test.samples if loaded.test else None
     parts = split(samples, held_out=test, test_share=None if test is not None else data.test_share, prior_share=0.0,
@@ -119,7 +122,10 @@ def _train(training: Training, folder: Path) -> None:
         max_length=entry.max_length, packing=entry.packing, batching=entry.batching,
         gradient_checkpointing=entry.gradient_checkpointing, offload=entry.offload, seed=training.seed,
         validation=entry.validation, validation_rows=watched,
-        work_dir=str(unfinished), checkpoint_every_s=training.resources.checkpoint_every_s)
+        work_dir=str(unfinished), checkpoint_every_s=training.resources.checkpoint_every_s,
+        tracking=Tracking(training.resources.trackers, "divscale train", folder.name, hashlib.sha256(
+            training.model_dump_json(exclude={"resources"}).encode()).hexdigest(), str(folder / "tensorboard"),
+            settings_of(entry.optim)))
     tests = {"test": held_out, **{name: found.samples for name, found in loaded.others.items()}}
     scored = [Evaluation(
         key=f"on {name}", model_dir=arm.output_dir, head=entry.head, labels=labels, max_length=entry.max_length,

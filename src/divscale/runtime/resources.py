@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from divscale.frozen import Count, FrozenConfig
+from divscale.frozen import Count, Distinct, FrozenConfig
+
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
 
 
 class Resources(FrozenConfig):
@@ -46,6 +48,9 @@ class Resources(FrozenConfig):
     keep: Literal["none", "adapter", "best", "all"] = Field(
         default="all", description="trained weights that stay once an arm is scored: none, adapters alone, of every "
                                    "entry of train those of the arm with the best score, all"
+    )
+    trackers: Annotated[tuple[Tracker, ...], Distinct] = Field(
+        default=(), description="where the metrics of arms go beside their metrics.jsonl"
     )
     tile_rows: Count = 1024
     start_timeout_s: Count = 600

@@ -21,7 +21,7 @@ from divscale.stages import split as splits
 from divscale.stages.context import Context
 from divscale.stages.planned_requests import planned_rounds
 from divscale.stages.sources import code_of
-from divscale.stages.train import run_arms
+from divscale.stages.train import run_arms, tracking
 from divscale.training.config import PretrainConfig
 
 
@@ -85,6 +85,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             seed=config.seed,
             work_dir=str(job.draft.unfinished()),
             checkpoint_every_s=context.study.resources.checkpoint_every_s,
+            tracking=tracking(context, job.stage, config.pretrain.optim, rows=rows.num_rows, seed=config.seed),
         )
     run_arms("pretrain", jobs, arms, context)
 

@@ -35,6 +35,7 @@ from divscale.training.probe import Probe, fit_probe, save_probe
 if TYPE_CHECKING:
     from divscale.stages.expand import GeneratedSet, World
     from divscale.stages.rates import Choice
+    from divscale.training.tracking import Tracking
 
 
 JUDGE_C = 1.0  # the judge's inverse penalty
@@ -199,8 +200,20 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             validation_rows=_validation_rows(job),
             work_dir=str(job.draft.unfinished()),
             checkpoint_every_s=context.study.resources.checkpoint_every_s,
+            tracking=tracking(context, job.stage, optim, rows=samples.num_rows, head=config.head, dtype=config.dtype,
+                              zero_stage=config.zero_stage, seed=config.seed),
         )
     run_arms(jobs[0].stage.name, jobs, arms, context)
+
+
+def tracking(context: Context, stage: Stage, optim: OptimConfig, **others: str | float) -> Tracking | None:
+    """Where an arm's metrics go, as `resources.trackers` says: TensorBoard's files lie in the store."""
+    from divscale.training.tracking import Tracking, settings_of
+
+    study = context.study
+    folder = context.store.root / "tensorboard" / study.name / f"{stage.name}-{stage.fingerprint[:16]}"
+    return Tracking(study.resources.trackers, study.name, f"{stage.name} {stage.title}", stage.fingerprint, str(folder),
+                    settings_of(optim, **others)) if study.resources.trackers else None
 
 
 def _take_over(job: Job, trial: Artifact) -> None:

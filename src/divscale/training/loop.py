@@ -46,14 +46,13 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
     engine, accumulation, micro_size = initialize(arm, model, steps, machine)
     folder = Path(arm.work_dir) if arm.work_dir else None
     checkpoints = Checkpoints(folder and folder / "checkpoints", arm.checkpoint_every_s, arm.zero_stage, machine)
-    metrics = Metrics(folder, parameters, machine)
+    metrics = Metrics(folder, parameters, machine, arm.tracking)
     validation = Validation(arm, tokenizer, micro_size, machine)
     try:
         order = list(step_rows([len(row.ids_T) for row in rows], arm.optim.batch_size, steps, arm.seed,
                                 arm.batching))
         step, tokens, losses, validation.seen = checkpoints.restore(engine)
-        if step:
-            metrics.resumed(step, tokens)
+        metrics.begin(step, tokens)
         since = machine.zeros(2)
         for step, batch in enumerate(order[step:], step + 1):  # noqa: B020 (goes on from where it was)
             since += optimiser_step(engine, arm, rows, batch, accumulation, micro_size, tokenizer.pad_token_id, machine)
@@ -74,6 +73,7 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
         files, exported_step = validation.export(engine, step)
     finally:
         engine.destroy()
+        metrics.close()
     seen = [rows[i] for batch in order[:step] for i in batch]
     return Trained(
         key=arm.key, files=files, parameters=parameters,

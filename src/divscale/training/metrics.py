@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from divscale.training.machine import Machine
+from divscale.training.tracking import Trackers, Tracking
 
 METRICS_FILE = "metrics.jsonl"
 # Peak dense FLOP/s of one device in bfloat16, by what its name contains (the makers' data sheets, without sparsity).
@@ -15,7 +16,7 @@ PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "B200": 2250e12, "A100": 312e12, "
 
 
 class Metrics:
-    """Appends to `metrics.jsonl` in a folder, also across restarts; null: writes nothing.
+    """Appends to `metrics.jsonl` in a folder, also across restarts (null: writes nothing), and tells an arm's trackers.
 
     Lines of training hold `step`, `loss` (nats per unit of target weight since the line before), `lr`, `tokens` (real
     ones over all ranks, each counted once, since the arm began), `tokens_per_s` (since the line before), `rss_mib` of
@@ -23,20 +24,28 @@ class Metrics:
     a device that is not known). A line `resumed` names the step that a restart went on from.
     """
 
-    def __init__(self, folder: Path | None, parameters: int, machine: Machine) -> None:
+    def __init__(self, folder: Path | None, parameters: int, machine: Machine, tracking: Tracking | None) -> None:
         self._path = folder / METRICS_FILE if folder is not None and machine.rank == 0 else None
         self._parameters = parameters
         self._machine = machine
         self._last = time.monotonic(), 0
+        self._tracking = tracking if machine.rank == 0 else None
+        self._trackers = Trackers(None, 0)
 
-    def resumed(self, step: int, tokens: int) -> None:
-        """An arm goes on behind a step."""
+    def begin(self, step: int, tokens: int) -> None:
+        """An arm begins, or goes on behind a step."""
         self._last = time.monotonic(), tokens
-        self._write({"resumed": step})
+        self._trackers = Trackers(self._tracking, step)
+        if step:
+            self._write({"resumed": step})
+
+    def close(self) -> None:
+        """An arm has ended, whichever way."""
+        self._trackers.close()
 
     def trained(self, step: int, loss: float, lr: float, tokens: int) -> None:
         """Some steps were taken."""
-        if self._path is None:
+        if self._path is None and self._tracking is None:
             return
         now, (then, before) = time.monotonic(), self._last
         self._last = now, tokens
@@ -62,3 +71,6 @@ class Metrics:
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(line) + "\n")
+        if "step" in line:
+            numbers = {name: float(value) for name, value in line.items() if name != "step" and value is not None}
+            self._trackers.log(numbers, line["step"])

@@ -18,6 +18,7 @@ from divscale.training.config import (
     Packing,
     ValidationConfig,
 )
+from divscale.training.tracking import Tracking
 
 Head = Literal["classifier", "causal"]
 COLUMNS: dict[Head, tuple[str, str]] = {"causal": ("prompt", "completion"), "classifier": ("text", "label")}
@@ -48,6 +49,7 @@ class Arm:
         work_dir: Existing folder for checkpoints, metrics and the best weights so far, found again after a restart;
             null: there are none. On the file system of `output_dir`, and there where there is a `validation`.
         checkpoint_every_s: Seconds between two checkpoints.
+        tracking: Where its metrics go beside `work_dir`; null: nowhere.
 
     Raises:
         DataError: No rows, a missing column, a null, or a label that `labels` lacks.
@@ -75,6 +77,7 @@ class Arm:
     validation_rows: pa.Table | None = None
     work_dir: str | None = None
     checkpoint_every_s: float = 600.0
+    tracking: Tracking | None = None
 
     def __post_init__(self) -> None:
         _check_rows(f"training arm {self.key}", self.rows, COLUMNS[self.head], self.labels)
