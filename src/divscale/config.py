@@ -18,7 +18,7 @@ from divscale.runtime.resources import Resources
 from divscale.training.config import PretrainConfig, TrainConfig
 
 Score = Literal["accuracy", "macro_f1", "loss", "ece", "exact_match", "perplexity", "squad_exact_match", "token_f1",
-                "rouge_l"]
+                "rouge_l", "distinct_2", "ngram_diversity"]
 HIGHER_IS_BETTER: dict[str, bool] = {
     "accuracy": True,
     "macro_f1": True,
@@ -29,9 +29,11 @@ HIGHER_IS_BETTER: dict[str, bool] = {
     "squad_exact_match": True,
     "token_f1": True,
     "rouge_l": True,
+    "distinct_2": True,
+    "ngram_diversity": True,
 }
 # of what the tuned model writes itself; the others are teacher-forced
-WRITTEN: frozenset[str] = frozenset({"squad_exact_match", "token_f1", "rouge_l"})
+WRITTEN: frozenset[str] = frozenset({"squad_exact_match", "token_f1", "rouge_l", "distinct_2", "ngram_diversity"})
 
 
 VLLM_CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)  # vllm 0.32, cpu_attn.py
@@ -60,8 +62,8 @@ class EvaluateConfig(FrozenConfig):
     """Scores on real held-out data; the first is the one the report argues with.
 
     metrics: accuracy, macro_f1 and ece of classification; exact_match (of the whole reference, to the token),
-        perplexity and loss by teacher forcing; squad_exact_match, token_f1 and rouge_l of what the tuned model writes
-        greedily, up to `max_tokens`, in `engine`.
+        perplexity and loss by teacher forcing; squad_exact_match, token_f1, rouge_l, and the diversity (distinct_2,
+        ngram_diversity) of what the tuned model writes greedily, up to `max_tokens`, in `engine`.
     """
 
     metrics: Annotated[tuple[Score, ...], Distinct] = Field(default=("accuracy", "macro_f1", "loss"), min_length=1)

@@ -16,7 +16,7 @@ ROOMS = ("graph", "runtime", "data", "generation", "rendering", "embedding", "si
 EVERYWHERE = {"schema", "errors", "frozen", "order"}
 DOORS = {  # room -> what it may open beside itself, EVERYWHERE and runtime
     "graph": set(), "runtime": set(), "data": set(), "rendering": set(), "similarity": set(), "report": set(),
-    "metrics": {"similarity"}, "selection": {"similarity"}, "generation": {"rendering", "selection"}, "training": {"rendering"}, "evaluation": {"rendering"},
+    "metrics": {"similarity"}, "selection": {"similarity"}, "generation": {"rendering", "selection"}, "training": {"rendering"}, "evaluation": {"rendering", "metrics"},
     "embedding": set(), "stages": {*ROOMS, "config", "study_file"},
 }
 NOT_RUNTIME = {"graph", "data", "rendering", "metrics", "report"}

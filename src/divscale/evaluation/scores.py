@@ -12,6 +12,7 @@ from divscale.errors import ConfigError, DataError
 from divscale.evaluation.calibration import expected_calibration_error
 from divscale.evaluation.rouge import rouge_l
 from divscale.evaluation.squad import squad_exact_match, token_f1
+from divscale.metrics.lexical.ngrams import distinct_n, ngram_diversity
 
 
 def accuracy(predictions: pa.Table) -> float:
@@ -65,13 +66,29 @@ def _mean_over_answers(of_one: Callable[[str, list[str]], float]) -> Callable[[p
     return mean
 
 
+def distinct_2(answers: pa.Table) -> float:
+    """Distinct-2 of everything that the model wrote, in [0, 1]: `metrics.lexical.ngrams.distinct_n`. 0: no two words."""
+    texts = _written(answers)
+    return distinct_n(texts, 2) if any(len(text.split()) > 1 for text in texts) else 0.0
+
+
+def answer_ngram_diversity(answers: pa.Table) -> float:
+    """n-gram diversity of everything that the model wrote, in [0, 4]: `metrics.lexical.ngrams`. 0: under four words."""
+    texts = _written(answers)
+    return ngram_diversity(texts) if sum(len(text.split()) for text in texts) > 3 else 0.0
+
+
+def _written(answers: pa.Table) -> list[str]:
+    return [answer for answer in answers.column("answer").to_pylist() if answer]
+
+
 SCORES: dict[str, Callable[[pa.Table], float]] = {
     "accuracy": accuracy, "exact_match": exact_match, "macro_f1": macro_f1, "loss": loss, "perplexity": perplexity,
     "ece": ece}
-# of what the model writes itself: means over ANSWERS
+# of what the model writes itself: means over ANSWERS, and how diverse they are together
 OF_ANSWERS: dict[str, Callable[[pa.Table], float]] = {
     "squad_exact_match": _mean_over_answers(squad_exact_match), "token_f1": _mean_over_answers(token_f1),
-    "rouge_l": _mean_over_answers(rouge_l)}
+    "rouge_l": _mean_over_answers(rouge_l), "distinct_2": distinct_2, "ngram_diversity": answer_ngram_diversity}
 
 
 def score(name: str, predictions: pa.Table) -> float:

@@ -68,3 +68,15 @@ def test_scores_are_means_over_rows_and_a_row_that_could_not_be_asked_is_an_empt
         0.5, 0.5, pytest.approx((2 / 3) / 2)]
     predictions = pa.Table.from_pylist([{"id": "1", "correct": True, "confidence": 0.8, "loss": 0.2}], schema=PREDICTIONS)
     assert score("ece", predictions) == pytest.approx(0.2)
+
+
+def test_the_diversity_of_what_was_written_is_that_of_the_texts_together():
+    def table(*answers):
+        return pa.Table.from_pylist([{"id": str(i), "answer": answer, "references": ["x"]}
+                                     for i, answer in enumerate(answers)], schema=ANSWERS)
+
+    answers = table("the cat sat", "the cat ran", "", None)
+    assert score("distinct_2", answers) == 3 / 4  # the cat, cat sat, the cat, cat ran
+    assert score("ngram_diversity", answers) == pytest.approx(4 / 6 + 4 / 5 + 1 + 1)
+    nothing = table("word", "")
+    assert score("distinct_2", nothing) == 0 and score("ngram_diversity", nothing) == 0
