@@ -214,8 +214,8 @@ def test_several_mistakes_are_told_together(folder: Path, capsys: pytest.Capture
     assert main(["plan", "study.yaml", "seed=3", "data.labelled=0", "evaluate.metrics=[accurate]"]) == 2
     assert capsys.readouterr().err == (
         "divscale: study.yaml: data.labelled = 0: must be 1 or more; evaluate.metrics.0 = \"accurate\": must be "
-        "accuracy, macro_f1, loss, ece, exact_match, perplexity, squad_exact_match, token_f1 or rouge_l (did you mean "
-        "accuracy?); unknown key seed; the nearest valid one is seeds.\n")
+        "accuracy, macro_f1, loss, ece, exact_match, perplexity, squad_exact_match, token_f1, rouge_l, distinct_2 or "
+        "ngram_diversity (did you mean accuracy?); unknown key seed; the nearest valid one is seeds.\n")
 
 
 def test_a_model_that_is_nowhere_can_be_planned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,7 @@ def _mean_over_answers(of_one: Callable[[str, list[str]], float]) -> Callable[[p
 
 
 def distinct_2(answers: pa.Table) -> float:
-    """Distinct-2 of everything that the model wrote, in [0, 1]: `metrics.lexical.ngrams.distinct_n`. 0: no two words."""
+    """Distinct-2 of all that the model wrote, in [0, 1] (`metrics.lexical.ngrams.distinct_n`). 0: no two words."""
     texts = _written(answers)
     return distinct_n(texts, 2) if any(len(text.split()) > 1 for text in texts) else 0.0
 
