@@ -4,6 +4,7 @@ On real DeepSpeed: a group of one in this process, and a group of two in process
 in one go. Float32; the tolerance is on weights after four steps at a rate of 3e-3, and relative on losses.
 """
 
+import json
 import os
 import pickle
 import subprocess
@@ -47,6 +48,9 @@ TWO = {  # likewise on two
     **{f"lora-zero{stage}": (ADAPTED, {"lora": LORA, "zero_stage": stage}) for stage in range(4)},
     "lora-zero3-packed": (ADAPTED, {"lora": LORA, "zero_stage": 3, "packing": "best_fit"}),
 }
+# An arm of four steps leaves the checkpoint that one of eight goes on from: as if it had been cut off there.
+HALF, WHOLE = (OPTIM.model_copy(update={"schedule": "constant", "warmup_share": 0.0, "steps": steps}) for steps in (4, 8))
+MOVED = {f"zero{stage}-{ranks}": (stage, ranks) for stage in range(4) for ranks in ("from-one-to-two", "from-two-to-one")}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,17 @@ def arm(folder, base, key, **kw):
                **{"optim": OPTIM, "prompt_weight": 0.5, "max_length": 64} | kw)
 
 
+def moved(folder, base, optim, ranks):
+    """The arms that begin or end (as `optim` says) on other ranks than they end or begin on."""
+    arms = []
+    for key, (stage, path) in MOVED.items():
+        if path == ranks:
+            (folder / f"{key}-work").mkdir(exist_ok=True)
+            arms.append(arm(folder, base, key, optim=optim, zero_stage=stage, work_dir=str(folder / f"{key}-work"),
+                            checkpoint_every_s=0.0))
+    return arms
+
+
 @pytest.fixture(scope="module")
 def alone(folder, base, group_of_one):
     """Arms of one rank by name, and the logits that the plain and the adapted model gave before they were exported."""
@@ -92,16 +107,18 @@ def alone(folder, base, group_of_one):
               **{key: settings for key, (_, settings) in ALONE.items()}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(validation, "export", remembering)
-        for key, settings in wanted.items():
-            results[key] = loop.train(arm(folder, base, key, **settings), group_of_one, lambda _: None)
+        for each in [*(arm(folder, base, key, **settings) for key, settings in wanted.items()),
+                     arm(folder, base, "whole", optim=WHOLE), *moved(folder, base, HALF, "from-one-to-two")]:
+            results[each.key] = loop.train(each, group_of_one, lambda _: None)
     return results, logits
 
 
 @pytest.fixture(scope="module")
 def two(folder, base, alone):
     """Arms of two ranks by name, and the logits of three exports in a process that knows nothing but their folders."""
-    work = ([str(folder / key) for key in (PLAIN, ADAPTED, "merged")], IDS,
-            [arm(folder, base, key, **settings) for key, (_, settings) in TWO.items()])
+    arms = [*(arm(folder, base, key, **settings) for key, (_, settings) in TWO.items()),
+            *moved(folder, base, WHOLE, "from-one-to-two"), *moved(folder, base, HALF, "from-two-to-one")]
+    work = ([str(folder / key) for key in (PLAIN, ADAPTED, "merged")], IDS, arms)
     (folder / "work.pickle").write_bytes(pickle.dumps(work))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     ranks = [subprocess.Popen([sys.executable, str(DRIVER), str(folder), str(rank), "2"], env=environment,
@@ -109,7 +126,7 @@ def two(folder, base, alone):
     errors = [rank.communicate(timeout=400)[1] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], errors[0][-3000:]
     logits, results = pickle.loads((folder / "done.pickle").read_bytes())
-    return dict(zip(TWO, results, strict=True)), dict(zip((PLAIN, ADAPTED, "merged"), logits, strict=True))
+    return {each.key: result for each, result in zip(arms, results, strict=True)}, dict(zip((PLAIN, ADAPTED, "merged"), logits, strict=True))
 
 
 def far(folder, one, other):
@@ -142,3 +159,21 @@ def test_an_export_gives_a_fresh_process_the_logits_that_training_ended_with(alo
     before, after = alone[1][key], two[1][key]
     assert np.abs(before - after).max() < 1e-5
     assert np.abs(alone[1][PLAIN] - alone[1][ADAPTED]).max() > 1e-3  # they tell models apart
+
+
+@pytest.fixture(scope="module")
+def ended(folder, base, two, group_of_one):
+    """Arms that went on with another number of ranks, by name."""
+    from divscale.training.loop import train
+
+    arms = moved(folder, base, WHOLE, "from-two-to-one")
+    return two[0] | {each.key: train(each, group_of_one, lambda _: None) for each in arms}
+
+
+@pytest.mark.parametrize("key", MOVED)
+def test_an_arm_goes_on_with_more_ranks_or_fewer_as_if_it_had_not_been_cut_off(folder, alone, ended, key):
+    found = [json.loads(line) for line in (folder / f"{key}-work" / "metrics.jsonl").read_text().splitlines()]
+    resumed = [line["resumed"] for line in found if "resumed" in line]
+    assert resumed == ([] if MOVED[key][0] == 3 else [4])  # DeepSpeed's conversion of ZeRO 3 loses accuracy: anew
+    assert far(folder, "whole", key) < WEIGHTS < far(folder, PLAIN, key) / 100
+    assert (ended[key].steps, ended[key].tokens) == (8, alone[0]["whole"].tokens)

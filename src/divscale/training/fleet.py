@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import ray
 
+from divscale.errors import StageFailedError
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.training.group import POLL_S, Place, TrainingGroup
@@ -38,7 +39,8 @@ class TrainingFleet:
         # An actor that tells training functions of nodes to come down; ours does not ask. 2.5 s of computing a group.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         logging.getLogger("ray.train").setLevel(logging.ERROR)
-        self._groups = [TrainingGroup(f"training-{i}", self._resources, self._place, self._max_attempts)
+        place = self._place()
+        self._groups = [TrainingGroup(f"training-{i}", self._resources, place, self._max_attempts)
                         for i in range(self._count())]
 
     def run(self, items: Sequence[Item], on_done: Callable[[Result], None],
@@ -46,7 +48,8 @@ class TrainingFleet:
         """Works through the items; may be called again while the groups are warm.
 
         Arms begin in the order of `grouped`, one group takes one at a time. No evaluation begins before the last arm
-        has ended, whose folder it may need.
+        has ended, whose folder it may need. A group that was up and cannot be started again (its node is gone, and none
+        has room) leaves what it was at to the others.
 
         Args:
             items: What to do.
@@ -54,11 +57,12 @@ class TrainingFleet:
             on_progress: Called about twice a second for each arm that trains.
 
         Raises:
-            StageFailedError: A group cannot be started or kept alive. What was reported stays done; the groups end, as
-                they do after anything else that is raised here.
+            StageFailedError: A group cannot be started, or none be kept alive. What was reported stays done; the groups
+                end, as they do after anything else that is raised here.
         """
         self.start()
         waiting = deque(grouped(items))
+        doing: dict[TrainingGroup, list[Item]] = {}
         training: set[str] = set()
 
         def done(result: Result) -> None:
@@ -71,14 +75,24 @@ class TrainingFleet:
                 at_once = len(waiting) if len(self._groups) == 1 else 1
                 for group in self._groups:
                     if waiting and not group.left and (isinstance(waiting[0], Arm) or not training):
-                        given = [waiting.popleft() for _ in range(at_once)]
+                        given = doing[group] = [waiting.popleft() for _ in range(at_once)]
                         training.update(item.key for item in given if isinstance(item, Arm))
                         group.give(given)
                 at_work = {group.news(): group for group in self._groups if group.left}
                 if not at_work:
                     return
                 for news in ray.wait(list(at_work), timeout=POLL_S)[0]:
-                    at_work[news].take_news(done, on_progress)
+                    group = at_work[news]
+                    try:
+                        group.take_news(done, on_progress)
+                    except StageFailedError as error:
+                        if len(self._groups) == 1 or not group.was_up:
+                            raise
+                        logging.getLogger(__name__).warning("one training group fewer: %s", error)
+                        waiting.extendleft(doing[group][:group.left])
+                        self._groups.remove(group)
+                        group.stop()
+                        group.join()
         except BaseException:
             self.close()
             raise

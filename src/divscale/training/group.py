@@ -18,6 +18,7 @@ from divscale.errors import StageFailedError
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import worker_env
 from divscale.training.queue import ItemQueue
+from divscale.training.room import ranks_that_fit
 from divscale.training.work import Item, Progress, Result
 from divscale.training.worker import work
 
@@ -27,7 +28,7 @@ MAX_IDLE_CRASHES = 2  # lives of the group that may be lost in a row without rea
 
 
 class Place(NamedTuple):
-    """What one life of a group gets: ranks, CPU threads of each, and whether each has a GPU."""
+    """What a group gets: ranks, CPU threads of each, and whether each has a GPU (else it claims a CPU)."""
 
     ranks: int
     threads: int
@@ -41,18 +42,19 @@ class TrainingGroup:
     and goes on behind the last reported item; one whose workers give no sign for `step_timeout_s` (a rank that hangs
     leaves the others in a collective) is killed. An item that costs the group two lives has failed, and the queue goes
     on. Arms with ZeRO 3 get workers of their own, and workers that have grown beyond `training_memory_gib` are replaced
-    between two items.
+    between two items. Where a node was lost and no other has room, the next life has fewer ranks; a later one has all
+    again if they fit.
 
     Args:
         name: Unique in the session.
-        place: Says what the next life of the group may take; called from a thread of the group's own.
+        place: What the group gets where there is room.
     """
 
-    def __init__(self, name: str, resources: Resources, place: Callable[[], Place], max_attempts: int) -> None:
+    def __init__(self, name: str, resources: Resources, place: Place, max_attempts: int) -> None:
         self._name = name
         self._resources = resources
         self._place = place
-        self._current: Place | None = None
+        self._ranks = place.ranks  # of this life
         # Beside the driver: the loss of any other node must not lose what was done.
         here: Any = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._queue: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(ItemQueue).remote(max_attempts)
@@ -63,6 +65,7 @@ class TrainingGroup:
         self._progress: Progress | None = None
         self._news: Any = None
         self._waiting_since = time.monotonic()
+        self.was_up = False  # at least once
         self._thread = threading.Thread(target=self._keep_running, name=name, daemon=True)
         self._thread.start()
 
@@ -104,8 +107,8 @@ class TrainingGroup:
             self._hung = f"no sign of progress for {self._resources.step_timeout_s} s (resources.step_timeout_s)"
             for worker in self._ask("workers"):
                 ray.kill(worker)
-        if self._current is not None and ready == self._current.ranks:
-            self._waiting_since = time.monotonic()
+        if ready == self._ranks:
+            self._waiting_since, self.was_up = time.monotonic(), True
         elif time.monotonic() - self._waiting_since > self._resources.start_timeout_s:
             raise StageFailedError(self._not_started(ready))
 
@@ -131,6 +134,11 @@ class TrainingGroup:
         with tempfile.TemporaryDirectory(prefix="divscale-train-", ignore_cleanup_errors=True) as storage:
             while (begun := self._ask("begin")) is not None:
                 try:
+                    if begun[0] > 1:
+                        self._ranks = ranks_that_fit(self._place.ranks, self._ranks,
+                                                     "GPU" if self._place.on_gpu else "CPU", lambda: self._closing)
+                    if self._closing:
+                        return
                     self._trainer(begun[0], begun[1], storage).fit()
                     idle_crashes = 0
                 except Exception as error:
@@ -147,24 +155,22 @@ class TrainingGroup:
                         return
 
     def _trainer(self, run: int, position: int, storage: str) -> TorchTrainer:
-        self._current = place = self._place()
         return TorchTrainer(
             work,
-            train_loop_config={"queue": self._queue, "run": run, "position": position, "threads": place.threads,
+            train_loop_config={"queue": self._queue, "run": run, "position": position, "threads": self._place.threads,
                                "memory_gib": self._resources.training_memory_gib},
-            scaling_config=ray.train.ScalingConfig(num_workers=place.ranks, use_gpu=place.on_gpu),
+            scaling_config=ray.train.ScalingConfig(num_workers=self._ranks, use_gpu=self._place.on_gpu),
             run_config=ray.train.RunConfig(
                 name=f"{self._name}-{run}", storage_path=storage,
-                worker_runtime_env={"env_vars": worker_env(place.threads)},
+                worker_runtime_env={"env_vars": worker_env(self._place.threads)},
                 failure_config=ray.train.FailureConfig(max_failures=0),
                 logging_config=ray.train.LoggingConfig(log_level="ERROR")))
 
     def _not_started(self, ready: int) -> str:
         free = ray.available_resources()
-        wanted = f"{ready} of {self._current.ranks} workers are" if self._current else "no worker is"
-        return (f"the training group did not start within {self._resources.start_timeout_s} s: {wanted} ready; the "
-                f"cluster has {free.get('CPU', 0):g} CPUs and {free.get('GPU', 0):g} GPUs free. Lower "
-                "resources.training_workers or free some.")
+        return (f"the training group did not start within {self._resources.start_timeout_s} s: {ready} of "
+                f"{self._ranks} workers are ready; the cluster has {free.get('CPU', 0):g} CPUs and "
+                f"{free.get('GPU', 0):g} GPUs free. Lower resources.training_workers or free some.")
 
 
 def _first_lines(error: BaseException) -> str:

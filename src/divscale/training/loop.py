@@ -11,14 +11,13 @@ from typing import Any
 from divscale.errors import DivergedError
 from divscale.training.batches import Row, collate, micro_batches, step_rows, steps_of
 from divscale.training.checkpoint import Checkpoints, State
-from divscale.training.deepspeed_config import deepspeed_config
 from divscale.training.encode import encode_rows
+from divscale.training.engine import initialize
 from divscale.training.loss import weighted_nll
 from divscale.training.machine import Machine
 from divscale.training.metrics import Metrics
-from divscale.training.models import build, checkpoint_layers
+from divscale.training.models import build
 from divscale.training.packing import check_isolation, collate_packed
-from divscale.training.schedule import lr_scale
 from divscale.training.validation import Validation
 from divscale.training.work import Arm, Progress, Trained
 
@@ -37,13 +36,16 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
     """
     started = time.monotonic()
     model, tokenizer = build(arm)
+    machine.beat()
     parameters = sum(p.numel() for p in model.parameters())
     machine.use_threads_for(parameters)
     rows = encode_rows(tokenizer, arm.rows, arm.head, arm.labels, arm.max_length, arm.prompt_weight)
+    machine.beat()
     steps = steps_of(arm.optim.epochs, arm.optim.steps, len(rows), arm.optim.batch_size)
     if arm.packing != "none":
         check_isolation(model.eval())
     engine, accumulation, micro_size = initialize(arm, model, steps, machine)
+    machine.beat()
     folder = Path(arm.work_dir) if arm.work_dir else None
     checkpoints = Checkpoints(folder and folder / "checkpoints", arm.checkpoint_every_s, arm.zero_stage, machine)
     metrics = Metrics(folder, parameters, machine, arm.tracking)
@@ -52,6 +54,7 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
         order = list(step_rows([len(row.ids_T) for row in rows], arm.optim.batch_size, steps, arm.seed,
                                 arm.batching))
         step, tokens, losses, validation.seen = checkpoints.restore(engine)
+        machine.beat()
         metrics.begin(step, tokens)
         since = machine.zeros(2)
         for step, batch in enumerate(order[step:], step + 1):  # noqa: B020 (goes on from where it was)
@@ -71,6 +74,7 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
                     break
                 checkpoints.save_if_due(engine, State(step, tokens, losses, validation.seen))
         files, exported_step = validation.export(engine, step)
+        machine.beat()
     finally:
         engine.destroy()
         metrics.close()
@@ -88,40 +92,6 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
 def _size(parameter: Any) -> int:
     """Numbers in a parameter, also where ranks hold shares of it (ZeRO 3)."""
     return getattr(parameter, "ds_numel", parameter.numel())
-
-
-def initialize(arm: Arm, model: Any, steps: int, machine: Machine) -> tuple[Any, int, int]:
-    """Returns the DeepSpeed engine, forward passes per step and rank, and rows per forward pass and rank."""
-    import deepspeed
-    import torch
-
-    optim = arm.optim
-    share = -(-optim.batch_size // machine.ranks)
-    accumulation = -(-share // (optim.micro_batch_size or share))
-    micro_size = -(-share // accumulation)
-    # Decay shrinks matrices; gains and biases have no scale to regularise.
-    groups = [{"params": [p for p in model.parameters() if p.requires_grad and (p.dim() > 1) is matrices],
-               "weight_decay": decay} for matrices, decay in ((True, optim.weight_decay), (False, 0.0))]
-    groups = [group for group in groups if group["params"]]  # adapters are matrices alone
-    adamw = torch.optim.AdamW(groups, lr=optim.lr, betas=optim.betas, fused=True)
-    engine, *_ = deepspeed.initialize(
-        model=model.to(machine.device), optimizer=adamw,
-        lr_scheduler=torch.optim.lr_scheduler.LambdaLR(adamw, lr_scale(optim, steps)),  # pyright: ignore
-        config=deepspeed_config(
-            zero_stage=arm.zero_stage, dtype=arm.dtype, micro_batch_size=micro_size, accumulation=accumulation,
-            world_size=machine.ranks, max_grad_norm=optim.max_grad_norm, offload=arm.offload))
-    if machine.ranks == 1 and arm.zero_stage == 0:
-        # DeepSpeed 0.19.8 copies every gradient into a buffer and back to average it over one rank. Without, an arm of
-        # MiniLM, 32 steps, took 5.0 s instead of 7.4 (one thread; 3.8, 5.6: two) and has the same bits. Its switch
-        # `enable_backward_allreduce` also leaves unused weights without the zero gradients that they get elsewhere.
-        engine.allreduce_no_retain = _nothing
-    engine.eval()
-    if arm.gradient_checkpointing:
-        checkpoint_layers(model, str(arm.model))
-    return engine, accumulation, micro_size
-
-
-def _nothing(*_: Any, **__: Any) -> None: ...
 
 
 def optimiser_step(engine: Any, arm: Arm, rows: list[Row], batch: list[int], accumulation: int, micro_size: int,

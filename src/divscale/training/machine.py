@@ -23,8 +23,9 @@ SMALL_MODEL = 5_000_000  # parameters
 class Machine:
     """Rank, number of ranks, device and CPU threads of this process; torch.distributed is initialised.
 
-    `beat` says that this rank goes forward; to be called at every step, it costs nothing. `reload` scores what an arm
-    wrote in another process and returns the rows' losses; null: exports are not checked.
+    `beat` says that this rank goes forward; to be called at every step and after all that may take long (a model is
+    loaded, rows are encoded, weights are written): it costs nothing. `reload` scores what an
+    arm wrote in another process and returns the rows' losses; null: exports are not checked.
     """
 
     rank: int

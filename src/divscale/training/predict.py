@@ -32,9 +32,11 @@ def predict(item: Evaluation, machine: Machine) -> pa.Table:
     import torch
 
     model, tokenizer = load(item.model_dir, item.head, item.labels, base=item.base_model)
+    machine.beat()
     machine.use_threads_for(sum(p.numel() for p in model.parameters()))
     model = model.to(machine.device, getattr(torch, item.dtype)).eval()
     rows = encode_rows(tokenizer, item.rows, item.head, item.labels, item.max_length, prompt_weight=0.0)
+    machine.beat()
     with torch.inference_mode():
         outputs = outputs_of(model, tokenizer, rows, item.head, item.labels, item.batch_size, machine)
     predictions, correct, losses, confidences = zip(*outputs, strict=True)

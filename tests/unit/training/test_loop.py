@@ -123,3 +123,14 @@ def test_what_weighs_nothing_is_not_learnt(tmp_path):
         return sum(predict(Evaluation("e", str(tmp_path / "a"), "causal", swapped), MACHINE)["loss"].to_pylist()) / 8
 
     assert prompt_loss(1.0) < prompt_loss(0.0) - 1
+
+
+def test_a_beat_follows_every_step_and_everything_that_may_take_long(tmp_path):
+    beats, steps = [], []
+    machine = Machine(0, 1, "cpu", beat=lambda: beats.append((len(steps), (tmp_path / "a" / "config.json").exists())))
+    train(causal(tmp_path, optim=OptimConfig(steps=20)), machine, lambda at: steps.append(at.step))
+    # a model, encoded rows, an engine, its checkpoint; 20 steps, with a report after the 10th and the 20th; an export
+    assert beats == [(0, False)] * 4 + [(0, False)] * 10 + [(1, False)] * 10 + [(2, True)]
+    beats.clear()
+    predict(Evaluation("e", str(tmp_path / "a"), "causal", PAIRS, batch_size=4), machine)
+    assert len(beats) == 2 + 2  # a model, encoded rows; two batches
