@@ -14,7 +14,7 @@ lock() { # name, what it is, further arguments
   { echo "# $what"; echo "# Made by requirements/lock.sh from $name.in. Install with --no-deps: the list is complete."; cat "$name.txt.new"; } > "$name.txt"
   rm "$name.txt.new"
 }
-lock cpu "Linux x86-64, Python 3.11, no GPU." --override absent-on-cpu.txt "${cpu_torch[@]}"
-lock gpu "Linux x86-64, Python 3.11, CUDA."
+lock cpu "Linux x86-64, Python 3.11, no GPU." --override absent.txt --override absent-on-cpu.txt "${cpu_torch[@]}"
+lock gpu "Linux x86-64, Python 3.11, CUDA." --override absent.txt
 lock dev "Test and lint tools beside cpu.txt." "${cpu_torch[@]}"
 lock bench "The peers that benchmarks/ compares with, beside cpu.txt." --override absent-on-cpu.txt "${cpu_torch[@]}"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from divscale.data.config import DataConfig, MixConfig
+from divscale.evaluation.config import HarnessConfig
 from divscale.frozen import Count, Distinct, FrozenConfig
 from divscale.generation.agreement import AgreementConfig
 from divscale.generation.config import GeneratorConfig
@@ -69,6 +70,7 @@ class EvaluateConfig(FrozenConfig):
     metrics: Annotated[tuple[Score, ...], Distinct] = Field(default=("accuracy", "macro_f1", "loss"), min_length=1)
     engine: Literal["vllm", "transformers"] = "vllm"
     max_tokens: Count = 64
+    harness: HarnessConfig | None = None
 
     @property
     def writes(self) -> bool:
@@ -142,6 +144,7 @@ class Study(FrozenConfig):
                 raise ValueError(f"evaluate.metrics: {score} does not apply to data.task {self.data.task}")
         _check_measures(self.measure)
         _check_answers(self)
+        _check_harness(self)
         return self
 
 
@@ -154,6 +157,17 @@ def _check_answers(study: Study) -> None:
         if entry.max_length <= study.evaluate.max_tokens:
             raise ValueError(f"evaluate.max_tokens: {study.evaluate.max_tokens} leaves no room for a prompt in "
                              f"train.{i}.max_length ({entry.max_length}); lower the one, or raise the other")
+
+
+def _check_harness(study: Study) -> None:
+    """The harness asks language models alone."""
+    for i, entry in enumerate(study.train) if study.evaluate.harness else ():
+        if entry.method == "probe":
+            raise ValueError(f"evaluate.harness: its tasks need a language model, and train.{i} is a probe; run the "
+                             "two as studies of their own on one store (shared work is done once)")
+        if entry.head != "causal":
+            raise ValueError(f"evaluate.harness: its tasks need a language model, and train.{i}.head is {entry.head}; "
+                             "set it to causal, or leave the harness out")
 
 
 def _check_agreement(study: Study) -> None:

@@ -17,6 +17,7 @@ from divscale.graph.plan import missing
 from divscale.graph.runner import Events, execute
 from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact, Store
+from divscale.stages import harness
 from divscale.stages.context import Context
 from divscale.stages.disk import needed_bytes
 from divscale.stages.expand import expand
@@ -81,6 +82,8 @@ def make(targets: Sequence[Stage], study: Study, store: Store, events: Events) -
 
 def preflight(pending: list[Stage], study: Study, store: Store) -> None:
     """Prove what can be proven before anything is spent."""
+    if any(stage.name == "harness" for stage in pending):
+        harness.preflight(study)
     for stage in pending:
         model = stage.plain_config.get("model")
         if isinstance(model, dict) and model.get("kind") == "unresolved":

@@ -103,6 +103,20 @@ ANSWERS = pa.schema(
     ]
 )
 
+# What a tuned model said to one row of a task of lm-evaluation-harness. `response` and `metrics` are JSON: its filtered
+# answers (of a choice: log-likelihood, and whether greedy decoding writes it), and the row's score by metric.
+HARNESS = pa.schema(
+    [
+        ("task", pa.string()),
+        ("filter", pa.string()),
+        ("doc_id", pa.int64()),
+        ("doc_hash", pa.string()),
+        ("target", pa.string()),
+        ("response", pa.string()),
+        ("metrics", pa.string()),
+    ]
+)
+
 # A generated row that cleaning took out: why, what was found in it, and the row that it repeats, if it repeats one.
 REMOVED = pa.schema(
     [

@@ -28,7 +28,7 @@ UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design",
                "train.*.gradient_checkpointing", "train.*.offload",
                "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.validation", "train.*.dtype", "train.*.max_length", "train.*.lr",
                "seeds.pairing", "generator.engine.engine", "generator.engine.api",
-               "recipe.structured", "evaluate.engine", "evaluate.max_tokens", *(f"agreement.{name}" for name in AgreementConfig.model_fields if name != "by")}
+               "recipe.structured", "evaluate.engine", "evaluate.max_tokens", "evaluate.harness", *(f"agreement.{name}" for name in AgreementConfig.model_fields if name != "by")}
 
 
 def leaves(model: BaseModel, path: str = ""):

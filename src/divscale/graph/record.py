@@ -23,6 +23,7 @@ WATCHED_PACKAGES = (
     "transformers",
     "peft",
     "trl",
+    "lm_eval",
     "sentence-transformers",
     "tokenizers",
     "faiss-cpu",

@@ -144,6 +144,7 @@ class ReportInput:
         examples: Generated texts by level.
         study_yaml: The resolved configuration.
         versions: Versions by package.
+        harness: Table of schema `ARMS` and one float64 column a task and metric of lm-evaluation-harness; null: none.
         notes: Plain statements a reader must know ("the generator was trained on the spot, ...").
     """
 
@@ -164,6 +165,7 @@ class ReportInput:
     failures: tuple[Failure, ...] = ()
     cleaned: tuple[Cleaned, ...] = ()
     rates: tuple[ChosenRate, ...] = ()
+    harness: pa.Table | None = None
 
     @property
     def other_tests(self) -> tuple[str, ...]:

@@ -60,4 +60,5 @@ def render(report: ReportInput) -> str:
         families=level_pictures(report, sets, levels), sets=tables.measured_sets(report, sets, levels),
         mix_table=tables.mixes(report), cost_table=tables.costs(report), cleaned=tables.cleaned(report),
         elsewhere=[elsewhere(name) for name in whole.other_tests], rate_table=tables.rates(report),
+        harness=tables.harness(report, levels),
         filters=FILTERS, methods=how_intervals_were_made(report))

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from divscale.report.diversity import Key, Measured, measures
 from divscale.report.intervals import Estimate
-from divscale.report.model import ReportInput, StageCost
-from divscale.report.naming import DESIGNS, FILTERS, MISSING, measure_name, number, p_value, score_name, signed, unit
-from divscale.report.statistics import Curve, CurveKey, Point
+from divscale.report.model import ARMS, ReportInput, StageCost
+from divscale.report.naming import (
+    DESIGNS,
+    FILTERS,
+    METHODS,
+    MISSING,
+    measure_name,
+    number,
+    p_value,
+    score_name,
+    signed,
+    unit,
+)
+from divscale.report.statistics import Curve, CurveKey, Point, curves, references
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,19 @@ def without_level(found: Mapping[CurveKey, Point], metric: str, method: str) -> 
              _change(metric, p.over_real), f"{p.score.units}") for key, p in found.items() if key.method == method]
     return Table(("Arm", "Model", "Labelled", "Judge-labelled", score_name(metric).capitalize() + unit(metric),
                   "Over real only", "Units"), tuple(rows), names=2)
+
+
+def harness(report: ReportInput, levels: Sequence[float]) -> Table:
+    """Every score of lm-evaluation-harness by group of arms; numbers as the harness gives them."""
+    rows = []
+    for name in report.harness.column_names[len(ARMS):] if report.harness is not None else ():
+        asked = replace(report, arms=report.harness, metrics=(name,))
+        found = [*references(asked, name).items(), *((c.key, p) for c in curves(asked, levels, name) for p in c.points)]
+        rows += [(name, METHODS[key.method], DESIGNS[key.design], FILTERS.get(key.filter, MISSING), f"{key.labelled}",
+                  f"{key.generated}", MISSING if p.level is None else f"{p.level:g}", _interval(name, p.score),
+                  _change(name, p.over_real), f"{p.score.units}") for key, p in found]
+    heads = ("Task", "Method", "Mix", "Text", "Labelled", "Generated", "Level", "Score", "Over real only", "Units")
+    return Table(heads, tuple(rows), names=4)
 
 
 def measured_sets(report: ReportInput, sets: Mapping[Key, Measured], levels: Sequence[float]) -> Table:

@@ -52,5 +52,6 @@ class Resources(FrozenConfig):
     trackers: Annotated[tuple[Tracker, ...], Distinct] = Field(
         default=(), description="where the metrics of arms go beside their metrics.jsonl"
     )
+    harness_rows_per_batch: Count = 16
     tile_rows: Count = 1024
     start_timeout_s: Count = 600

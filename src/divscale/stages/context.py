@@ -93,6 +93,12 @@ class Context:
 
         return self._turn("workers", lambda: WorkerFleet(self.session, self.study.resources))
 
+    def models(self) -> Any:
+        """Plain worker actors of which each has room for a model."""
+        from divscale.stages.workers import WorkerFleet
+
+        return self._turn("models", lambda: WorkerFleet(self.session, self.study.resources, models=True))
+
     def close(self) -> None:
         """Release the fleets and Ray. Safe to call at any moment, and twice."""
         try:

@@ -61,11 +61,17 @@ def stage(entry: TrainConfig, task: Task, trained: Stage, world: World, rows: He
         inputs["vectors"] = rows.vectors
     else:
         inputs["data"] = world.data
-        if entry.method == "lora" and entry.model == "pretrain" and not entry.lora.merge:
-            assert world.base is not None
-            inputs["base"] = world.base
+        inputs |= base_inputs(entry, world)
     where = "" if rows.part == "test" else f", on {rows.name}"
     return Stage("score" if probe else "evaluate", 3, config, inputs, f"{trained.title}{where}")
+
+
+def base_inputs(entry: TrainConfig, world: World) -> dict[str, Stage]:
+    """What `base_of` reads."""
+    if entry.method != "lora" or entry.model != "pretrain" or entry.lora.merge:
+        return {}
+    assert world.base is not None
+    return {"base": world.base}
 
 
 def held_out_inputs(world: World, rows: HeldOut) -> dict[str, Stage]:
@@ -122,7 +128,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
                 head=config.head,
                 rows=rows,
                 labels=labels,
-                base_model=_base(job, context),
+                base_model=base_of(job, context),
                 max_length=config.max_length,
             )
         )
@@ -151,7 +157,7 @@ def _rows(job: Job) -> np.ndarray:
     return np.array([i for i, key in enumerate(keys) if key not in source], np.int64)
 
 
-def _base(job: Job, context: Context) -> str | None:
+def base_of(job: Job, context: Context) -> str | None:
     """Where the model of an arm's adapters is now; None for an arm that is a whole model."""
     if "base" in job.stage.inputs:
         return str(job.input("base").tree("model"))

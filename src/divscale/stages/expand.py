@@ -15,6 +15,7 @@ from divscale.stages import (
     correctness,
     embed,
     evaluate,
+    harness,
     levels,
     load,
     measure,
@@ -66,12 +67,16 @@ class Measured:
 
 @dataclass(frozen=True)
 class Arm:
-    """One evaluated arm on one test set: predictions, answers where scores need them, its mix, and what it is."""
+    """One evaluated arm on one test set: predictions, answers where scores need them, its mix, and what it is.
+
+    `asked`: the tasks of lm-evaluation-harness, which are the same on every test set and so stand beside one of them.
+    """
 
     words: dict[str, Any]
     trained: Stage
     scored: Stage
     answered: Stage | None
+    asked: Stage | None
     mixed: Stage
 
 
@@ -93,7 +98,9 @@ def expand(study: Study, reported: Callable[[Stage], bool] = lambda _: True) -> 
     }
     shown = [arm for arm in arms.values() if reported(arm.scored) and (arm.answered is None or reported(arm.answered))]
     missing = len({arm.trained.fingerprint for arm in arms.values()} - {arm.trained.fingerprint for arm in shown})
-    return report.stage(study, list(worlds.values()), measured, shown, sets, choices.values(), missing=missing)
+    asked = [arm for arm in shown if arm.asked is not None and reported(arm.asked)]
+    return report.stage(
+        study, list(worlds.values()), measured, shown, sets, choices.values(), asked=asked, missing=missing)
 
 
 def generated_sets(study: Study) -> dict[int, list[GeneratedSet]]:
@@ -194,6 +201,7 @@ def _arms(
                 continue
             made = entry.at(entry.lr[0]) if len(entry.lr) == 1 else entry
             trained = train.stage(study, made, world, mixed, chosen, training_seed, choices.get((i, _rows(words))))
+            asked = harness.stage(study.evaluate.harness, entry, trained, world) if study.evaluate.harness else None
             for rows in (world.test, *world.others):
                 yield Arm(
                     {
@@ -208,6 +216,7 @@ def _arms(
                     trained,
                     evaluate.stage(entry, study.data.task, trained, world, rows),
                     answer.stage(study, entry, trained, world, rows) if study.evaluate.writes else None,
+                    asked if rows is world.test else None,
                     mixed,
                 )
 

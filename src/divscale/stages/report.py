@@ -40,6 +40,7 @@ class ReportConfig(FrozenConfig):
     examples: tuple[float, ...]
     cleaned: tuple[dict[str, Any], ...]
     rates: tuple[dict[str, Any], ...]
+    harness: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
 
 
@@ -50,9 +51,12 @@ def stage(
     arms: Sequence[Arm],
     sets: Mapping[int, Sequence[GeneratedSet]],
     choices: Collection[Choice],
+    asked: Sequence[Arm] = (),
     missing: int = 0,
 ) -> Stage:
-    """The end of a study; `missing` arms have failed and are not among `arms`."""
+    """The end of a study; `asked` are the arms with scores of lm-evaluation-harness, and `missing` have failed and are
+    not among `arms`.
+    """
     shown = {item.level: item for item in sets[0] if item.level is not None}
     cleaned = {
         item.samples.fingerprint: ({"level": item.level, "generation_seed": seed}, item.samples)
@@ -67,7 +71,8 @@ def stage(
         examples=tuple(shown),
         cleaned=tuple(words for words, _ in cleaned.values()),
         rates=tuple({"way": one.way, "rows": one.rows} for one in choices),
-        notes=tuple(_notes(study, missing)),
+        harness=tuple(arm.words for arm in asked),
+        notes=tuple(_notes(study, missing, sum(arm.asked is not None for arm in arms) - len(asked))),
     )
     inputs: dict[str, Stage | tuple[Stage, ...]] = {
         "arms": tuple(arm.scored for arm in arms),
@@ -77,6 +82,8 @@ def stage(
     }
     if study.evaluate.writes:
         inputs["answers"] = tuple(arm.answered for arm in arms if arm.answered is not None)
+    if asked:
+        inputs["harness"] = tuple(arm.asked for arm in asked if arm.asked is not None)
     if cleaned:
         inputs["cleaned"] = tuple(samples for _, samples in cleaned.values())
     if choices:
@@ -127,6 +134,7 @@ def _report_input(job: Job, context: Context) -> ReportInput:
         examples=_examples(job),
         cleaned=tuple(_cleaned(job)),
         rates=tuple(chosen_rates(job, config.rates)),
+        harness=harness_table(job) if config.harness else None,
         costs=_costs(job, context.store),
         study_yaml=dump(context.study),
         versions=package_versions(),
@@ -153,6 +161,20 @@ def _arms(job: Job) -> pa.Table:
             }
         )
     return pa.Table.from_pylist(rows, schema=pa.schema([*ARMS, *((m, pa.float64()) for m in config.metrics)]))
+
+
+def harness_table(job: Job) -> pa.Table:
+    """Scores of lm-evaluation-harness: `ARMS`, and a column for every task and metric."""
+    config: Any = job.stage.config
+    rows, columns, mixes = [], {}, job.inputs("mixes")
+    for words, artifact in zip(config.harness, job.inputs("harness"), strict=True):
+        scores = {f"{task}, {metric}": found["value"] for task in artifact.values["shown"]
+                  for metric, found in artifact.values["scores"][task].items()}
+        columns |= scores
+        mixed = mixes[config.arms.index(words)].values
+        rows.append({**{name: words.get(name) for name in ARMS.names}, "arm": artifact.record.fingerprint,
+                     "generated_share": mixed["share_of_rows"], "n_train": mixed["rows"], **scores})
+    return pa.Table.from_pylist(rows, schema=pa.schema([*ARMS, *((name, pa.float64()) for name in columns)]))
 
 
 def _sets(job: Job) -> pa.Table:
@@ -257,9 +279,11 @@ def _short_labels(job: Job, store: Store) -> Iterator[str]:
             yield f"Generation ({stage.title}) has few samples of some labels, since others failed: {in_words(short)}."
 
 
-def _notes(study: Study, missing: int) -> Iterator[str]:
+def _notes(study: Study, missing: int, unasked: int) -> Iterator[str]:
     if missing:
         yield f"{missing} arm(s) failed and are missing from every figure here; the log says why."
+    if unasked:
+        yield f"lm-evaluation-harness failed on {unasked} arm(s), which are missing from its table; the log says why."
     if any(model.model == "pretrain" for model in study.generator.models):
         yield (
             "The generator is a model of under a million parameters, trained on the spot from scratch on the prior "

@@ -8,6 +8,7 @@ from typing import Any
 from divscale.runtime.pool import ActorPool
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
+from divscale.runtime.sizes import FleetSize, fleet_size
 
 MAX_WORKERS = 16
 
@@ -17,12 +18,14 @@ class WorkerFleet:
 
     Args:
         session: Ray.
-        resources: `cpus` bounds the number of workers.
+        resources: `cpus` and `gpus` bound the number of workers.
+        models: a worker holds a model: one a GPU (never run on one yet), or a single one with every core.
     """
 
-    def __init__(self, session: Session, resources: Resources) -> None:
+    def __init__(self, session: Session, resources: Resources, *, models: bool = False) -> None:
         self._session = session
         self._resources = resources
+        self._models = models
         self._pool: ActorPool | None = None
 
     def start(self) -> None:
@@ -30,7 +33,12 @@ class WorkerFleet:
         self._session.ensure()
         import ray
 
-        @ray.remote(num_cpus=0, runtime_env={"env_vars": worker_env(threads=1)})
+        total = self._session.total()
+        size = FleetSize(min(total["cpus"], MAX_WORKERS), threads=1, gpus_each=0)
+        if self._models:
+            size = fleet_size(total["cpus"], total["gpus"])
+
+        @ray.remote(num_cpus=0, num_gpus=size.gpus_each, runtime_env={"env_vars": worker_env(size.threads)})
         class Worker:
             def load(self) -> None:
                 """Ready at once: functions import what they need."""
@@ -39,8 +47,7 @@ class WorkerFleet:
                 function, arguments = payload
                 return function(*arguments)
 
-        size = min(self._session.total()["cpus"], MAX_WORKERS)
-        self._pool = ActorPool(lambda _: Worker.remote(), size, "workers", self._resources.start_timeout_s)
+        self._pool = ActorPool(lambda _: Worker.remote(), size.actors, "workers", self._resources.start_timeout_s)
         self._pool.start()
 
     def map(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:

@@ -89,3 +89,18 @@ def test_a_study_without_curves_measures_costs_or_judge_still_has_a_page():
     bare = replace(report, arms=report.arms.slice(0, 0), sets=report.sets.slice(0, 0), mixes=report.mixes.slice(0, 0),
                    costs=(), examples={}, failures=(), judge_kind=None)
     assert "No level has a score, because" in render(bare)
+
+
+def test_scores_of_the_harness_stand_in_a_table_by_group_of_arms_with_their_difference_to_real_only():
+    report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
+    assert "<h2>Harness</h2>" not in render(report)
+    own = report.arms.select(report.arms.column_names[:14])
+    scores = [0.5 if design == "real_only" else 0.75 for design in own["design"].to_pylist()]
+    asked = replace(report, harness=own.append_column("pets, acc", pa.array(scores)), versions={"lm_eval": "0.4.13"})
+    found = tables.harness(asked, (0.2,))
+    assert [row[0] for row in found.rows] == ["pets, acc"] * len(found.rows)
+    by_mix = {row[2]: row for row in found.rows}
+    assert by_mix["real only"][7].startswith("0.5") and by_mix["real only"][8] == MISSING
+    assert by_mix["added on top"][7].startswith("0.75") and by_mix["added on top"][8].startswith("+0.25")
+    page = render(asked)
+    assert "<h2>Harness</h2>" in page and "lm-evaluation-harness 0.4.13" in page
