@@ -4,8 +4,8 @@
 
 Moments are uniform over the reference's wall time, one in each of as many equal parts, and are found again in the run
 under fire by what is committed, since restarts make it slower. At every other moment, and whenever no actor works, the
-driver is killed (then the study is run again); at the others an actor that is at work
-(engine, encoder, training worker, plain worker: the run must mend itself), of the kind that was killed least so far.
+driver is ended, by SIGKILL and by Ctrl-C in turns (then the study is run again); at the others an actor that is at work
+(engine, encoder, training worker, plain worker: the run must mend itself) is killed, of the kind that was hit least.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Study:
         return found
 
     def kill(self, actor: bool, hits: Counter[str]) -> str | None:
-        """SIGKILL a working actor, or the driver. Returns whom, or None if the study had ended."""
+        """SIGKILL a working actor, or end the driver. Returns whom and how, or None if the study had ended."""
         assert self.process is not None
         if self.process.poll() is not None:
             return None
@@ -74,11 +74,15 @@ class Study:
             kind = min(working, key=lambda kind: hits[kind])
             working[kind].kill()
             return kind
+        how = min((signal.SIGKILL, signal.SIGINT), key=lambda kind: hits[kind.name])
         family = self.family()
-        self.process.kill()
-        _, alive = psutil.wait_procs(family, timeout=60)
-        assert not alive, f"still running 60 s after the driver was killed: {alive}"
-        return "driver"
+        self.process.send_signal(how)
+        _, alive = psutil.wait_procs(family, timeout=180 if how is signal.SIGINT else 60)
+        assert not alive, f"still running after the driver got {how.name}: {alive}"
+        if how is signal.SIGINT:
+            assert self.process.returncode == 130, self.process.returncode
+            assert "interrupted" in self.output()
+        return how.name
 
     def output(self) -> str:
         self.log.seek(0)
@@ -138,7 +142,7 @@ def hunt(arguments: list[str], reference: Path, store: Path) -> dict[str, object
 
 
 def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: float, store: Path) -> dict[str, object]:
-    """Run a study under fire; raises AssertionError where a promise is broken. Returns what was done."""
+    """Run a study under fire, its driver included; raises AssertionError where a promise is broken. Returns what was done."""
     rng = random.Random(seed)
     moments = [wall_s * (part + rng.random()) / kills for part in range(kills)]
     study, done, hits = Study(arguments, store), [], Counter[str]()
@@ -153,7 +157,7 @@ def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: 
         hits[str(victim)] += 1
         stage = max(before, key=lambda key: before[key][1])[0] if before else "nothing"
         done.append({"moment_s": round(moment, 1), "victim": victim, "last_committed": stage, "committed": len(before)})
-        if victim == "driver":
+        if victim in ("SIGKILL", "SIGINT"):
             study.start()
     ended = same_end(study, reference)
     assert committed.items() <= records(store).items(), "a committed stage was made again"
