@@ -78,6 +78,7 @@ def _in_folder(folder: Path, unfinished: bool, needed: set[str] | None) -> Itera
         yield Garbage(folder, folder.name, size, "no study that was named needs it")
         return
     named = {entry.path for entries in read_record(folder / RECORD).files.values() for entry in entries}
+    named |= {RECORD, PRUNED}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.relative_to(folder).as_posix() not in named | {RECORD, PRUNED}:
+        if path.is_file() and path.relative_to(folder).as_posix() not in named:
             yield Garbage(path, folder.name, path.stat().st_size, "no record names it")

@@ -33,9 +33,7 @@ def missing(targets: Iterable[Stage], store: Store) -> list[Stage]:
         artifact = store.find(stage)
         if artifact is None or (is_read and artifact.pruned):
             needed.add(stage.fingerprint)
-            for role, value in stage.inputs.items():
-                stack.extend((parent, role not in stage.light)
-                             for parent in (value if isinstance(value, tuple) else (value,)))
+            stack.extend(stage.needs())
     return [stage for stage in in_order(targets) if stage.fingerprint in needed]
 
 

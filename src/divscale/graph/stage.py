@@ -53,8 +53,14 @@ class Stage:
 
     def parents(self) -> Iterator[Stage]:
         """Every input stage, roles in order."""
-        for value in self.inputs.values():
-            yield from value if isinstance(value, tuple) else (value,)
+        for parent, _ in self.needs():
+            yield parent
+
+    def needs(self) -> Iterator[tuple[Stage, bool]]:
+        """Every input stage, roles in order, and whether its files are read, not its record alone."""
+        for role, value in self.inputs.items():
+            for parent in value if isinstance(value, tuple) else (value,):
+                yield parent, role not in self.light
 
 
 def in_order(targets: Iterable[Stage]) -> list[Stage]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +14,9 @@ from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
-from divscale.graph.store import file_sha256
 from divscale.stages.context import Context
 from divscale.stages.evaluate import base_inputs, base_of
+from divscale.stages.identity import files_sha256
 from divscale.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -106,15 +104,6 @@ def folder_sha256(folder: str) -> str:
     if not root.is_dir():
         raise ConfigError(f"evaluate.harness.include_path: {folder} is no folder. Give one with task files (YAML), or "
                           "leave it out for the harness's own tasks.")
-    total = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root)
-        if path.is_file() and "__pycache__" not in name.parts and not any(part.startswith(".") for part in name.parts):
-            state = path.stat()
-            total.update(f"{name.as_posix()}:{_content(path, state.st_size, state.st_mtime_ns)}\n".encode())
-    return total.hexdigest()
-
-
-@cache
-def _content(path: Path, _size: int, _changed_ns: int) -> str:
-    return file_sha256(path)  # once, however many arms there are
+    return files_sha256(root, (
+        path for path in root.rglob("*") if path.is_file() and not any(
+            part == "__pycache__" or part.startswith(".") for part in path.relative_to(root).parts)))

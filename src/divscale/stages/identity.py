@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -88,10 +89,22 @@ def _model_folder(folder: Path, field: str) -> Path:
 
 @cache
 def _folder_hash(folder: Path) -> str:
+    return files_sha256(folder, {path for pattern in (*DESCRIPTION, *WEIGHTS) for path in folder.rglob(pattern)})
+
+
+def files_sha256(root: Path, paths: Iterable[Path]) -> str:
+    """SHA-256 over the names, relative to `root`, and the contents of files. One that has not changed is read once."""
     total = hashlib.sha256()
-    for path in sorted({path for pattern in (*DESCRIPTION, *WEIGHTS) for path in folder.rglob(pattern)}):
-        total.update(f"{path.relative_to(folder).as_posix()}:{file_sha256(path)}\n".encode())
+    for path in sorted(paths):
+        state = path.stat()
+        content = _content(path, state.st_size, state.st_mtime_ns)
+        total.update(f"{path.relative_to(root).as_posix()}:{content}\n".encode())
     return total.hexdigest()
+
+
+@cache
+def _content(path: Path, _size: int, _changed_ns: int) -> str:
+    return file_sha256(path)
 
 
 @cache

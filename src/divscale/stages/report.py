@@ -14,7 +14,7 @@ from divscale.frozen import FrozenConfig
 from divscale.graph.record import package_versions
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage, in_order
-from divscale.graph.store import Store
+from divscale.graph.store import Artifact, Store
 from divscale.report.model import ARMS, MIXES, SETS, Cleaned, Example, Failure, ReportInput, StageCost
 from divscale.schema import Task
 from divscale.stages import evaluate
@@ -152,10 +152,7 @@ def _arms(job: Job) -> pa.Table:
         predictions, answers = scored.table("predictions"), written.table("answers") if written else None
         rows.append(
             {
-                **{name: words.get(name) for name in ARMS.names},
-                "arm": scored.record.fingerprint,
-                "generated_share": mixed.values["share_of_rows"],
-                "n_train": mixed.values["rows"],
+                **_described(words, scored, mixed),
                 **{m: score(m, answers if answers is not None and m in WRITTEN else predictions)
                    for m in config.metrics},
             }
@@ -171,10 +168,14 @@ def harness_table(job: Job) -> pa.Table:
         scores = {f"{task}, {metric}": found["value"] for task in artifact.values["shown"]
                   for metric, found in artifact.values["scores"][task].items()}
         columns |= scores
-        mixed = mixes[config.arms.index(words)].values
-        rows.append({**{name: words.get(name) for name in ARMS.names}, "arm": artifact.record.fingerprint,
-                     "generated_share": mixed["share_of_rows"], "n_train": mixed["rows"], **scores})
+        rows.append({**_described(words, artifact, mixes[config.arms.index(words)]), **scores})
     return pa.Table.from_pylist(rows, schema=pa.schema([*ARMS, *((name, pa.float64()) for name in columns)]))
+
+
+def _described(words: Mapping[str, Any], scored: Artifact, mixed: Artifact) -> dict[str, Any]:
+    """The columns of `ARMS` of one arm, from what it is, what scored it, and its mix."""
+    return {**{name: words.get(name) for name in ARMS.names}, "arm": scored.record.fingerprint,
+            "generated_share": mixed.values["share_of_rows"], "n_train": mixed.values["rows"]}
 
 
 def _sets(job: Job) -> pa.Table:
