@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pyarrow as pa
 
-from divscale.errors import StageFailedError
+from divscale.errors import DivscaleError, StageFailedError
 from divscale.training.encode import encode_rows
 from divscale.training.machine import Machine
 from divscale.training.predict import outputs_of, predict
@@ -48,7 +49,7 @@ def check_export(engine: Any, tokenizer: Any, arm: Arm, machine: Machine) -> Non
     Every rank must call. Cost: loading the model once more, and a row at a time through both.
 
     Raises:
-        StageFailedError: They differ (all ranks raise together).
+        StageFailedError: They differ, or cannot be read (all ranks raise together).
     """
     import torch
 
@@ -58,14 +59,20 @@ def check_export(engine: Any, tokenizer: Any, arm: Arm, machine: Machine) -> Non
     encoded = encode_rows(tokenizer, rows, arm.head, arm.labels, arm.max_length, prompt_weight=0.0)
     with torch.no_grad():
         outputs = outputs_of(engine, tokenizer, encoded, arm.head, arm.labels, 1, machine)
-    worst = machine.zeros(1)
+    worst, problem = machine.zeros(1), ""
     if machine.rank == 0:
         base = str(arm.model) if arm.lora is not None and not arm.lora.merge else None
-        read = machine.reload(Evaluation(
-            arm.key, arm.output_dir, arm.head, rows.append_column("id", pa.array(map(str, range(len(rows))))),
-            arm.labels, base, arm.dtype, arm.max_length, batch_size=1))
-        worst += max(abs(loss - again) / (1 + loss) for (_, _, loss, _), again in zip(outputs, read, strict=True))
+        try:
+            read = machine.reload(Evaluation(
+                arm.key, arm.output_dir, arm.head, rows.append_column("id", pa.array(map(str, range(len(rows))))),
+                arm.labels, base, arm.dtype, arm.max_length, batch_size=1))
+            worst += max(abs(loss - again) / (1 + loss) for (_, _, loss, _), again in zip(outputs, read, strict=True))
+        except DivscaleError as error:  # raised here alone, it would leave the other ranks waiting
+            worst, problem = worst + math.inf, f"{error}"
     difference = machine.sum_over_ranks(worst).item()
+    if math.isinf(difference):
+        raise StageFailedError(f"training arm {arm.key}: the folder that was written cannot be read. It is not kept. "
+                               f"{problem}")
     if not difference <= TOLERANCE[arm.dtype]:  # nor where it is not a number
         raise StageFailedError(
             f"training arm {arm.key}: the folder that was written gives other losses than the model that was trained: "
