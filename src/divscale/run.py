@@ -46,7 +46,7 @@ def run_study(study: Study, store: Store, events: Events) -> Artifact:
     try:
         make([target], study, store, events)
     except DivscaleError as error:
-        if _report_the_rest(study, store, events):
+        if _report_the_rest(target, study, store, events):
             raise type(error)(f"{error}\nReport of the other arms: {report_path(study, store)}") from error
         raise
     report = store.open(target)
@@ -54,22 +54,33 @@ def run_study(study: Study, store: Store, events: Events) -> Artifact:
     return report
 
 
-def _report_the_rest(study: Study, store: Store, events: Events) -> bool:
+def _report_the_rest(target: Stage, study: Study, store: Store, events: Events) -> bool:
     rest = expand(study, lambda scored: store.find(scored) is not None)
     if not rest.inputs["arms"] or any(store.find(needed) is None for needed in rest.parents()):
         return False
-    make([rest], study, store, events)
+    make([rest], study, store, events, whole=[target])
     publish(store.open(rest), study, store)
     return True
 
 
-def make(targets: Sequence[Stage], study: Study, store: Store, events: Events) -> None:
-    """Bring every target to a committed artifact; errors as in `run_study`."""
+def make(
+    targets: Sequence[Stage], study: Study, store: Store, events: Events, *, whole: Sequence[Stage] | None = None,
+) -> None:
+    """Bring every target to a committed artifact; errors as in `run_study`.
+
+    Args:
+        targets: what is wanted now.
+        study: what it is of.
+        store: where it is committed.
+        events: is told what happens.
+        whole: targets whose stages weights are kept for until these are committed, where they are more than are wanted
+            now: what failed is to be tried again.
+    """
     pending = missing(targets, store)
     if pending:
         preflight(pending, study, store)
         keep_log(store)
-    context, retention = Context(study, store, events), Retention(study, targets, store)
+    context, retention = Context(study, store, events), Retention(study, whole or targets, store)
     try:
         execute(targets, store, handlers(context), events, at_most=retention.at_most, afterwards=retention.sweep)
     except Exception:
@@ -150,4 +161,3 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-

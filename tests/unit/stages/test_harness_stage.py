@@ -115,6 +115,23 @@ def test_weights_stay_until_the_harness_has_read_them(folder, tmp_path):
     assert asked.inputs["model"] is arm and commit(asked) == [False]
 
 
+def test_a_report_of_the_other_arms_leaves_the_weights_that_the_harness_failed_on_for_the_next_run(folder, tmp_path):
+    asked, store = study(folder, "resources.keep=none"), Store(tmp_path / "store")
+    target = expand(asked)
+    arms = named(target, "train")
+    for arm in arms:
+        draft = store.draft(arm)
+        (draft.new_tree("model") / "weights").write_bytes(b"abc")
+        draft.commit()
+    scored = named(target, "evaluate")
+    for each in scored:
+        store.draft(each).commit()
+    make(scored, asked, store, Tally(), whole=[target])
+    assert all(store.is_whole(arm) for arm in arms)
+    make(scored, asked, store, Tally())
+    assert not any(store.is_whole(arm) for arm in arms)
+
+
 def test_an_arm_that_the_harness_fails_on_stays_in_the_report_which_says_so(folder):
     whole = expand(study(folder))
     lost = named(whole, "harness")[0].fingerprint
