@@ -36,7 +36,7 @@ def main() -> int:
     study = load(STUDY, [
         f"data.source={data / 'train.parquet'}", f"data.test={data / 'test.parquet'}", "data.labels=null",
         "data.prior_share=0", "data.validation_share=0.2", "data.labelled=[5,10,20]", "mix=[]",
-        "recipe.filters=[none]", "resources.keep=none", "seeds.data=5",
+        "recipe.filters=[none]", "resources.keep=none", "resources.training_groups=2", "seeds.data=5",
         "generator={model: minilm, engine: {engine: transformers}}",  # nothing is generated
         "train=[{method: probe}, {method: full, model: encoder, lr: [5e-4, 1e-3, 2e-3], max_length: 64, "
         "optim: {schedule: linear, batch_size: 16, steps: 480}}]"])
