@@ -33,6 +33,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from group_of_one import group_of_one
+from train_vs_trl import as_dataset
 
 from divscale.training import loop
 from divscale.training.config import ArchitectureConfig, LoraConfig, OptimConfig
@@ -143,18 +144,13 @@ def through_the_loop(arm: Arm, machine: Any, mark: Callable[[int], None]) -> Non
 
 def through_trl(arm: Arm, machine: Any, mark: Callable[[int], None]) -> None:
     """trl's trainer on the same token ids, with its own packing."""
-    from datasets import Dataset
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
     from trl.data_utils import pack_dataset
 
     model, tokenizer = build(replace(arm, lora=None))
     encoded = encode_rows(tokenizer, arm.rows, arm.head, (), arm.max_length, 0.0)
-    samples = Dataset.from_dict({
-        "input_ids": [row.ids_T.tolist() for row in encoded],
-        "labels": [[int(token) if weight else -100 for token, weight in zip(row.ids_T, row.weights_T, strict=True)]
-                   for row in encoded]})
-    packed: Any = pack_dataset(samples, arm.max_length, "bfd")
+    packed: Any = pack_dataset(as_dataset(encoded), arm.max_length, "bfd")
     a_step = max(1, len(packed) // STEPS)
     lengths = [sum(lengths) for lengths in packed["seq_lengths"]]
 

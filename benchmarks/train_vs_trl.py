@@ -129,18 +129,23 @@ def times_of_trl(arm: Arm, rows: list[Row], batches: list[list[int]], tokenizer:
     return marks
 
 
+def as_dataset(rows: list[Row]) -> Any:
+    """Encoded rows as trl takes them: tokens without weight are no targets."""
+    from datasets import Dataset
+
+    return Dataset.from_dict({
+        "input_ids": [row.ids_T.tolist() for row in rows],
+        "labels": [[int(token) if weight else -100 for token, weight in zip(row.ids_T, row.weights_T, strict=True)]
+                   for row in rows]})
+
+
 def sft_trainer(arm: Arm, rows: list[Row], batches: list[list[int]], tokenizer: Any, steps: int,
                 logging_steps: int) -> Any:
     """trl's trainer of the same arm: the same token ids, targets, order, optimiser and DeepSpeed configuration."""
-    from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
     assert isinstance(arm.model, str)
-    ordered = [rows[i] for batch in batches[:steps] for i in batch]
-    data = Dataset.from_dict({
-        "input_ids": [row.ids_T.tolist() for row in ordered],
-        "labels": [[int(token) if weight else -100 for token, weight in zip(row.ids_T, row.weights_T, strict=True)]
-                   for row in ordered]})
+    data = as_dataset([rows[i] for batch in batches[:steps] for i in batch])
     settings = SFTConfig(
         output_dir=str(Path(arm.output_dir).parent / "trl"), max_steps=steps, per_device_train_batch_size=BATCH,
         learning_rate=OPTIM.lr, lr_scheduler_type="constant", weight_decay=OPTIM.weight_decay,
