@@ -77,11 +77,11 @@ class Study:
         how = min((signal.SIGKILL, signal.SIGINT), key=lambda kind: hits[kind.name])
         family = self.family()
         self.process.send_signal(how)
-        _, alive = psutil.wait_procs(family, timeout=180 if how is signal.SIGINT else 60)
-        assert not alive, f"still running after the driver got {how.name}: {alive}"
+        code = self.process.wait(timeout=180)
+        _, alive = psutil.wait_procs(family, timeout=30 if how is signal.SIGINT else 60)
+        assert not alive, f"still running after the driver ended by {how.name}: {alive}"
         if how is signal.SIGINT:
-            assert self.process.returncode == 130, self.process.returncode
-            assert "interrupted" in self.output()
+            assert code == 130 and "interrupted" in self.output(), self.output()[-3000:]
         return how.name
 
     def output(self) -> str:

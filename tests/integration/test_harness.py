@@ -21,24 +21,22 @@ pytestmark = pytest.mark.engine
 SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
 CHOICES = ["asyncio", "email", "a sorted list"]
 ROWS = [{"q": f"Return value {i} of the", "options": CHOICES[i % 3:] + CHOICES[:i % 3], "gold": i * i % 3} for i in range(8)]
-CHOOSE = """\
-task: choose
+ON_ROWS = """\
 dataset_path: json
 dataset_kwargs: {data_files: {test: data/rows.jsonl}}
 test_split: test
-output_type: multiple_choice
 doc_to_text: "{{q}}"
+"""
+CHOOSE = ON_ROWS + """\
+task: choose
+output_type: multiple_choice
 doc_to_choice: "{{options}}"
 doc_to_target: gold
 metric_list: [{metric: acc}, {metric: acc_norm}]
 """
-WRITE = """\
+WRITE = ON_ROWS + """\
 task: write
-dataset_path: json
-dataset_kwargs: {data_files: {test: data/rows.jsonl}}
-test_split: test
 output_type: generate_until
-doc_to_text: "{{q}}"
 doc_to_target: "{{options[gold]}}"
 generation_kwargs: {until: ["@@"], max_gen_toks: 6, do_sample: false}
 metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import secrets
 import tempfile
 from contextlib import contextmanager
-from itertools import chain, repeat
 
 import grpc
 import numpy as np
@@ -26,6 +24,7 @@ from divscale.similarity.reductions import Components, CountAbove, ExpRowSums, P
 from divscale.similarity.sharded import reduce_pairs_sharded
 from divscale.similarity.shards import write_shards
 from divscale.similarity.spread import spread
+from tests.nodes import add_node, empty_cluster
 
 pytestmark = pytest.mark.engine
 
@@ -38,17 +37,11 @@ PASS = {"reductions": ALL, "tile_rows": 128, "pairs_per_item": 1 << 16}
 @pytest.fixture(scope="module")
 def cluster():
     """A Ray of several nodes on this machine; `grow(n)` starts nodes until there are n."""
-    # Before Ray is imported, and left as they are: it reads them once a process. A session sets the same.
-    for name, value in {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token",
-                        "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}.items():
-        os.environ.setdefault(name, value)
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster()
+    cluster = empty_cluster()
 
     def grow(count):
         while len(cluster.list_all_nodes()) < count:
-            cluster.add_node(num_cpus=1, object_store_memory=100 << 20, include_dashboard=False)
+            add_node(cluster)
         cluster.wait_for_nodes()
         return cluster
 
@@ -193,8 +186,10 @@ def test_a_result_that_is_lost_with_its_node_is_made_again_on_another(cluster):
         session.ensure()
         near = set(cluster(3).list_all_nodes())
         (far,) = set(cluster(4).list_all_nodes()) - near
-        # Ray may place the first replacement on the lost node too, until it has missed its heartbeats
-        places = chain([NodeAffinitySchedulingStrategy(far.node_id, soft=False)], repeat("DEFAULT"))
+        # The replacement has a place of its own: left to Ray, it could be put on the lost node as well, and die there,
+        # until that has missed its heartbeats.
+        places = (NodeAffinitySchedulingStrategy(node, soft=False)
+                  for node in (far.node_id, ray.get_runtime_context().get_node_id()))
         pool = ActorPool(lambda _: ray.remote(num_cpus=0, scheduling_strategy=next(places))(Maker).remote(), 1, "test", 60)
         done = []
         for key, value in pool.map([("small", 1), ("large", 8 << 20)], "bytes_of"):
@@ -203,7 +198,7 @@ def test_a_result_that_is_lost_with_its_node_is_made_again_on_another(cluster):
                 assert pool._slots[0].running
                 cluster(4).remove_node(far, allow_graceful=False)
         assert done == [("small", 1), ("large", 8 << 20)]
-        assert pool.redone == ["large"] and pool.starts >= 2
+        assert (pool.redone, pool.starts) == (["large"], 2)
         pool.close()
 
 

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import secrets
 
 import pyarrow as pa
 import pytest
@@ -13,6 +11,7 @@ from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.training.config import ArchitectureConfig, OptimConfig
 from divscale.training.work import Arm, Trained
+from tests.nodes import add_node, empty_cluster
 
 pytestmark = pytest.mark.engine
 
@@ -26,19 +25,10 @@ WEIGHTS, LOSS = 1e-5, 1e-3  # after SHORT, absolute; after LONG, relative: two r
 @pytest.fixture(scope="module")
 def cluster():
     """A head without CPUs, where the driver is."""
-    for name, value in {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token",
-                        "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}.items():
-        os.environ.setdefault(name, value)
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster()
-    cluster.add_node(num_cpus=0, object_store_memory=100 << 20, include_dashboard=False)
+    cluster = empty_cluster()
+    add_node(cluster, cpus=0)
     yield cluster
     cluster.shutdown()
-
-
-def add_node(cluster):
-    return cluster.add_node(num_cpus=1, object_store_memory=100 << 20, include_dashboard=False)
 
 
 def nodes_of(group):

@@ -90,8 +90,9 @@ def peaks() -> dict[tuple[str, int], tuple[int, int]]:
 def test_the_memory_said_for_large_tiles_is_not_less_than_the_measured_peak_and_not_three_times_it(case, threads, peaks):
     measured, said = peaks[case, threads]
     assert measured < 1.05 * said + (4 << 20)
-    # On a machine that is busy two threads may take turns, and so never hold their buffers at the same time.
-    assert said < 3 * threads * peaks[case, 1][0]
+    # On a machine that is busy two threads may take turns, and so never hold their buffers at the same time. What is
+    # said of one is held against what one took, and what is said of two against twice what is said of one.
+    assert peaks[case, 1][1] < 3 * peaks[case, 1][0] and said <= threads * peaks[case, 1][1]
 
 
 def test_the_memory_said_for_the_fused_kernel_is_that_of_its_rounded_rows_and_no_tile():
