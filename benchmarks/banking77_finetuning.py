@@ -6,7 +6,7 @@ size). Five draws of the labelled rows; a linear head on the frozen encoder's ve
 the 3,080 queries of the test file in per cent, mean over the draws with its 95 % t interval.
 
 Run: python benchmarks/banking77_finetuning.py DATA STORE > benchmarks/results/banking77-finetuning.md
-     (about 45 minutes on two idle cores; with 240 steps 20 rows an intent were trained for 2.5 epochs, too few: 72.7 %)
+     (50 minutes on two cores beside other work; 240 steps are 2.5 epochs of 20 rows an intent, too few: 72.7 %)
      DATA holds Banking77's train.parquet and test.parquet; run again with the same STORE to go on.
 """
 
