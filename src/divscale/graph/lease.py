@@ -18,26 +18,37 @@ class Leases:
     """Leases on the stages of one store."""
 
     def __init__(self, root: Path) -> None:
-        path = (root / "leases").resolve()
-        if path not in _open_files:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _open_files[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._file = _open_files[path]
+        self._file = lock_file(root / "leases")
 
     def acquire(self, fingerprint: str) -> bool:
         """True when the lease is ours now; False when another process holds it."""
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(fingerprint))
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                return False
-            raise
-        return True
+        return try_lock(self._file, offset(fingerprint), 1)
 
     def release(self, fingerprint: str) -> None:
         """Give the lease back."""
-        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _offset(fingerprint))
+        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, offset(fingerprint))
 
 
-def _offset(fingerprint: str) -> int:
+def lock_file(path: Path) -> int:
+    """The process's one descriptor of a file that is locked by bytes."""
+    path = path.resolve()
+    if path not in _open_files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _open_files[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    return _open_files[path]
+
+
+def try_lock(file: int, start: int, length: int) -> bool:
+    """True when these bytes are ours alone now; False when another process has some of them. Length 0: to the end."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            return False
+        raise
+    return True
+
+
+def offset(fingerprint: str) -> int:
+    """The byte that stands for a stage."""
     return int(fingerprint[:15], 16)

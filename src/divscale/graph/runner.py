@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from divscale.errors import DivscaleError, StageFailedError
+from divscale.graph.claim import Claims
 from divscale.graph.lease import Leases
 from divscale.graph.plan import missing
 from divscale.graph.record import Rows
@@ -154,16 +155,40 @@ def execute(
             where that is one, else a `StageFailedError`. What a handler raises ends the run at once.
     """
     targets = list(targets)
-    pending = {s.fingerprint: s for s in missing(targets, store)}
-    events.planned(in_order(targets), list(pending.values()))
-    leases = Leases(store.root) if pending else None
+    if not missing(targets, store):
+        events.planned(in_order(targets), [])
+        return
+    claims = Claims(store.root)
+    claims.everything()
+    try:
+        store.look_again()
+        pending = {s.fingerprint: s for s in missing(targets, store)}
+        claims.only(_read_by(pending))
+        events.planned(in_order(targets), list(pending.values()))
+        _make(targets, pending, claims, store, handlers, events, at_most or {}, afterwards, poll_s)
+    finally:
+        claims.nothing()
+
+
+def _make(
+    targets: Sequence[Stage],
+    pending: dict[str, Stage],
+    claims: Claims,
+    store: Store,
+    handlers: Mapping[str, Handler],
+    events: Events,
+    at_most: Mapping[str, int],
+    afterwards: Callable[[], None],
+    poll_s: float,
+) -> None:
+    leases = Leases(store.root)
     failures: list[tuple[Stage, DivscaleError]] = []
     order = {name: i for i, name in enumerate(handlers)}
     while pending:
-        assert leases is not None
         ready = [s for s in pending.values() if not any(p.fingerprint in pending for p in s.parents())]
         names = sorted({s.name for s in ready}, key=order.__getitem__)
-        ours = _take(ready, names, leases, store, pending, at_most or {})
+        ours = _take(ready, names, leases, store, targets, pending, at_most)
+        claims.only(_read_by(pending))
         if ours is None:
             events.waiting("another run holds every stage that could start; waiting for it")
             time.sleep(poll_s)
@@ -179,6 +204,7 @@ def execute(
         finally:
             for stage in ours:
                 leases.release(stage.fingerprint)
+        claims.only(_read_by(pending))
         afterwards()
     if failures:
         raise _ended(failures)
@@ -202,6 +228,7 @@ def _take(
     names: Sequence[str],
     leases: Leases,
     store: Store,
+    targets: Sequence[Stage],
     pending: dict[str, Stage],
     at_most: Mapping[str, int],
 ) -> list[Stage] | None:
@@ -210,17 +237,33 @@ def _take(
         free = (s for s in ready if s.name == name and leases.acquire(s.fingerprint))
         held = list(islice(free, at_most.get(name)))
         # between our look at the store and our lease another run may have finished it
-        finished = [s for s in held if store.is_whole(s)]
+        finished = _finished(held, targets, store)
         for stage in finished:
             leases.release(stage.fingerprint)
             del pending[stage.fingerprint]
         ours = [s for s in held if s.fingerprint in pending]
         if ours or finished:
             return ours
-    elsewhere = [s for s in ready if store.is_whole(s)]
+    elsewhere = _finished(ready, targets, store)
     for stage in elsewhere:
         del pending[stage.fingerprint]
     return [] if elsewhere else None
+
+
+def _finished(stages: Sequence[Stage], targets: Sequence[Stage], store: Store) -> list[Stage]:
+    """Those that another run has made. One whose files it has removed again is to be made only if something that is
+    still missing reads them.
+    """
+    finished = [stage for stage in stages if store.is_whole(stage)]
+    pruned = [stage for stage in stages if stage not in finished and store.find(stage) is not None]
+    if pruned:
+        needed = {stage.fingerprint for stage in missing(targets, store)}
+        finished += [stage for stage in pruned if stage.fingerprint not in needed]
+    return finished
+
+
+def _read_by(pending: Mapping[str, Stage]) -> set[str]:
+    return {stage.fingerprint for reader in pending.values() for stage, is_read in reader.needs() if is_read}
 
 
 def _run(

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from divscale.errors import PreflightError, StageFailedError
+from divscale.graph.claim import alone
 from divscale.graph.record import FileEntry, Record, Rows, git_state, package_versions
 from divscale.graph.stage import Stage
 
@@ -41,9 +42,21 @@ class Artifact:
     def __init__(self, folder: Path, record: Record) -> None:
         self.folder = folder
         self.record = record
-        gone = _pruned_paths(folder)
+        gone = pruned_paths(folder)
         self.pruned = frozenset(
             role for role, entries in record.files.items() if any(entry.path in gone for entry in entries))
+
+    def first_wrong(self) -> FileEntry | None:
+        """A file that should be there as the record says, and is not."""
+        for role, entries in self.record.files.items():
+            for entry in () if role in self.pruned else entries:
+                try:
+                    size = (self.folder / entry.path).stat().st_size
+                except FileNotFoundError:
+                    return entry
+                if size != entry.size:
+                    return entry
+        return None
 
     def path(self, role: str) -> Path:
         """The one file of `role`."""
@@ -171,7 +184,7 @@ class Draft:
                 theirs = Artifact(self.folder, read_record(target))
                 if theirs.pruned:
                     hidden.replace(target)  # names new files, which the list of pruned ones does not
-                    (self.folder / PRUNED).unlink()
+                    (self.folder / PRUNED).unlink(missing_ok=True)
                 else:
                     record = theirs.record
             hidden.unlink(missing_ok=True)
@@ -234,16 +247,22 @@ class Store:
         if not path.exists():
             return None
         artifact = Artifact(folder, read_record(path))
-        for role, entries in artifact.record.files.items():
-            for entry in () if role in artifact.pruned else entries:
-                file = folder / entry.path
-                if not file.exists() or file.stat().st_size != entry.size:
-                    raise StageFailedError(
-                        f"{file}: the record says {entry.size} bytes, but the file is missing or another size. The "
-                        f"store was changed by hand or by a failing disk; remove {folder} and run again."
-                    )
+        while (wrong := artifact.first_wrong()) is not None:
+            again = Artifact(folder, read_record(path))
+            if (again.record, again.pruned) == (artifact.record, artifact.pruned):
+                raise StageFailedError(
+                    f"{folder / wrong.path}: the record says {wrong.size} bytes, but the file is missing or another "
+                    f"size. The store was changed by hand or by a failing disk; remove {folder} and run again."
+                )
+            artifact = again  # another run pruned it, or made it again, while we looked
         self._known[stage.fingerprint] = artifact
         return artifact
+
+    def look_again(self) -> None:
+        """Forget what other processes have changed since it was found."""
+        for fingerprint, found in list(self._known.items()):
+            if not (found.folder / RECORD).exists() or Artifact(found.folder, found.record).pruned != found.pruned:
+                del self._known[fingerprint]
 
     def open(self, stage: Stage) -> Artifact:
         """The artifact of a stage that is known to be committed."""
@@ -254,26 +273,49 @@ class Store:
     def is_whole(self, stage: Stage) -> bool:
         """Whether `stage` is committed and all its files are there."""
         artifact = self.find(stage)
+        if artifact is not None and artifact.pruned:  # unless another process has made them again
+            del self._known[stage.fingerprint]
+            artifact = self.find(stage)
         return artifact is not None and not artifact.pruned
 
-    def prune(self, stage: Stage, role: str) -> None:
+    def prune(self, stage: Stage, role: str) -> bool:
         """Remove the files of a role to save space. The record stays; a stage that needs the files has them made again.
+
+        Returns:
+            False: nothing was removed, another driver is going to read them.
 
         Raises:
             StageFailedError: the store cannot be written.
         """
-        artifact = self.open(stage)
-        paths = [entry.path for entry in artifact.record.files[role]]
-        listed = artifact.folder / PRUNED
-        with explained(artifact.folder):
-            hidden = listed.with_name(f".{PRUNED}")
-            hidden.write_text(json.dumps(sorted({*_pruned_paths(artifact.folder), *paths})), encoding="utf-8")
-            hidden.rename(listed)
+        with explained(self.root), alone(self.root, stage.fingerprint) as may_go:
+            if not may_go:
+                return False
+            self._known.pop(stage.fingerprint, None)
+            artifact = self.open(stage)
+            paths = {entry.path for entry in artifact.record.files[role]}
+            before = pruned_paths(artifact.folder)
+            if not paths <= before:
+                hidden = artifact.folder / f".{PRUNED}.{uuid.uuid4().hex[:12]}"
+                hidden.write_text(json.dumps(sorted(before | paths)), encoding="utf-8")
+                hidden.rename(artifact.folder / PRUNED)
+        self.finish_pruning(stage)
+        return True
+
+    def finish_pruning(self, stage: Stage) -> None:
+        """Remove what is listed as pruned and still there: a run may have been killed in between. Nobody reads it.
+
+        Raises:
+            StageFailedError: the store cannot be written.
+        """
+        folder = self._folder(stage)
+        with explained(folder):
+            paths = pruned_paths(folder)
             for path in paths:
-                (artifact.folder / path).unlink(missing_ok=True)
-            for folder in {artifact.folder / Path(path).parts[0] for path in paths if len(Path(path).parts) > 1}:
-                shutil.rmtree(folder, ignore_errors=True)
-        self._known[stage.fingerprint] = Artifact(artifact.folder, artifact.record)
+                if (folder / path).exists():  # a read-only disk refuses even to remove nothing
+                    (folder / path).unlink(missing_ok=True)
+            for tree in {folder / Path(path).parts[0] for path in paths if len(Path(path).parts) > 1}:
+                shutil.rmtree(tree, ignore_errors=True)
+        self._known.pop(stage.fingerprint, None)
 
     def draft(self, stage: Stage) -> Draft:
         """A place to write the artifact of `stage`."""
@@ -305,9 +347,12 @@ def read_record(path: Path) -> Record:
         raise StageFailedError(f"{path}: not a readable record; remove its folder and run again.") from error
 
 
-def _pruned_paths(folder: Path) -> frozenset[str]:
-    listed = folder / PRUNED
-    return frozenset(json.loads(listed.read_text(encoding="utf-8"))) if listed.exists() else frozenset()
+def pruned_paths(folder: Path) -> frozenset[str]:
+    """Files of an artifact that were removed to save space, or are just going."""
+    try:
+        return frozenset(json.loads((folder / PRUNED).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return frozenset()
 
 
 def _entries(folder: Path, paths: list[Path]) -> Iterator[FileEntry]:

@@ -17,15 +17,17 @@ ARMS_AT_ONCE = 16  # trained before the first of them is scored and may go
 class Retention:
     """Removes weights once everything in the study that reads them is committed.
 
-    Trials of learning rates go as soon as their choice is made, whatever else stays. A study that shares arms with
-    another on the same store has those retrained that it needs and the other did not keep.
+    Trials of learning rates go as soon as their choice is made, whatever else stays. What another driver on the same
+    store is going to read waits for a later sweep: of this run, of that one or of the next. A study that shares arms
+    with another and begins later has those retrained that it needs and the other did not keep.
     """
 
     def __init__(self, study: Study, targets: Sequence[Stage], store: Store) -> None:
         self._keep = study.resources.keep
         self._metric = study.evaluate.metrics[0]
         self._store = store
-        self._best: dict[object, tuple[float, Stage]] = {}  # by way of training
+        self._best: dict[object, tuple[tuple[float, str], Stage]] = {}  # by way of training
+        self._leaving: list[Stage] = []
         self._readers: dict[str, list[Stage]] = {}
         stages = in_order(targets) if self._keep != "all" else []
         self._waiting = {stage.fingerprint: stage for stage in stages if stage.name in TRAINED}
@@ -46,32 +48,35 @@ class Retention:
             if readers and self._store.find(stage) is not None and all(self._store.find(reader) for reader in readers):
                 del self._waiting[stage.fingerprint]
                 self._settle(stage, readers)
+        self._leaving = [stage for stage in self._leaving if not self._store.prune(stage, "model")]
 
     def _settle(self, stage: Stage, readers: Sequence[Stage]) -> None:
         artifact = self._store.open(stage)
-        if "model" not in artifact.record.files or artifact.pruned:
+        if "model" not in artifact.record.files:
+            return
+        if artifact.pruned:
+            self._store.finish_pruning(stage)
             return
         if stage.name == "train":
             lora = artifact.record.config["lora"]
             if self._keep == "adapter" and lora is not None and not lora["merge"]:
                 return
             if self._keep == "best":
-                self._prune_the_worse(stage, readers)
+                self._let_the_worse_go(stage, readers)
                 return
-        self._store.prune(stage, "model")
+        self._leaving.append(stage)
 
-    def _prune_the_worse(self, stage: Stage, readers: Sequence[Stage]) -> None:
+    def _let_the_worse_go(self, stage: Stage, readers: Sequence[Stage]) -> None:
         config: Any = stage.config
         way = config.model, config.head, config.lora
-        found = self._score(readers)
+        found = self._score(readers), stage.fingerprint  # of arms that score the same all drivers keep the same one
         before = self._best.get(way)
         if before is None or found > before[0]:
             self._best[way] = found, stage
-            worse = before[1] if before is not None else None
+            if before is not None:
+                self._leaving.append(before[1])
         else:
-            worse = stage
-        if worse is not None:
-            self._store.prune(worse, "model")
+            self._leaving.append(stage)
 
     def _score(self, readers: Sequence[Stage]) -> float:
         """The arm's score on the test set, turned so that more is better."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pyarrow as pa
 import pytest
-from toys import Counting, Silent, number, total
+from toys import Counting, Silent, at_work, number, total
 
 from divscale.graph.garbage import find_garbage
 from divscale.graph.plan import make_plan, missing
@@ -87,3 +89,65 @@ def test_a_hand_out_has_at_most_so_many_stages_and_each_is_followed_by_a_call(tm
     execute([total(*map(number, range(5)))], Store(tmp_path), counting.handlers() | {"number": numbers}, Silent(),
             at_most={"number": 2}, afterwards=lambda: calls.append(len(counting.ran)))
     assert handed == [2, 2, 1] and calls == [2, 4, 5, 6]
+
+
+def test_files_that_another_driver_is_going_to_read_stay_until_it_has_read_them(store):
+    with at_work(store.root, total(number(1), extra=7)):
+        assert not store.prune(number(1), "numbers") and store.is_whole(number(1))
+    assert store.find(total(number(1), extra=7)).values["sum"] == 8
+    assert store.prune(number(1), "numbers") and not store.is_whole(number(1))
+
+
+def test_a_driver_that_was_killed_holds_no_files(store):
+    with at_work(store.root, total(number(1), extra=7)) as other:
+        other.kill()
+        other.wait()
+        assert store.prune(number(1), "numbers")
+
+
+def test_files_that_no_other_driver_reads_go_while_one_is_at_work(store):
+    with at_work(store.root, total(number(3), extra=7)):
+        assert store.prune(number(1), "numbers")
+
+
+def model(store, value, files=30):
+    draft = store.draft(number(value))
+    tree = draft.new_tree("model")
+    for i in range(files):
+        (tree / str(i)).write_bytes(b"abc")
+    draft.commit()
+
+
+def at_once(*works):
+    """Each in a thread of its own; what one raises is raised."""
+    errors = []
+
+    def guarded(work):
+        try:
+            work()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def test_a_look_while_another_run_prunes_does_not_blame_the_disk(tmp_path):
+    for value in range(20):
+        model(Store(tmp_path), value)
+        found = []
+        at_once(lambda value=value: Store(tmp_path).prune(number(value), "model"),
+                *[lambda value=value, found=found: found.extend(Store(tmp_path).find(number(value)) for _ in range(20))] * 3)
+        assert len(found) == 60 and all(found)
+
+
+def test_two_runs_prune_the_same_files_at_once(tmp_path):
+    for value in range(40):
+        model(Store(tmp_path), value, files=2)
+        at_once(*[lambda value=value: Store(tmp_path).prune(number(value), "model")] * 4)
+        assert Store(tmp_path).find(number(value)).pruned == {"model"}

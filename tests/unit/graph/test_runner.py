@@ -150,6 +150,19 @@ def test_a_stage_another_process_holds_is_waited_for_and_free_when_it_dies(store
         holder.kill()
 
 
+def test_what_another_driver_made_and_pruned_since_the_plan_is_not_made_again(store):
+    target, counting, other = total(total(number(1)), total(number(2))), Counting(), Counting()
+
+    class OtherIsFaster(Silent):
+        def planned(self, stages, pending):
+            run(total(number(1)), store, other)
+            Store(store.root).prune(number(1), "numbers")
+
+    run(target, store, counting, OtherIsFaster())
+    assert other.ran == ["number 1", "total sum"]
+    assert counting.ran == ["number 2", "total sum", "total sum"]
+
+
 def _run_all(root, start, queue):
     start.wait()
     counting = Counting()

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -86,3 +93,24 @@ class Silent:
 
     def waiting(self, reason) -> None:
         self.waits += 1
+
+
+@contextmanager
+def at_work(root: Path, target: Stage) -> Generator[subprocess.Popen[str]]:
+    """Another process that brings `target` to the store and stops within its handler until its input is closed."""
+    code = ("import pickle, sys; from pathlib import Path; from toys import Counting, Silent\n"
+            "from divscale.graph.runner import execute; from divscale.graph.store import Store\n"
+            "counting, stop = Counting(), lambda jobs: (print('there', flush=True), sys.stdin.read())\n"
+            "def totals(jobs):\n    stop(jobs)\n    counting.handlers()['total'](jobs)\n"
+            "root, target = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+            "execute([target], Store(root), counting.handlers() | {'total': totals}, Silent())")
+    argument = pickle.dumps((root, target)).hex()
+    other = subprocess.Popen([sys.executable, "-c", code, argument], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    try:
+        assert other.stdout is not None and other.stdout.readline() == "there\n"
+        yield other
+    finally:
+        if other.poll() is None:
+            other.communicate()
+    assert other.returncode in (0, -signal.SIGKILL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,6 +58,54 @@ def test_the_weights_that_stay_are_those_that_were_asked_for(tmp_path, keep, ove
 def test_the_best_arm_of_a_score_where_less_is_better(tmp_path):
     overrides = [*ARMS, "evaluate.metrics=[ece,accuracy]", "resources.keep=best"]
     assert trained(Store(tmp_path), overrides)[0] == [False, True, False]  # off by 0.4, 0.1 and 0.9
+
+
+def test_of_arms_that_score_the_same_two_drivers_that_see_them_in_another_order_keep_the_same_one(tmp_path):
+    overrides, store = [*ARMS, "resources.keep=best"], Store(tmp_path)
+    left, stages = trained(store, [*ARMS, "resources.keep=all"], scores=(1.0, 1.0, 1.0))
+    study, arms = load(SMOKE, overrides), [s for s in stages if s.name == "train"]
+    assert all(left)
+    drivers = [Retention(study, [expand(study)], store) for _ in range(2)]
+    hidden = tmp_path / "hidden"
+    (tmp_path / "evaluate").rename(hidden)
+    (tmp_path / "evaluate").mkdir()
+    for driver, arm in zip([drivers[0], drivers[1], drivers[0]], [arms[1], arms[0], arms[2]], strict=True):
+        scored = next(s for s in stages if s.name == "evaluate" and arm in s.parents())
+        (hidden / scored.fingerprint).rename(tmp_path / "evaluate" / scored.fingerprint)
+        driver.sweep()
+    drivers[1].sweep()
+    assert [arm for arm in arms if store.is_whole(arm)] == [max(arms, key=lambda arm: arm.fingerprint)]
+
+
+def test_weights_that_another_driver_is_going_to_read_wait_for_a_later_sweep(tmp_path):
+    store, overrides = Store(tmp_path), [*ARMS, "resources.keep=none"]
+    _, stages = trained(store, [*ARMS, "resources.keep=all"])
+    arms, study = [s for s in stages if s.name == "train"], load(SMOKE, overrides)
+    retention = Retention(study, [expand(study)], store)
+    other = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from pathlib import Path; from divscale.graph.claim import Claims;"
+         "claims = Claims(Path(sys.argv[1])); claims.everything(); claims.only([sys.argv[2]]); print(flush=True);"
+         "sys.stdin.read()", str(tmp_path), arms[0].fingerprint], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "\n"
+        retention.sweep()
+        assert [store.is_whole(arm) for arm in arms] == [True, False, False]
+    finally:
+        other.kill()
+        other.communicate()
+    retention.sweep()
+    assert not any(store.is_whole(arm) for arm in arms)
+
+
+def test_a_sweep_finishes_what_a_killed_run_began_to_prune(tmp_path):
+    store = Store(tmp_path)
+    _, stages = trained(store, [*ARMS, "resources.keep=all"])
+    arm = next(s for s in stages if s.name == "train")
+    model = store.open(arm).tree("model")
+    (model.parent / "pruned.json").write_text(f'["{model.name}/model.safetensors"]')
+    study = load(SMOKE, [*ARMS, "resources.keep=none"])
+    Retention(study, [expand(study)], Store(tmp_path)).sweep()
+    assert not model.exists()
 
 
 def test_an_arm_that_is_not_scored_yet_keeps_its_weights(tmp_path):
