@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from divscale.errors import PreflightError
+from divscale.graph.claim import alone
 from divscale.graph.lease import Leases
-from divscale.graph.store import PRUNED, RECORD, Store, explained, read_record
+from divscale.graph.store import PRUNED, RECORD, Store, explained, pruned_paths, read_record
 
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 UNFINISHED = "unfinished: a run would go on from it"
+UNNEEDED = "no study that was named needs it"
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,30 @@ def find_garbage(store: Store, *, unfinished: bool = False, needed: set[str] | N
 
 
 def remove(store: Store, garbage: list[Garbage]) -> list[Garbage]:
-    """Removes it, but for what a run is at work on or has just committed; returns what is gone."""
+    """Removes it, but for what a run is at work on or has just committed; returns what is gone.
+
+    Raises:
+        PreflightError: Artifacts are to go, and a run is at work that may be going to read them. Nothing is removed.
+    """
+    if not any(item.why == UNNEEDED for item in garbage):
+        return _remove(store, garbage)
+    with alone(store.root) as no_run:
+        if not no_run:
+            raise PreflightError(
+                f"store {store.root}: a run is at work on it, and what the named studies do not need may be what that "
+                "run is going to read; nothing was removed. Wait until it has ended, or name no study: files that no "
+                "record names can go at any time.")
+        return _remove(store, garbage)
+
+
+def _remove(store: Store, garbage: list[Garbage]) -> list[Garbage]:
     leases = Leases(store.root)
     gone: list[Garbage] = []
     for item in garbage:
         if not leases.acquire(item.fingerprint):
             continue
         try:
-            is_finished_now = item.why == UNFINISHED and (item.path / RECORD).exists()
-            if item.path.exists() and not is_finished_now:
+            if item.path.exists() and not _counts_now(item):
                 with explained(item.path.parent):
                     if item.path.is_dir():
                         # The record goes first: a folder that is half gone must not look whole.
@@ -68,6 +86,22 @@ def remove(store: Store, garbage: list[Garbage]) -> list[Garbage]:
     return gone
 
 
+def _counts_now(item: Garbage) -> bool:
+    """Whether a run has committed it since we looked."""
+    if item.why == UNNEEDED:
+        return False
+    if item.why == UNFINISHED:
+        return (item.path / RECORD).exists()
+    folder = next(parent for parent in item.path.parents if parent.name == item.fingerprint)
+    return item.path.relative_to(folder).as_posix() in _named(folder)
+
+
+def _named(folder: Path) -> set[str]:
+    """What an artifact consists of. Files that were pruned count no longer, even where they are still there."""
+    named = {entry.path for entries in read_record(folder / RECORD).files.values() for entry in entries}
+    return (named - pruned_paths(folder)) | {RECORD, PRUNED}
+
+
 def _in_folder(folder: Path, unfinished: bool, needed: set[str] | None) -> Iterator[Garbage]:
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if not (folder / RECORD).exists():
@@ -75,10 +109,9 @@ def _in_folder(folder: Path, unfinished: bool, needed: set[str] | None) -> Itera
             yield Garbage(folder, folder.name, size, UNFINISHED)
         return
     if needed is not None and folder.name not in needed:
-        yield Garbage(folder, folder.name, size, "no study that was named needs it")
+        yield Garbage(folder, folder.name, size, UNNEEDED)
         return
-    named = {entry.path for entries in read_record(folder / RECORD).files.values() for entry in entries}
-    named |= {RECORD, PRUNED}
+    named = _named(folder)
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.relative_to(folder).as_posix() not in named:
             yield Garbage(path, folder.name, path.stat().st_size, "no record names it")

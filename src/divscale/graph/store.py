@@ -248,6 +248,8 @@ class Store:
             return None
         artifact = Artifact(folder, read_record(path))
         while (wrong := artifact.first_wrong()) is not None:
+            if not path.exists():
+                return None
             again = Artifact(folder, read_record(path))
             if (again.record, again.pruned) == (artifact.record, artifact.pruned):
                 raise StageFailedError(

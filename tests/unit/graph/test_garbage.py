@@ -1,10 +1,12 @@
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
-from toys import Counting, number, total
+from toys import Counting, at_work, number, total
 
 from divscale.cli import main
+from divscale.errors import PreflightError
 from divscale.graph.garbage import find_garbage, remove
 from divscale.graph.runner import execute
 from divscale.graph.store import Store
@@ -62,6 +64,37 @@ def test_what_a_run_is_at_work_on_stays(store):
     finally:
         holder.communicate()
     assert [item.path.name for item in gone] == ["weights"]
+
+
+def test_what_a_run_of_another_study_is_going_to_read_does_not_go(store):
+    unneeded = find_garbage(store, needed={number(2).fingerprint})
+    with at_work(store.root, total(number(1), extra=7)) as other:
+        with pytest.raises(PreflightError, match=r"a run is at work.*nothing was removed.*Wait until it has ended"):
+            remove(store, unneeded)
+        assert whole(store) == ["1", "2", "sum"]
+        assert [item.path.name for item in remove(store, find_garbage(store))] == ["weights"]
+        other.kill()
+        other.wait()
+        remove(store, unneeded)
+    assert whole(store) == ["2"]
+
+
+def test_files_that_are_committed_anew_between_the_look_and_the_removal_stay(store):
+    store.prune(number(2), "numbers")
+    draft = store.draft(number(2))
+    draft.write_table("numbers", pa.table({"value": [2]}))
+    found = find_garbage(store)
+    assert {item.path.suffix for item in found} == {"", ".parquet"}
+    draft.commit()
+    assert [item.path.name for item in remove(store, found)] == ["weights"]
+    assert whole(store) == ["1", "2", "sum"]
+
+
+def test_files_that_a_killed_run_listed_as_pruned_and_did_not_remove_go(store):
+    file = store.open(number(1)).path("numbers")
+    (file.parent / "pruned.json").write_text(f'["{file.name}"]')
+    remove(store, find_garbage(store))
+    assert not file.exists() and Store(store.root).find(number(1)).pruned == {"numbers"}
 
 
 def test_the_command_shows_first_and_removes_when_told(store, capsys):
