@@ -5,21 +5,36 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from divscale.errors import ConfigError, PreflightError
 from divscale.graph.garbage import find_garbage, remove
 from divscale.graph.stage import in_order
 from divscale.run import store_of
 from divscale.stages.expand import expand
+from divscale.stages.identity import unresolved_model
 from divscale.study_file import load
 
 SHOWN = 20
 
 
-def clean_from_terminal(studies: Sequence[str], root: str | None, *, unfinished: bool, yes: bool) -> int:
-    """Show (and with `yes` remove) debris, and where studies are named, what none of them needs."""
+def clean_from_terminal(words: Sequence[str], root: str | None, *, unfinished: bool, yes: bool) -> int:
+    """Show (and with `yes` remove) debris, and where studies are named, what none of them needs.
+
+    Args:
+        words: Study files, and overrides (`key.sub=value`) of every one of them.
+        root: Of the store.
+        unfinished: Whether work that a run would go on from may go.
+        yes: Whether it goes.
+
+    Raises:
+        ConfigError: A study or an override is wrong.
+        PreflightError: A model of a study is not on this machine, or a run is at work.
+    """
     store = store_of(root)
-    needed = None
-    if studies:
-        needed = {stage.fingerprint for study in studies for stage in in_order([expand(load(study))])}
+    overrides = [word for word in words if "=" in word]
+    studies = [word for word in words if "=" not in word]
+    if overrides and not studies:
+        raise ConfigError(f"override {overrides[0]!r}: no study is named that it changes. Name the study file too.")
+    needed = _needed(studies, overrides) if studies else None
     found = find_garbage(store, unfinished=unfinished, needed=needed)
     if yes:
         found = remove(store, found)
@@ -36,3 +51,17 @@ def clean_from_terminal(studies: Sequence[str], root: str | None, *, unfinished:
     else:
         print(f"{store.root}: {total:.1f} MiB could go: {counts}. Nothing was removed; --yes removes it.")
     return 0
+
+
+def _needed(studies: Sequence[str], overrides: Sequence[str]) -> set[str]:
+    needed: set[str] = set()
+    for study in studies:
+        for stage in in_order([expand(load(study, overrides))]):
+            model = unresolved_model(stage)
+            if model is not None:
+                raise PreflightError(
+                    f"{study}: model {model} is not on this machine, so which results are this study's cannot be told, "
+                    "and all of them would count as needed by none. Point HF_HOME at the cache that has it, or start "
+                    "from the folder that the study was run from.")
+            needed.add(stage.fingerprint)
+    return needed

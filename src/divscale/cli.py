@@ -140,11 +140,12 @@ def _parser() -> argparse.ArgumentParser:
     gc = verbs.add_parser("gc", help="show what of a store nothing needs, and remove it with --yes",
                           description="Show files that no record names; with STUDY files, also every result that none "
                           "of these studies needs. Nothing is removed without --yes, and nothing a run is at work on.")
-    gc.add_argument("studies", nargs="*", metavar="STUDY", help="study files whose results stay")
+    gc.add_argument("studies", nargs="*", metavar="STUDY", help="study files whose results stay; key.sub=value "
+                    "changes a value of all of them, as it was changed for their runs")
     gc.add_argument("--store", metavar="DIR", help="where results live (default: $DIVSCALE_STORE or .divscale)")
     gc.add_argument("--unfinished", action="store_true", help="also work that a run would go on from")
     gc.add_argument("--yes", action="store_true", help="remove it")
-    gc.set_defaults(run=_gc)
+    gc.set_defaults(run=_gc, overrides=[])
 
     doctor = verbs.add_parser("doctor", help="is this machine ready?")
     doctor.add_argument("--json", action="store_true", help="print JSON")
@@ -242,7 +243,7 @@ def _gc(arguments: argparse.Namespace) -> int:
     from divscale.clean_store import clean_from_terminal
 
     return clean_from_terminal(
-        arguments.studies, arguments.store, unfinished=arguments.unfinished, yes=arguments.yes)
+        [*arguments.studies, *arguments.overrides], arguments.store, unfinished=arguments.unfinished, yes=arguments.yes)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

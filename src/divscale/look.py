@@ -14,6 +14,7 @@ from divscale.graph.plan import Step, changed_versions, make_plan
 from divscale.run import publish, report_path, store_of
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests, expected_rows
+from divscale.stages.identity import unresolved_model
 
 
 def print_plan(study: Study, root: str | None, *, as_json: bool) -> int:
@@ -24,9 +25,7 @@ def print_plan(study: Study, root: str | None, *, as_json: bool) -> int:
     requests, no_estimate = _requests(study) if pending else (None, "")
     cost = requests.cost(pending, store) if requests else None
     changed = changed_versions([target], store)
-    unresolved = sorted({
-        model["value"] for step in steps
-        if isinstance(model := step.stage.plain_config.get("model"), dict) and model["kind"] == "unresolved"})
+    unresolved = sorted({model for step in steps if (model := unresolved_model(step.stage)) is not None})
     if as_json:
         print(json.dumps({
             "stages": [

@@ -22,6 +22,7 @@ from divscale.stages.context import Context
 from divscale.stages.disk import needed_bytes
 from divscale.stages.expand import expand
 from divscale.stages.handlers import handlers
+from divscale.stages.identity import unresolved_model
 from divscale.stages.retention import Retention
 from divscale.training.tracking import check_trackers
 from divscale.view import Tally, Terminal
@@ -96,11 +97,11 @@ def preflight(pending: list[Stage], study: Study, store: Store) -> None:
     if any(stage.name == "harness" for stage in pending):
         harness.preflight(study)
     for stage in pending:
-        model = stage.plain_config.get("model")
-        if isinstance(model, dict) and model.get("kind") == "unresolved":
+        model = unresolved_model(stage)
+        if model is not None:
             raise PreflightError(
-                f"{stage.name} {stage.title}: model {model['value']} is neither a folder nor in the local Hugging Face "
-                f"cache. Download it (hf download {model['value'].partition('@')[0]}), point HF_HOME at a cache that "
+                f"{stage.name} {stage.title}: model {model} is neither a folder nor in the local Hugging Face "
+                f"cache. Download it (hf download {model.partition('@')[0]}), point HF_HOME at a cache that "
                 "has it, or give a folder.")
     check_trackers(study.resources.trackers)
     store.prove_writable(needed_bytes(pending, study))

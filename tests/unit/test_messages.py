@@ -20,6 +20,10 @@ import pytest
 
 from divscale.cli import main
 from divscale.generation.recipes import MODULES
+from divscale.graph.stage import in_order
+from divscale.graph.store import Store
+from divscale.stages.expand import expand
+from divscale.study_file import load
 
 STUDY = """\
 name: bad
@@ -223,6 +227,32 @@ def test_a_model_that_is_nowhere_can_be_planned(folder: Path, capsys: pytest.Cap
     assert main(["plan", "study.yaml", "generator.model=divscale-tests/none", "--store", "store"]) == 0
     line = "unresolved: model divscale-tests/none@main is not on this machine; its stages can be planned, not run"
     assert line in capsys.readouterr().out.splitlines()
+
+
+def test_gc_does_not_take_the_results_of_a_study_whose_model_is_elsewhere_for_unneeded(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(folder / "study.yaml", STUDY)
+    assert main(["gc", "study.yaml", "--store", "store", "--yes", "generator.model=divscale-tests/none"]) == 3
+    assert capsys.readouterr().err == (
+        "divscale: study.yaml: model divscale-tests/none@main is not on this machine, so which results are this study's "
+        "cannot be told, and all of them would count as needed by none. Point HF_HOME at the cache that has it, or start "
+        "from the folder that the study was run from.\n")
+
+
+def test_gc_is_told_what_was_changed_for_a_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder / "study.yaml", STUDY)
+    store = Store(folder / "store")
+    changed = load("study.yaml", ["recipe.samples=5"])
+    for stage in in_order([expand(changed)]):
+        store.draft(stage).commit()
+    assert main(["gc", "study.yaml", "recipe.samples=5", "--store", "store", "--yes"]) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+    assert main(["gc", "study.yaml", "--store", "store"]) == 0
+    assert "no study that was named needs it" in capsys.readouterr().out
+    assert main(["gc", "recipe.samples=5", "--store", "store"]) == 2
+    assert capsys.readouterr().err == (
+        "divscale: override 'recipe.samples=5': no study is named that it changes. Name the study file too.\n")
 
 
 def test_a_store_below_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

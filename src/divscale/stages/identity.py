@@ -12,6 +12,7 @@ from divscale.embedding.minilm import minilm_folder, minilm_sha256
 from divscale.errors import PreflightError
 from divscale.frozen import FrozenConfig
 from divscale.generation.engines.model_folder import check_folder, json_object
+from divscale.graph.stage import Stage
 from divscale.graph.store import file_sha256
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
@@ -52,6 +53,12 @@ def model_identity(model: str, revision: str | None, field: str = "model") -> Mo
     if resolved is None:
         return ModelIdentity(kind="unresolved", value=f"{model}@{revision or 'main'}")
     return ModelIdentity(kind="hub", value=f"{model}@{resolved}")
+
+
+def unresolved_model(stage: Stage) -> str | None:
+    """The model of a stage, where it is not on this machine: its fingerprint is not that of a stage that was run."""
+    model = stage.plain_config.get("model")
+    return model["value"] if isinstance(model, dict) and model.get("kind") == "unresolved" else None
 
 
 def model_location(model: str, revision: str | None) -> str:
