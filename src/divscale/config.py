@@ -35,6 +35,8 @@ HIGHER_IS_BETTER: dict[str, bool] = {
 }
 # of what the tuned model writes itself; the others are teacher-forced
 WRITTEN: frozenset[str] = frozenset({"squad_exact_match", "token_f1", "rouge_l", "distinct_2", "ngram_diversity"})
+# of a classifier's classes and their probabilities; a causal head has neither
+OF_CLASSES: frozenset[str] = frozenset({"macro_f1", "ece"})
 
 
 VLLM_CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)  # vllm 0.32, cpu_attn.py
@@ -112,18 +114,13 @@ class Study(FrozenConfig):
             _check_mix(mix, f"mix.{i}", self)
         for i, train in enumerate(self.train):
             _check_selection(train, f"train.{i}", self)
+        _check_entries(self)
         _check_agreement(self)
         self.recipe.check_task(self.data.task)
         _check_target(self)
         if self.recipe.structured and self.generator.engine.engine == "transformers":
             raise ValueError("recipe.structured: engine transformers cannot hold a completion to a schema; use "
                              "generator.engine.engine vllm or openai, or leave recipe.structured out")
-        ways = [(entry.method, entry.model, entry.head) for entry in self.train]
-        for way in ways:
-            if ways.count(way) > 1:
-                raise ValueError(
-                    f"train: two entries have method {way[0]}, model {way[1]} and head {way[2]}, and the report could "
-                    "not tell them apart; run them as two studies on one store (shared work is done once)")
         pretrains = any(model.model == "pretrain" for model in self.generator.models)
         untaught = getattr(MODULES[self.recipe.kind], "untaught", None)
         if pretrains and untaught and (reason := untaught(self.recipe)):
@@ -142,10 +139,33 @@ class Study(FrozenConfig):
         for score in self.evaluate.metrics:
             if score in wrong:
                 raise ValueError(f"evaluate.metrics: {score} does not apply to data.task {self.data.task}")
+        _check_metrics_of_causal(self)
         _check_measures(self.measure)
         _check_answers(self)
         _check_harness(self)
         return self
+
+
+def _check_entries(study: Study) -> None:
+    """The report can tell the training entries apart: it knows an arm's way of training by method and model alone."""
+    ways = [(entry.method, entry.model) for entry in study.train]
+    for method, model in ways:
+        if ways.count((method, model)) > 1:
+            raise ValueError(
+                f"train: two entries have method {method} and model {model}, and the report could not tell them apart, "
+                "whatever else differs; run them as two studies on one store (shared work is done once)")
+
+
+def _check_metrics_of_causal(study: Study) -> None:
+    """What a causal model writes is text: it is right or not, but it is no class and has no probability of one."""
+    for i, entry in enumerate(study.train):
+        if entry.method != "probe" and entry.head == "causal":
+            for metric in study.evaluate.metrics:
+                if metric in OF_CLASSES:
+                    raise ValueError(
+                        f"evaluate.metrics: {metric} needs predicted classes, and train.{i}.head is causal; name "
+                        "metrics that both have, as in [accuracy, loss], or run the classifiers as a study of their "
+                        "own on one store (shared work is done once)")
 
 
 def _check_answers(study: Study) -> None:

@@ -82,6 +82,29 @@ STUDY_FILES = [
          "measure.n is 200; raise it, or leave the measure out.",
          overrides=("measure={n: 200, diversity: [vendi, inertia]}",)),
     Case("no seeds", 2, "{tmp}/study.yaml: seeds.data = 0: must be 1 or more.", overrides=("seeds.data=0",)),
+    Case("two training entries that differ in the head alone", 2, "{tmp}/study.yaml: train: two entries have method full "
+         "and model some/lm, and the report could not tell them apart, whatever else differs; run them as two studies "
+         "on one store (shared work is done once).", overrides=(
+             "evaluate.metrics=[accuracy]",
+             "train=[{model: some/lm, head: causal}, {model: some/lm}, {method: lora, model: some/lm}]")),
+    Case("a score of classes where a model writes its answer", 2, "{tmp}/study.yaml: evaluate.metrics: macro_f1 needs "
+         "predicted classes, and train.1.head is causal; name metrics that both have, as in [accuracy, loss], or run "
+         "the classifiers as a study of their own on one store (shared work is done once).",
+         overrides=("train=[{method: probe}, {model: pretrain, head: causal}]",)),
+    Case("calibration where a model writes its answer", 2, "{tmp}/study.yaml: evaluate.metrics: ece needs "
+         "predicted classes, and train.0.head is causal; name metrics that both have, as in [accuracy, loss], or run "
+         "the classifiers as a study of their own on one store (shared work is done once).",
+         overrides=("train=[{model: pretrain, head: causal}]", "evaluate.metrics=[loss, ece]")),
+    Case("a language model that reads both ways", 2, "{tmp}/study.yaml: train.0: head: causal needs a language model, "
+         "and model encoder reads both ways, so that it would see the token it is to predict; name another model, or "
+         "set head: classifier.", overrides=("train=[{head: causal}]",)),
+    Case("another test set that is called test", 2, "{tmp}/study.yaml: data.out_of_distribution: the name test belongs "
+         "to the held-out rows of data.test or data.test_share; give far.jsonl another one.",
+         overrides=("data.out_of_distribution={test: far.jsonl}",)),
+    Case("a beta of AdamW that never moves", 2, "{tmp}/study.yaml: train.0.optim.betas.1 = 1.0: must be less than 1.",
+         overrides=("train=[{optim: {epochs: 1, betas: [0.9, 1.0]}}]",)),
+    Case("a beta of AdamW below zero", 2, "{tmp}/study.yaml: train.0.optim.betas.0 = -0.1: must be 0 or more.",
+         overrides=("train=[{optim: {epochs: 1, betas: [-0.1, 0.9]}}]",)),
     Case("two dials", 2, "{tmp}/study.yaml: recipe: one dial at a time: temperature and top_p are all lists; leave one "
          "a list.", overrides=("recipe.top_p=[0.5, 0.9]",)),
     Case("more generated rows than the recipe makes", 2, "{tmp}/study.yaml: mix.0.generated: 80 generated rows are "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from divscale.frozen import Count, FrozenConfig, OneOrMany, Share
 from divscale.schema import Task
@@ -49,6 +49,14 @@ class DataConfig(FrozenConfig):
     )
     max_rejected_share: Share = Field(default=0.0, description="invalid rows allowed before the study stops")
     world_size: Count = Field(default=2000, description="stories that storyland writes")
+
+    @field_validator("out_of_distribution")
+    @classmethod
+    def _none_is_called_test(cls, files: dict[str, str]) -> dict[str, str]:
+        if "test" in files:  # its scores would take the place of those on the held-out rows of the source
+            raise ValueError("the name test belongs to the held-out rows of data.test or data.test_share; give "
+                             f"{files['test']} another one")
+        return files
 
 
 Shortfall = Literal["error", "allow", "oversample"]

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from divscale.frozen import Count, Distinct, FrozenConfig, as_sequence
 
 Rate = Annotated[float, Field(gt=0)]
+Beta = Annotated[float, Field(ge=0, lt=1)]  # at 1 AdamW's running means would never move
 OneOrManyRates = Annotated[tuple[Rate, ...], BeforeValidator(as_sequence), Distinct]
 Filter = Literal["none", "label_agreement"]
 Packing = Literal["none", "best_fit"]
@@ -22,7 +23,7 @@ class OptimConfig(FrozenConfig):
     lr: Rate = 1e-3
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup_share: Annotated[float, Field(ge=0, le=1)] = 0.05
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: Rate = 1.0
     batch_size: Count = Field(default=16, description="samples per optimiser step, over all ranks")
@@ -136,6 +137,9 @@ class TrainConfig(FrozenConfig):
             raise ValueError("lr and optim.lr both say what the learning rate is; give one of the two")
         if self.packing != "none" and self.head == "classifier":
             raise ValueError("packing: a classifier reads one sample a row; set head: causal, or packing: none")
+        if self.method != "probe" and self.head == "causal" and self.model == "encoder":
+            raise ValueError("head: causal needs a language model, and model encoder reads both ways, so that it would "
+                             "see the token it is to predict; name another model, or set head: classifier")
         if self.offload != "none" and self.zero_stage < (least := 3 if self.offload == "all" else 1):
             raise ValueError(f"offload: {self.offload} needs zero_stage {least}{' or more' if least < 3 else ''}, and "
                              f"it is {self.zero_stage}; raise it, or set offload: none")

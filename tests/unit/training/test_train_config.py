@@ -18,6 +18,7 @@ def test_settings_that_do_not_go_together_are_refused_by_name(settings, message)
 
 
 def test_adapters_packing_and_offload_go_together_on_a_causal_model():
-    entry = TrainConfig.model_validate({"method": "lora", "head": "causal", "packing": "best_fit", "offload": "all",
-                                        "zero_stage": 3, "lora": {"target_modules": ("q_proj",)}})
+    entry = TrainConfig.model_validate({"method": "lora", "model": "pretrain", "head": "causal",
+                                        "packing": "best_fit", "offload": "all", "zero_stage": 3,
+                                        "lora": {"target_modules": ("q_proj",)}})
     assert entry.lora.target_modules == ("q_proj",)
