@@ -16,15 +16,16 @@ from divscale.stages.train import model_named
 MIB = 2**20
 OTHERS = {"pretrain": 32 * MIB, "generate": 8 * MIB, "embed": 16 * MIB}
 BESIDE_WEIGHTS = 4 * MIB  # tokenizer, configurations, metrics
-CHECKPOINT_BYTES = 16  # a parameter: the weights, and in float32 master weights and Adam's two moments
+OPTIMIZER_BYTES = 12  # a parameter that is trained: in float32 the master weights and Adam's two moments
+CHECKPOINTS = 2  # a new one is whole before the one before it goes
 ADAPTER_SHARE = 0.05  # of a model's weights, generously
 
 
 def needed_bytes(pending: Sequence[Stage], study: Study) -> int:
     """A generous guess at the bytes that these stages will take at the most, by what `resources.keep` leaves of them.
 
-    An arm counts the weights that it exports; of one arm a training group also holds the last checkpoint and, where it
-    is validated, the best weights. Cost: the headers of every model that is trained, once each.
+    An arm counts the weights that it exports; of one arm a training group also holds two checkpoints and, where it is
+    validated, the best weights. Cost: the headers of every model that is trained, once each.
     """
     configs: list[Any] = [stage.config for stage in pending if stage.name in TRAINED]
     parameters = {model: _parameters(model, study) for model in {config.model for config in configs}}
@@ -38,13 +39,20 @@ def needed_bytes(pending: Sequence[Stage], study: Study) -> int:
 
 def _weights(config: Any, parameters: int) -> int:
     share = ADAPTER_SHARE if config.lora is not None and not config.lora.merge else 1.0
-    return BESIDE_WEIGHTS + int(share * parameters * (2 if config.dtype == "bfloat16" else 4))
+    return BESIDE_WEIGHTS + int(share * parameters * _bytes_a_weight(config))
 
 
 def _unfinished(config: Any, parameters: int) -> int:
-    share = ADAPTER_SHARE if config.lora is not None else 1.0
+    trained = ADAPTER_SHARE if config.lora is not None else 1.0
+    # DeepSpeed 0.19.8 saves what is frozen too; ZeRO 2 on a device twice, as the module's and as the optimizer's
+    frozen = (1.0 if config.lora is not None else 0.0) * (2 if config.zero_stage == 2 else 1)
     best = _weights(config, parameters) if config.validation is not None else 0
-    return best + int(share * parameters * CHECKPOINT_BYTES)
+    checkpoint = parameters * (trained * (OPTIMIZER_BYTES + _bytes_a_weight(config)) + frozen * _bytes_a_weight(config))
+    return best + CHECKPOINTS * int(checkpoint)
+
+
+def _bytes_a_weight(config: Any) -> int:
+    return 2 if config.dtype == "bfloat16" else 4
 
 
 def _parameters(model: ModelIdentity | None, study: Study) -> int:
