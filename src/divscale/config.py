@@ -279,6 +279,10 @@ def _check_selection(train: TrainConfig, where: str, study: Study) -> None:
     if len(train.lr) > 1 and study.data.validation_share == 0:
         raise ValueError(f"{where}.lr: {len(train.lr)} rates are chosen among on validation rows, and "
                          "data.validation_share is 0; raise it, or give one rate")
+    positions = study.pretrain.base.architecture.max_length
+    if train.method != "probe" and train.model == "pretrain" and train.max_length > positions:
+        raise ValueError(f"{where}.max_length: {train.max_length} tokens are more than the model pretrain has "
+                         f"positions for ({positions}); lower it, or raise pretrain.base.architecture.max_length")
     if train.method == "probe" and (train.model != "encoder" or study.data.task != "classification"):
         raise ValueError(f"{where}: method probe needs model encoder and data.task classification")
     if train.method != "probe" and study.data.task != "classification" and train.head == "classifier":

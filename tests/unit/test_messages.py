@@ -101,6 +101,9 @@ STUDY_FILES = [
     Case("another test set that is called test", 2, "{tmp}/study.yaml: data.out_of_distribution: the name test belongs "
          "to the held-out rows of data.test or data.test_share; give far.jsonl another one.",
          overrides=("data.out_of_distribution={test: far.jsonl}",)),
+    Case("samples longer than the model of the study's own has positions", 2, "{tmp}/study.yaml: train.0.max_length: 129 "
+         "tokens are more than the model pretrain has positions for (128); lower it, or raise "
+         "pretrain.base.architecture.max_length.", overrides=("train=[{model: pretrain, max_length: 129}]",)),
     Case("a beta of AdamW that never moves", 2, "{tmp}/study.yaml: train.0.optim.betas.1 = 1.0: must be less than 1.",
          overrides=("train=[{optim: {epochs: 1, betas: [0.9, 1.0]}}]",)),
     Case("a beta of AdamW below zero", 2, "{tmp}/study.yaml: train.0.optim.betas.0 = -0.1: must be 0 or more.",

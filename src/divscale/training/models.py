@@ -8,6 +8,7 @@ from typing import Any
 from divscale.errors import ConfigError, PreflightError
 from divscale.training.config import ArchitectureConfig
 from divscale.training.lora import adapters_base, add_adapters, open_adapters
+from divscale.training.suitable import check_causal, check_positions
 from divscale.training.work import Arm, Head
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
@@ -18,14 +19,18 @@ def build(arm: Arm) -> tuple[Any, Any]:
     `arm.seed`.
 
     Raises:
-        PreflightError: The model's folder or name gives no such model.
-        ConfigError: The model lacks the layers that are to get adapters, or there is no model to put them on.
+        PreflightError: The model's folder or name gives no such model, or for a causal head one that reads both ways.
+        ConfigError: The model lacks the layers that are to get adapters or has fewer positions than a sample may have
+            tokens, or there is no model to put adapters on.
     """
     import torch
 
     torch.manual_seed(arm.seed)
     if not isinstance(arm.model, ArchitectureConfig):
         model, tokenizer, fresh = _load(arm.model, arm.head, arm.labels, arm.revision)
+        check_positions(model, arm.model, arm.max_length)
+        if arm.head == "causal":
+            check_causal(model, arm.model)
         return (add_adapters(model, arm.lora, arm.head, fresh) if arm.lora else model), tokenizer
     if arm.lora:
         raise ConfigError(f"training arm {arm.key}: adapters go on a model that has learnt something, and this one is "
