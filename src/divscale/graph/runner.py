@@ -263,7 +263,8 @@ def _finished(stages: Sequence[Stage], targets: Sequence[Stage], store: Store) -
 
 
 def _read_by(pending: Mapping[str, Stage]) -> set[str]:
-    return {stage.fingerprint for reader in pending.values() for stage, is_read in reader.needs() if is_read}
+    """Also those of which the record is enough: a handler may make use of their files while they are there."""
+    return {stage.fingerprint for reader in pending.values() for stage in reader.parents()}
 
 
 def _run(

@@ -98,6 +98,12 @@ def test_files_that_another_driver_is_going_to_read_stay_until_it_has_read_them(
     assert store.prune(number(1), "numbers") and not store.is_whole(number(1))
 
 
+def test_files_that_another_driver_could_do_without_stay_too_while_it_may_look_at_them(store):
+    reader = total(number(1), extra=7)
+    with at_work(store.root, Stage(reader.name, 1, reader.config, reader.inputs, light=frozenset({"terms"}))):
+        assert not store.prune(number(1), "numbers")
+
+
 def test_a_driver_that_was_killed_holds_no_files(store):
     with at_work(store.root, total(number(1), extra=7)) as other:
         other.kill()

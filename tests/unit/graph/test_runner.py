@@ -181,3 +181,32 @@ def test_two_drivers_on_one_store_run_each_stage_once(store):
     for driver in drivers:
         driver.join()
     assert sorted(ran) == sorted([f"number {i}" for i in range(20)] + ["total sum"])
+
+
+def _run_and_prune(root, start, queue):
+    store, counting = Store(root), Counting()
+    readers = [total(number(i)) for i in range(20)]
+
+    def sweep():
+        for i, reader in enumerate(readers):
+            if store.find(reader) is not None:
+                store.prune(number(i), "numbers")
+
+    start.wait()
+    execute([total(*readers)], store, counting.handlers(), Silent(), at_most={"number": 2}, afterwards=sweep, poll_s=0.01)
+    sweep()
+    queue.put(counting.ran)
+
+
+def test_two_drivers_that_prune_what_was_read_run_each_stage_once_and_leave_nothing(store):
+    context = multiprocessing.get_context("spawn")
+    start, queue = context.Event(), context.Queue()
+    drivers = [context.Process(target=_run_and_prune, args=(store.root, start, queue)) for _ in range(2)]
+    for driver in drivers:
+        driver.start()
+    start.set()
+    ran = queue.get(timeout=60) + queue.get(timeout=60)
+    for driver in drivers:
+        driver.join()
+    assert sorted(ran) == sorted([f"number {i}" for i in range(20)] + ["total sum"] * 21)
+    assert not any(store.is_whole(number(i)) for i in range(20))
