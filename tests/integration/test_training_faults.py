@@ -23,18 +23,25 @@ STEPS, KILL, LOOK = 200, 60, 10  # steps of an arm, when its worker or driver is
 
 
 class Traitor(Arm):
-    """An arm whose key does harm on rank 1 when step 10 is reported: it raises, or blocks until the flag is there."""
+    """An arm that does harm on rank 1: its key raises, or blocks until the flag is there, when step 10 is reported; or its
+    model is not there.
+    """
 
     def __getattribute__(self, name):
         import torch.distributed as dist
 
         if name == "key" and dist.is_available() and dist.is_initialized() and dist.get_rank() == 1:
             harm, flag = object.__getattribute__(self, "revision").split(":")
+            if harm == "refuses":
+                return object.__getattribute__(self, name)
             if harm == "raises":
                 raise MemoryError("rank 1 is out of memory")
             if not Path(flag).exists():
                 Path(flag).touch()
                 time.sleep(10**6)
+        if (name == "model" and dist.is_available() and dist.is_initialized() and dist.get_rank() == 1
+                and object.__getattribute__(self, "revision") == "refuses:"):
+            return "/only/on/the/node/of/rank/0"
         return object.__getattribute__(self, name)
 
 
@@ -57,11 +64,13 @@ def test_what_one_rank_raises_or_hangs_in_restarts_the_group_and_costs_that_arm_
     with Session(Resources(cpus=2)) as session:
         fleet = TrainingFleet(session, Resources(training_workers=2, step_timeout_s=20))
         try:
-            fleet.run([arm("before"), arm("raises", Traitor, revision="raises:"),
+            fleet.run([arm("before"), arm("refuses", Traitor, revision="refuses:"), arm("raises", Traitor, revision="raises:"),
                        arm("hangs-once", Traitor, revision=f"hangs:{tmp_path / 'flag'}"), arm("after")],
                       lambda result: results.setdefault(result.key, result))
         finally:
             fleet.close()
+    assert isinstance(results["refuses"], Failed)
+    assert "on rank 1: '/only/on/the/node/of/rank/0' gives no causal model" in results["refuses"].reason
     assert isinstance(results["raises"], Failed)
     assert "died 2 times" in results["raises"].reason and "rank 1 is out of memory" in results["raises"].reason
     assert (tmp_path / "flag").exists()

@@ -55,12 +55,18 @@ class Checkpoints:
         tag, others = found["tag"], found["ranks"] != self._machine.ranks
         if others and self._zero_stage == 3:
             return State(0, 0, [], [])
-        if others and self._zero_stage:
-            tag = self._universal(tag)
-            engine._config.load_universal_checkpoint = True
-        _, client_state = engine.load_checkpoint(str(self._folder), tag=tag)
+        try:
+            if others and self._zero_stage:
+                tag = self._universal(tag)
+                engine._config.load_universal_checkpoint = True
+            _, client_state = engine.load_checkpoint(str(self._folder), tag=tag)
+            state = State(*client_state["arm"])
+        except Exception:
+            # Its node went down before all of it was on the disk, say. This life is lost; the next begins the arm anew.
+            (self._folder / POINTER).unlink(missing_ok=True)
+            raise
         self._last = time.monotonic()
-        return State(*client_state["arm"])
+        return state
 
     def save_if_due(self, engine: Any, state: State) -> None:
         """Saves the engine and `state` when `every_s` have passed on rank 0. Every rank must call, between two steps.

@@ -6,7 +6,7 @@ from typing import Any
 
 from divscale.training.deepspeed_config import deepspeed_config
 from divscale.training.machine import Machine
-from divscale.training.models import checkpoint_layers
+from divscale.training.models import checkpointed_layers, forget_activations
 from divscale.training.schedule import lr_scale
 from divscale.training.work import Arm
 
@@ -16,6 +16,7 @@ def initialize(arm: Arm, model: Any, steps: int, machine: Machine) -> tuple[Any,
     import deepspeed
     import torch
 
+    layers = checkpointed_layers(model, str(arm.model)) if arm.gradient_checkpointing else []
     optim = arm.optim
     share = -(-optim.batch_size // machine.ranks)
     accumulation = -(-share // (optim.micro_batch_size or share))
@@ -37,8 +38,8 @@ def initialize(arm: Arm, model: Any, steps: int, machine: Machine) -> tuple[Any,
         # `enable_backward_allreduce` also leaves unused weights without the zero gradients that they get elsewhere.
         engine.allreduce_no_retain = _nothing
     engine.eval()
-    if arm.gradient_checkpointing:
-        checkpoint_layers(model, str(arm.model))
+    if layers:
+        forget_activations(model, layers)
     return engine, accumulation, micro_size
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import ray
 
-from divscale.errors import StageFailedError
+from divscale.errors import PreflightError, StageFailedError
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.training.group import POLL_S, Place, TrainingGroup
@@ -114,4 +114,10 @@ class TrainingFleet:
     def _place(self) -> Place:
         total, groups = self._session.total(), self._count()
         ranks = self._resources.training_workers or max(1, total["gpus"] // groups)
+        device = "gpus" if total["gpus"] else "cpus"
+        if self._session.is_local and ranks * groups > total[device]:
+            raise PreflightError(
+                f"{groups} training group(s) of {ranks} rank(s) need {ranks * groups} {device.upper()[:-1]}s, one a rank; "
+                f"this machine gives {total[device]}. Lower resources.training_workers or resources.training_groups, or "
+                "run on a cluster (resources.address).")
         return Place(ranks, max(1, total["cpus"] // (groups * ranks)), total["gpus"] > 0)

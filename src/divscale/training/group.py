@@ -139,15 +139,15 @@ class TrainingGroup:
                                                      "GPU" if self._place.on_gpu else "CPU", lambda: self._closing)
                     if self._closing:
                         return
+                    self._hung = None
                     self._trainer(begun[0], begun[1], storage).fit()
                     idle_crashes = 0
                 except Exception as error:
                     if self._closing:
                         return
                     logging.getLogger(__name__).info("the training group died", exc_info=error)
-                    was_working = self._ask("crashed", self._hung or _first_lines(error))
-                    self._hung = None
-                    idle_crashes = 0 if was_working else idle_crashes + 1
+                    reached_an_item = self._ask("crashed", self._hung or _first_lines(error))
+                    idle_crashes = 0 if reached_an_item else idle_crashes + 1
                     if idle_crashes > MAX_IDLE_CRASHES:
                         self._error = StageFailedError(
                             f"the training workers died {idle_crashes} times before they could begin: "

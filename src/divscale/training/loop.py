@@ -35,21 +35,23 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
         DivscaleError: The model or the rows are unusable (likewise).
     """
     started = time.monotonic()
-    model, tokenizer = build(arm)
-    machine.beat()
-    parameters = sum(p.numel() for p in model.parameters())
-    machine.use_threads_for(parameters)
-    rows = encode_rows(tokenizer, arm.rows, arm.head, arm.labels, arm.max_length, arm.prompt_weight)
-    machine.beat()
+    with machine.together():
+        model, tokenizer = build(arm)
+        machine.beat()
+        parameters = sum(p.numel() for p in model.parameters())
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        machine.use_threads_for(parameters)
+        rows = encode_rows(tokenizer, arm.rows, arm.head, arm.labels, arm.max_length, arm.prompt_weight)
+        machine.beat()
+        validation = Validation(arm, tokenizer, machine)
+        if arm.packing != "none":
+            check_isolation(model.eval())
     steps = steps_of(arm.optim.epochs, arm.optim.steps, len(rows), arm.optim.batch_size)
-    if arm.packing != "none":
-        check_isolation(model.eval())
     engine, accumulation, micro_size = initialize(arm, model, steps, machine)
     machine.beat()
     folder = Path(arm.work_dir) if arm.work_dir else None
     checkpoints = Checkpoints(folder and folder / "checkpoints", arm.checkpoint_every_s, arm.zero_stage, machine)
-    metrics = Metrics(folder, parameters, machine, arm.tracking)
-    validation = Validation(arm, tokenizer, micro_size, machine)
+    metrics = Metrics(folder, parameters, trained, machine, arm.tracking)
     try:
         order = list(step_rows([len(row.ids_T) for row in rows], arm.optim.batch_size, steps, arm.seed,
                                 arm.batching))
@@ -69,7 +71,7 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
                 metrics.trained(step, loss, engine.get_lr()[0], tokens)
                 report(Progress(arm.key, step, steps, loss, tokens))
                 if is_due:
-                    metrics.validated(*validation.look(engine, step))
+                    metrics.validated(*validation.look(engine, step, micro_size))
                 if validation.is_hopeless:
                     break
                 checkpoints.save_if_due(engine, State(step, tokens, losses, validation.seen))
@@ -80,18 +82,12 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
         metrics.close()
     seen = [rows[i] for batch in order[:step] for i in batch]
     return Trained(
-        key=arm.key, files=files, parameters=parameters,
-        trained_parameters=sum(_size(p) for p in model.parameters() if p.requires_grad),
+        key=arm.key, files=files, parameters=parameters, trained_parameters=trained,
         steps=step, samples=len(seen), tokens=tokens,
         cut_samples=sum(row.cut > 0 for row in rows), cut_tokens=sum(row.cut for row in rows),
         target_tokens=sum(int((row.weights_T > 0).sum()) for row in seen), final_loss=losses[-1][1],
         losses=tuple(losses), validated=tuple(validation.seen), exported_step=exported_step,
         seconds=time.monotonic() - started)
-
-
-def _size(parameter: Any) -> int:
-    """Numbers in a parameter, also where ranks hold shares of it (ZeRO 3)."""
-    return getattr(parameter, "ds_numel", parameter.numel())
 
 
 def optimiser_step(engine: Any, arm: Arm, rows: list[Row], batch: list[int], accumulation: int, micro_size: int,

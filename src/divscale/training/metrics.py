@@ -20,13 +20,15 @@ class Metrics:
 
     Lines of training hold `step`, `loss` (nats per unit of target weight since the line before), `lr`, `tokens` (real
     ones over all ranks, each counted once, since the arm began), `tokens_per_s` (since the line before), `rss_mib` of
-    rank 0, and on a GPU `gpu_peak_mib` and `mfu` (6 x parameters x tokens/s over the ranks' peak in bfloat16; null on
-    a device that is not known). A line `resumed` names the step that a restart went on from.
+    rank 0, and on a GPU `gpu_peak_mib` (of this arm) and `mfu`: (4 x parameters + 2 x those that are trained) x
+    tokens/s over the ranks' peak in bfloat16 (null on a device that is not known). A line `resumed` names the step that
+    a restart went on from.
     """
 
-    def __init__(self, folder: Path | None, parameters: int, machine: Machine, tracking: Tracking | None) -> None:
+    def __init__(self, folder: Path | None, parameters: int, trained: int, machine: Machine,
+                 tracking: Tracking | None) -> None:
         self._path = folder / METRICS_FILE if folder is not None and machine.rank == 0 else None
-        self._parameters = parameters
+        self._flops_per_token = 4 * parameters + 2 * trained
         self._machine = machine
         self._last = time.monotonic(), 0
         self._tracking = tracking if machine.rank == 0 else None
@@ -35,6 +37,10 @@ class Metrics:
     def begin(self, step: int, tokens: int) -> None:
         """An arm begins, or goes on behind a step."""
         self._last = time.monotonic(), tokens
+        if self._machine.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
         self._trackers = Trackers(self._tracking, step)
         if step:
             self._write({"resumed": step})
@@ -63,7 +69,7 @@ class Metrics:
 
         name = torch.cuda.get_device_name()
         peak = next((flops for part, flops in PEAK_FLOPS.items() if part in name), None)
-        used = 6 * self._parameters * tokens_per_s
+        used = self._flops_per_token * tokens_per_s
         return {"gpu_peak_mib": round(torch.cuda.max_memory_allocated() / 2**20, 1),
                 "mfu": None if peak is None else round(used / (peak * self._machine.ranks), 4)}
 

@@ -80,17 +80,22 @@ def _load(model: str, head: Head, labels: tuple[str, ...], revision: str | None)
     return loaded, tokenizer, sorted(info["missing_keys"])
 
 
-def checkpoint_layers(model: Any, name: str) -> None:
-    """Lets a model's layers forget their activations and compute them again for the backward pass.
+def checkpointed_layers(model: Any, name: str) -> list[Any]:
+    """The layers of a model that can forget their activations.
 
     Raises:
-        ConfigError: The model cannot.
+        ConfigError: None can.
     """
     from transformers.modeling_layers import GradientCheckpointingLayer
 
     layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not layers:
         raise ConfigError(f"train.gradient_checkpointing: {name} has no layers that can; set it to false.")
+    return layers
+
+
+def forget_activations(model: Any, layers: Iterable[Any]) -> None:
+    """Lets a model's layers forget their activations and compute them again for the backward pass."""
     model.gradient_checkpointing_enable({"use_reentrant": False})
     for layer in layers:
         # transformers checkpoints in training mode alone, and that mode would switch dropout on. So the layer itself

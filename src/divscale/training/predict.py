@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,8 @@ from divscale.training.encode import encode_rows
 from divscale.training.machine import Machine
 from divscale.training.models import load
 from divscale.training.work import Evaluation, Head
+
+MAX_LOGITS = 2**28  # 1 GiB in float32, held about three times while they are read
 
 
 def predict(item: Evaluation, machine: Machine) -> pa.Table:
@@ -31,11 +34,12 @@ def predict(item: Evaluation, machine: Machine) -> pa.Table:
     """
     import torch
 
-    model, tokenizer = load(item.model_dir, item.head, item.labels, base=item.base_model)
-    machine.beat()
-    machine.use_threads_for(sum(p.numel() for p in model.parameters()))
+    with machine.together():
+        model, tokenizer = load(item.model_dir, item.head, item.labels, base=item.base_model)
+        machine.beat()
+        machine.use_threads_for(sum(p.numel() for p in model.parameters()))
+        rows = encode_rows(tokenizer, item.rows, item.head, item.labels, item.max_length, prompt_weight=0.0)
     model = model.to(machine.device, getattr(torch, item.dtype)).eval()
-    rows = encode_rows(tokenizer, item.rows, item.head, item.labels, item.max_length, prompt_weight=0.0)
     machine.beat()
     with torch.inference_mode():
         outputs = outputs_of(model, tokenizer, rows, item.head, item.labels, item.batch_size, machine)
@@ -48,21 +52,22 @@ def predict(item: Evaluation, machine: Machine) -> pa.Table:
 
 def outputs_of(model: Any, tokenizer: Any, rows: list[Row], head: Head, labels: tuple[str, ...], batch_size: int,
                machine: Machine) -> list[tuple[str, bool, float, float | None]]:
-    """Returns (prediction, correct, loss, confidence) of every row, as in `predict`. Every rank takes its
-    share, in as many forward
-    passes as the others (ranks that share weights need that), and gets the whole.
+    """Returns (prediction, correct, loss, confidence) of every row, as in `predict`. Every rank takes its share, in as
+    many forward passes as the others (ranks that share weights need that), and gets the whole.
+
+    A pass has `batch_size` rows, fewer where the logits of so many would be more than `MAX_LOGITS` numbers.
     """
     import torch.distributed as dist
 
     # By length, so that a batch has little padding; the last rows twice where the shares would not be equal.
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids_T))
     order += order[-1:] * (-len(rows) % machine.ranks)
-    mine = order[machine.rank::machine.ranks]
+    per_token = len(tokenizer) if head == "causal" else 0
     read = _read_causal if head == "causal" else _read_classifier
     outputs: dict[int, tuple[str, bool, float, float | None]] = {}
-    for start in range(0, len(mine), batch_size):
+    for passed in passes([len(rows[i].ids_T) for i in order], machine.ranks, batch_size, per_token):
         machine.beat()
-        batch = mine[start:start + batch_size]
+        batch = order[passed][machine.rank::machine.ranks]
         inputs = collate([rows[i] for i in batch], tokenizer.pad_token_id, machine.device)
         logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits.float()
         outputs |= zip(batch, read(logits, inputs, tokenizer, labels), strict=True)
@@ -72,6 +77,23 @@ def outputs_of(model: Any, tokenizer: Any, rows: list[Row], head: Head, labels: 
         dist.all_gather_object(shares, outputs)
     merged = {i: output for share in shares for i, output in share.items()}
     return [merged[i] for i in range(len(rows))]
+
+
+def passes(lengths: Sequence[int], ranks: int, batch_size: int, logits_per_token: int) -> Iterator[slice]:
+    """Cuts rows, sorted by length, into the forward passes of all ranks together, of a multiple of `ranks` rows each.
+
+    Args:
+        lengths: Tokens of every row, ascending; as many as a multiple of `ranks`.
+        batch_size: Rows of a rank in one pass, at most.
+        logits_per_token: With it, a rank's pass has at most `MAX_LOGITS` logits, padding counted, or a single row.
+    """
+    start = 0
+    while start < len(lengths):
+        size = min(batch_size, (len(lengths) - start) // ranks)
+        while size > 1 and size * lengths[start + size * ranks - 1] * logits_per_token > MAX_LOGITS:
+            size -= 1
+        yield slice(start, start + size * ranks)
+        start += size * ranks
 
 
 def _read_classifier(logits_BV: Any, inputs: dict[str, Any], _: Any, labels: tuple[str, ...]

@@ -23,10 +23,11 @@ class ItemQueue:
     def __init__(self, max_attempts: int) -> None:
         self._max_attempts = max_attempts
         self._items: list[tuple[str, Any]] = []  # key, and a list holding the object's reference
-        self._results: list[Result] = []
+        self._results: list[Any] = []  # None once it was delivered
         self._progress: Progress | None = None
         self._run = 0
-        self._taken = False
+        self._taken = False  # the item that is next
+        self._reached = False  # any item, in this run
         self._crashes = 0  # of the item that is next
         self._workers: dict[int, Any] = {}
         self._closed = False
@@ -49,7 +50,7 @@ class ItemQueue:
         if self._closed:
             return None
         self._run += 1
-        self._taken, self._workers = False, {}
+        self._taken, self._reached, self._workers = False, False, {}
         return self._run, len(self._results)
 
     async def join(self, run: int, rank: int, worker: Any) -> None:
@@ -65,7 +66,7 @@ class ItemQueue:
                 lambda: self._closed or run != self._run or position < len(self._items))
         if self._closed or run != self._run:
             return None
-        self._taken, self._last_sign = True, time.monotonic()
+        self._taken, self._reached, self._last_sign = True, True, time.monotonic()
         return self._items[position][1]
 
     async def report(self, run: int, position: int, result: Result) -> None:
@@ -89,15 +90,18 @@ class ItemQueue:
         return list(self._workers.values())
 
     async def crashed(self, reason: str) -> bool:
-        """The group died. Returns whether it was at work on an item, which fails if it has cost too many lives."""
-        was_working = self._is_busy()
-        if was_working:
+        """The group died. An item that it was at work on fails if it has cost too many lives.
+
+        Returns:
+            Whether this life had reached any item.
+        """
+        if self._is_busy():
             self._crashes += 1
             if self._crashes >= self._max_attempts:
                 key = self._items[len(self._results)][0]
                 await self._finish(Failed(key, f"{key}: the training workers died {self._crashes} times on it, the "
                                                f"last time with: {reason}"))
-        return was_working
+        return self._reached
 
     async def news(self, seen: int, progress: Progress | None, timeout_s: float
                    ) -> tuple[list[Result], Progress | None, int, float]:
@@ -105,8 +109,9 @@ class ItemQueue:
 
         Returns:
             Results from number `seen` on, the latest progress, how many workers of this run are ready, and the seconds
-            since one gave a sign (0 while none is at work).
+            since one gave a sign (0 while none is at work). Results before `seen` are forgotten.
         """
+        self._results[:seen] = [None] * seen  # predictions are large, and a fleet may live for days
         async with self._news:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait_for(
@@ -127,6 +132,7 @@ class ItemQueue:
     async def _finish(self, result: Result) -> None:
         self._items[len(self._results)] = (result.key, None)  # its rows are no longer needed
         self._results.append(result)
+        self._taken = False  # whoever dies now does not die of the item that comes next
         self._crashes, self._progress, self._last_sign = 0, None, time.monotonic()
         await self._tell()
 

@@ -22,12 +22,11 @@ class Validation:
     exported whenever they are found, to a folder that outlives the workers.
     """
 
-    def __init__(self, arm: Arm, tokenizer: Any, micro_size: int, machine: Machine) -> None:
+    def __init__(self, arm: Arm, tokenizer: Any, machine: Machine) -> None:
         self.seen: list[tuple[int, float, float]] = []
         self._arm = arm
         self._config = arm.validation
         self._tokenizer = tokenizer
-        self._micro_size = micro_size
         self._machine = machine
         self._rows = [] if arm.validation_rows is None else encode_rows(
             tokenizer, arm.validation_rows, arm.head, arm.labels, arm.max_length, prompt_weight=0.0)
@@ -36,8 +35,9 @@ class Validation:
         """Whether a step is looked at."""
         return self._config is not None and (step % self._config.every_steps == 0 or step == steps)
 
-    def look(self, engine: Any, step: int) -> tuple[int, float, float, bool]:
-        """Scores the rows and keeps the weights if they are the best so far. Every rank must call.
+    def look(self, engine: Any, step: int, micro_size: int) -> tuple[int, float, float, bool]:
+        """Scores the rows, `micro_size` at a time, and keeps the weights if they are the best so far. Every rank
+        must call.
 
         Returns:
             The step, the loss, the share of rows that is right, and whether that was the lowest loss.
@@ -45,7 +45,7 @@ class Validation:
         Raises:
             DivergedError: The loss is not finite (all ranks raise together).
         """
-        loss, accuracy = self._score(engine)
+        loss, accuracy = self._score(engine, micro_size)
         if not math.isfinite(loss):
             raise DivergedError(f"training arm {self._arm.key}: the validation loss was not finite at step {step}. "
                                 f"Lower its learning rate ({self._arm.optim.lr:g}), or look for damaged rows.")
@@ -93,11 +93,11 @@ class Validation:
         assert self._arm.work_dir is not None
         return Path(self._arm.work_dir) / "best"
 
-    def _score(self, engine: Any) -> tuple[float, float]:
+    def _score(self, engine: Any, micro_size: int) -> tuple[float, float]:
         import torch
 
         with torch.no_grad():
             outputs = outputs_of(engine, self._tokenizer, self._rows, self._arm.head, self._arm.labels,
-                                 self._micro_size, self._machine)
+                                 micro_size, self._machine)
         n = len(outputs)
         return sum(loss for _, _, loss, _ in outputs) / n, sum(right for _, right, *_ in outputs) / n

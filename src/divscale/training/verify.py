@@ -68,7 +68,8 @@ def check_export(engine: Any, tokenizer: Any, arm: Arm, machine: Machine) -> Non
                 arm.labels, base, arm.dtype, arm.max_length, batch_size=1))
             worst += max(abs(loss - again) / (1 + loss) for (_, _, loss, _), again in zip(outputs, read, strict=True))
         except DivscaleError as error:  # raised here alone, it would leave the other ranks waiting
-            worst, problem = worst + math.inf, f"{error}"
+            # What Ray raises is both its own error, which reads as a whole traceback, and the one that caused it.
+            worst, problem = worst + math.inf, str(getattr(error, "cause", error))
     difference = machine.sum_over_ranks(worst).item()
     if math.isinf(difference):
         raise StageFailedError(f"training arm {arm.key}: the folder that was written cannot be read. It is not kept. "

@@ -66,6 +66,17 @@ def test_a_checkpoint_that_was_cut_off_is_not_the_one_that_counts(tmp_path):
     assert {"resumed": 20} in lines(tmp_path)
 
 
+def test_a_checkpoint_that_cannot_be_read_costs_one_life_and_the_arm_begins_anew(tmp_path):
+    interrupted(arm(tmp_path), 30)
+    (weights,) = (tmp_path / "work" / "checkpoints" / "step-20").glob("*model_states.pt")
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(Exception, match=r"."):
+        train(arm(tmp_path), MACHINE, lambda _: None)
+    again = train(arm(tmp_path), MACHINE, lambda _: None)
+    assert again.steps == 45
+    assert not any("resumed" in line for line in lines(tmp_path))
+
+
 def test_metrics_say_what_the_steps_did(tmp_path):
     trained = train(arm(tmp_path), MACHINE, lambda _: None)
     found = lines(tmp_path)
