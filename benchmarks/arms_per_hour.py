@@ -2,9 +2,9 @@
 
 Both sides run the quickstart's fine-tuning as the product does (`divscale run`'s own stages on a store: train with
 export, evaluate, both committed): its encoder with a classifier head, 32 steps of 8 rows on real pydocs rows, 20 draws
-of them. Mixes are made before, on both sides. Once all 20 arms go through one run; once an arm is a process of its own
-that starts Python, Ray and the group anew and does nothing else: 4 such processes are run, and their mean is taken 20
-times. `bare` is a third way, for comparison: the same training code in a plain process without Ray (2 are run), the
+of them. Mixes are made before, on both sides. Once all 20 arms go through one run, which trains as many side by side as
+there are cores, each on a thread; once an arm is a process of its own that starts Python, Ray and the group anew, has
+every core, and does nothing else: 4 such processes are run, one after another, and their mean is taken 20 times. `bare` is a third way, for comparison: the same training code in a plain process without Ray (2 are run), the
 least that a process per arm can cost.
 
 Run: python benchmarks/arms_per_hour.py   (prints JSON; exits 1 where it is missed)
@@ -45,7 +45,8 @@ def main() -> int:
         accuracies = {case: accuracy(Path(folder) / case) for case in ("fleet", "process_per_arm")}
     times = seconds["process_per_arm"] / seconds["fleet"]
     both = zip(accuracies["fleet"], accuracies["process_per_arm"], strict=False)
-    assert all(one == other for one, other in both), "the two ways trained other models"
+    # Another number of threads adds up in another order.
+    assert all(abs(one - other) <= 0.01 for one, other in both), "the two ways trained other models"
     print(json.dumps({
         "requirement": REQUIREMENT, "met": times >= LIMIT, "times": times, "arms": ARMS,
         "seconds": seconds, "processes_run": {case: processes for case, (processes, _) in CASES.items()},
@@ -61,14 +62,15 @@ def environment() -> dict[str, str]:
     return os.environ | worker_env(len(os.sched_getaffinity(0)))
 
 
-def study():
+def study(groups: int | None = None):
     from divscale.study_file import load
 
     full = {"designs": ["real_only"], "labelled": [20]}
     found = load(QUICKSTART, [f"seeds.data={ARMS}"])
     entry = found.train[1].model_copy(update={"arms": type(found.train[1].arms).model_validate(
         {name: tuple(value) for name, value in full.items()})})
-    return found.model_copy(update={"train": (entry,)})
+    resources = found.resources.model_copy(update={"training_groups": groups})
+    return found.model_copy(update={"train": (entry,), "resources": resources})
 
 
 def arms():
@@ -93,7 +95,7 @@ def through_the_product(root: Path, first: int, last: int) -> None:
     from divscale.run import make
 
     store, events = quiet(root)
-    make(arms()[first:last], study(), store, events)
+    make(arms()[first:last], study(groups=1 if last - first == 1 else None), store, events)
 
 
 def bare(root: Path, first: int, last: int) -> None:

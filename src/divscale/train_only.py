@@ -163,7 +163,8 @@ def _through_a_fleet(items: list[Item], resources: Resources) -> dict[str, Resul
         print(f"step {at.step} of {at.steps}, loss {at.loss:.3f}", flush=True)
 
     with Session(resources) as session:
-        fleet = TrainingFleet(session, resources)
+        alone = {"training_groups": resources.training_groups or 1}  # one arm: every thread is its own
+        fleet = TrainingFleet(session, resources.model_copy(update=alone))
         try:
             fleet.run(items, on_done, on_progress)
         finally:

@@ -66,7 +66,7 @@ def session():
 def fleet(session):
     from divscale.training.fleet import TrainingFleet
 
-    fleet = TrainingFleet(session, Resources(training_workers=1))
+    fleet = TrainingFleet(session, Resources(training_workers=1, training_groups=1))
     yield fleet
     fleet.close()
 

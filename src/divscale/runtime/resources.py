@@ -37,7 +37,8 @@ class Resources(FrozenConfig):
         default=None, description="ranks that train one arm together; null: GPUs / training_groups, or 1"
     )
     training_groups: Count | None = Field(
-        default=None, description="arms trained side by side; null: GPUs / training_workers where both are there, or 1"
+        default=None, description="arms trained side by side; null: GPUs / training_workers where both are there; on a "
+                                  "machine without GPUs its CPUs / training_workers, memory allowing; or 1"
     )
     training_memory_gib: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="a training worker above this between two arms is replaced; null: never"

@@ -6,7 +6,9 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import count
 
+import psutil
 import ray
 
 from divscale.errors import PreflightError, StageFailedError
@@ -15,12 +17,17 @@ from divscale.runtime.session import Session
 from divscale.training.group import POLL_S, Place, TrainingGroup
 from divscale.training.work import Arm, Item, Progress, Result, grouped
 
+GROUP_GIB = 3.0  # memory of a CPU group: two processes of about 1 GiB each, and a model of the kind that a CPU trains
+ITEMS_A_GROUP = 4  # on CPUs: what makes up for the start of one more group
+
 
 class TrainingFleet:
     """`training_groups` process groups of `training_workers` ranks each, warm between calls of `run`.
 
-    Which group does an arm changes no bit of it, as long as the number of ranks and of threads is the same. A group's
-    start took 13 to 22 s on 2 busy cores; groups start at the same time. Nothing is left running after `close`.
+    Which group does an arm changes no bit of it, as long as the number of ranks and of threads is the same; so threads
+    are shared out among as many groups as there may be, however few are needed. A group's start took 13 to 22 s on 2
+    busy cores, and a second thread made a MiniLM arm of 5.0 s one of 3.8 s; so without GPUs arms run side by side on a
+    thread each, one more group for every `ITEMS_A_GROUP` items. Nothing is left running after `close`.
     """
 
     def __init__(self, session: Session, resources: Resources, *, max_attempts: int = 2) -> None:
@@ -28,10 +35,15 @@ class TrainingFleet:
         self._resources = resources
         self._max_attempts = max_attempts
         self._groups: list[TrainingGroup] = []
+        self._names = count()
+        self._lost = 0  # groups that found no place any more
 
     def start(self) -> None:
-        """Starts the groups in the background; does nothing if they are up."""
-        if self._groups:
+        """Starts a group in the background; does nothing if one is up."""
+        self._grow(1)
+
+    def _grow(self, wanted: int) -> None:
+        if len(self._groups) >= wanted:
             return
         self._session.ensure()
         # Ray Train looks at its workers every 2 s; a group that ends or dies should be noticed sooner.
@@ -40,8 +52,9 @@ class TrainingFleet:
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         logging.getLogger("ray.train").setLevel(logging.ERROR)
         place = self._place()
-        self._groups = [TrainingGroup(f"training-{i}", self._resources, place, self._max_attempts)
-                        for i in range(self._count())]
+        while len(self._groups) < min(wanted, self._count() - self._lost):
+            name = f"training-{next(self._names)}"
+            self._groups.append(TrainingGroup(name, self._resources, place, self._max_attempts))
 
     def run(self, items: Sequence[Item], on_done: Callable[[Result], None],
             on_progress: Callable[[Progress], None] = lambda _: None) -> None:
@@ -61,6 +74,7 @@ class TrainingFleet:
                 end, as they do after anything else that is raised here.
         """
         self.start()
+        self._grow(self._wanted(len(items)))
         waiting = deque(grouped(items))
         doing: dict[TrainingGroup, list[Item]] = {}
         training: set[str] = set()
@@ -91,6 +105,7 @@ class TrainingFleet:
                         logging.getLogger(__name__).warning("one training group fewer: %s", error)
                         waiting.extendleft(doing[group][:group.left])
                         self._groups.remove(group)
+                        self._lost += 1
                         group.stop()
                         group.join()
         except BaseException:
@@ -99,7 +114,7 @@ class TrainingFleet:
 
     def close(self) -> None:
         """Ends the groups, at once where they are at work, and waits until they are gone."""
-        groups, self._groups = self._groups, []
+        groups, self._groups, self._lost = self._groups, [], 0
         for group in groups:
             group.stop()
         for group in groups:
@@ -109,7 +124,18 @@ class TrainingFleet:
         resources, gpus = self._resources, self._session.total()["gpus"]
         if resources.training_groups is not None:
             return resources.training_groups
-        return max(1, gpus // resources.training_workers) if resources.training_workers else 1
+        if gpus:
+            return max(1, gpus // resources.training_workers) if resources.training_workers else 1
+        if not self._session.is_local:
+            return 1
+        room = int(psutil.virtual_memory().total / 2**30 / GROUP_GIB)  # not what is free, which would change bits
+        return max(1, min(self._session.total()["cpus"], room) // (resources.training_workers or 1))
+
+    def _wanted(self, items: int) -> int:
+        """Groups for so many items: where their number was asked for, or has GPUs to itself, it is that."""
+        if self._resources.training_groups is not None or self._session.total()["gpus"]:
+            return self._count()
+        return max(1, items // ITEMS_A_GROUP)
 
     def _place(self) -> Place:
         total, groups = self._session.total(), self._count()
@@ -117,7 +143,7 @@ class TrainingFleet:
         device = "gpus" if total["gpus"] else "cpus"
         if self._session.is_local and ranks * groups > total[device]:
             raise PreflightError(
-                f"{groups} training group(s) of {ranks} rank(s) need {ranks * groups} {device.upper()[:-1]}s, one a rank; "
-                f"this machine gives {total[device]}. Lower resources.training_workers or resources.training_groups, or "
-                "run on a cluster (resources.address).")
+                f"{groups} training group(s) of {ranks} rank(s) need {ranks * groups} {device.upper()[:-1]}s, one a "
+                f"rank; this machine gives {total[device]}. Lower resources.training_workers or "
+                "resources.training_groups, or run on a cluster (resources.address).")
         return Place(ranks, max(1, total["cpus"] // (groups * ranks)), total["gpus"] > 0)
