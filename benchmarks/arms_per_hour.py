@@ -4,7 +4,8 @@ Both sides run the quickstart's fine-tuning as the product does (`divscale run`'
 export, evaluate, both committed): its encoder with a classifier head, 32 steps of 8 rows on real pydocs rows, 20 draws
 of them. Mixes are made before, on both sides. Once all 20 arms go through one run, which trains as many side by side as
 there are cores, each on a thread; once an arm is a process of its own that starts Python, Ray and the group anew, has
-every core, and does nothing else: 4 such processes are run, one after another, and their mean is taken 20 times. `bare` is a third way, for comparison: the same training code in a plain process without Ray (2 are run), the
+every core, and does nothing else: 4 such processes are run, one after another, and their mean is taken 20 times. `bare`
+is a third way, for comparison: the same training code in a plain process without Ray (2 are run), the
 least that a process per arm can cost.
 
 Run: python benchmarks/arms_per_hour.py   (prints JSON; exits 1 where it is missed)
