@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from divscale.config import Study
-from divscale.errors import DivscaleError, PreflightError
+from divscale.errors import DivscaleError
 from divscale.graph.plan import missing
 from divscale.graph.runner import Events, execute
 from divscale.graph.stage import Stage
@@ -22,7 +22,7 @@ from divscale.stages.context import Context
 from divscale.stages.disk import needed_bytes
 from divscale.stages.expand import expand
 from divscale.stages.handlers import handlers
-from divscale.stages.identity import unresolved_model
+from divscale.stages.identity import not_here, unresolved_model
 from divscale.stages.retention import Retention
 from divscale.training.tracking import check_trackers
 from divscale.view import Tally, Terminal
@@ -99,10 +99,7 @@ def preflight(pending: list[Stage], study: Study, store: Store) -> None:
     for stage in pending:
         model = unresolved_model(stage)
         if model is not None:
-            raise PreflightError(
-                f"{stage.name} {stage.title}: model {model} is neither a folder nor in the local Hugging Face "
-                f"cache. Download it (hf download {model.partition('@')[0]}), point HF_HOME at a cache that "
-                "has it, or give a folder.")
+            raise not_here(model, f"{stage.name} {stage.title}")
     check_trackers(study.resources.trackers)
     store.prove_writable(needed_bytes(pending, study))
 

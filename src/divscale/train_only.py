@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,15 +12,16 @@ import pyarrow.parquet as pq
 from pydantic import model_validator
 
 from divscale.data.config import DataConfig
-from divscale.data.sources import load
+from divscale.data.samples import not_in
+from divscale.data.sources import Loaded, identity, load
 from divscale.data.split import split
-from divscale.errors import ConfigError, StageFailedError
+from divscale.errors import StageFailedError
 from divscale.evaluation.scores import score
 from divscale.frozen import FrozenConfig
 from divscale.run import interruptible
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
-from divscale.stages.identity import model_location
+from divscale.stages.identity import model_identity, model_location, not_here
 from divscale.stages.train import downstream_model, training_rows
 from divscale.study_file import load_as
 from divscale.training.config import TrainConfig
@@ -27,8 +29,9 @@ from divscale.training.fleet import TrainingFleet
 from divscale.training.metrics import METRICS_FILE
 from divscale.training.tracking import Tracking, check_trackers, settings_of
 from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Item, Progress, Result, Trained
+from divscale.training_folder import claimed, write_whole
 
-SUMMARY, CONFIG = "training.json", "config.json"
+SUMMARY, UNFINISHED = "training.json", "unfinished"
 OF_STUDIES = {"data": ("prior_share", "labelled"), "train": ("arms", "probe_c")}
 
 
@@ -65,15 +68,18 @@ def train_from_terminal(file: str, overrides: list[str], out: str, *, cluster: s
         The exit code.
 
     Raises:
-        ConfigError: The file, or `out` holds the training of another file.
+        ConfigError: The file, or `out` holds another training or is at work.
+        PreflightError: The model is not here, or none.
         StageFailedError: The training failed.
     """
     training = load_as(Training, file, overrides, cluster=cluster)
     folder = Path(out)
-    _claim(folder, training)
-    if not (folder / SUMMARY).exists():
-        with interruptible():
-            _train(training, folder)
+    config = json.loads(training.model_dump_json(exclude={"resources"}))
+    with claimed(folder, config, _contents(training)):
+        if not (folder / SUMMARY).exists():
+            with interruptible():
+                _train(training, folder)
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     scores = ", ".join(f"{name} {value:.3f}" for name, value in summary["scores"].items())
     print(f"{folder / 'model'}: {summary['rows']} rows, {summary['steps']} steps, weights of step "
@@ -85,17 +91,25 @@ def train_from_terminal(file: str, overrides: list[str], out: str, *, cluster: s
     return 0
 
 
-def _claim(folder: Path, training: Training) -> None:
-    config = json.loads(training.model_dump_json(exclude={"resources"}))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / CONFIG).exists():
-            (folder / CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--out: {folder} cannot be written ({error.strerror}). Name a folder that can.") from error
-    if json.loads((folder / CONFIG).read_text(encoding="utf-8")) != config:
-        raise ConfigError(f"--out: {folder} holds the training of another configuration ({CONFIG} there). Name another "
-                          "folder, or remove this one.")
+def _contents(training: Training) -> dict[str, str]:
+    """What lies behind the paths and names in the file. The model first: its name costs no reading of data."""
+    model = model_identity(downstream_model(training.train), training.train.revision, "train.model")
+    if model.kind == "unresolved":
+        raise not_here(model.value, "train.model")
+    return {"train.model": model.value, **{name if name.startswith("data.") else f"data.{name}": content
+                                           for name, content in identity(training.data).items()}}
+
+
+def held_out_sets(loaded: Loaded, held_out: pa.Table) -> dict[str, pa.Table]:
+    """SAMPLES to score on, by name; without those of other files that may have been trained on, as in a study."""
+    return {"test": held_out, **{name: other.samples.take(pa.array(not_in(other.samples, loaded.train.samples)))
+                                 for name, other in loaded.others.items()}}
+
+
+def _metrics(training: Training) -> tuple[str, ...]:
+    if training.data.task != "classification":
+        return ("exact_match", "loss")
+    return ("accuracy", "macro_f1", "loss") if training.train.head == "classifier" else ("accuracy", "loss")
 
 
 def _train(training: Training, folder: Path) -> None:
@@ -111,8 +125,7 @@ def _train(training: Training, folder: Path) -> None:
     watched = None
     if entry.validation is not None:
         watched = training_rows(samples.take(pa.array(parts.validation)), entry.head, data.task)
-    metrics = ("accuracy", "macro_f1", "loss") if data.task == "classification" else ("exact_match", "loss")
-    unfinished = folder / "unfinished"
+    unfinished = folder / UNFINISHED
     unfinished.mkdir(exist_ok=True)
     arm = Arm(
         key="model", model=model_location(downstream_model(entry), entry.revision), head=entry.head,
@@ -126,7 +139,7 @@ def _train(training: Training, folder: Path) -> None:
         tracking=Tracking(training.resources.trackers, "divscale train", folder.name, hashlib.sha256(
             training.model_dump_json(exclude={"resources"}).encode()).hexdigest(), str(folder / "tensorboard"),
             settings_of(entry.optim)))
-    tests = {"test": held_out, **{name: found.samples for name, found in loaded.others.items()}}
+    tests = held_out_sets(loaded, held_out)
     scored = [Evaluation(
         key=f"on {name}", model_dir=arm.output_dir, head=entry.head, labels=labels, max_length=entry.max_length,
         rows=training_rows(rows, entry.head, data.task).append_column("id", rows["id"]))
@@ -140,15 +153,13 @@ def _train(training: Training, folder: Path) -> None:
         assert isinstance(evaluated, Evaluated)
         file = "predictions.parquet" if name == "test" else f"predictions-{name}.parquet"
         pq.write_table(evaluated.predictions, folder / file)
-        scores[name] = {metric: score(metric, evaluated.predictions) for metric in metrics}
-    (unfinished / METRICS_FILE).replace(folder / METRICS_FILE)
+        scores[name] = {metric: score(metric, evaluated.predictions) for metric in _metrics(training)}
+    shutil.copyfile(unfinished / METRICS_FILE, folder / METRICS_FILE)  # should this end here, the next needs its own
     kept = ("parameters", "steps", "exported_step", "tokens", "target_tokens", "final_loss", "losses", "validated",
             "seconds")
-    hidden = folder / f".{SUMMARY}"
-    hidden.write_text(json.dumps({
+    write_whole(folder / SUMMARY, {
         "rows": arm.rows.num_rows, "test_rows": held_out.num_rows, **{name: getattr(trained, name) for name in kept},
-        "scores": scores.pop("test"), "other_scores": scores}, indent=1), encoding="utf-8")
-    hidden.replace(folder / SUMMARY)
+        "scores": scores.pop("test"), "other_scores": scores})
 
 
 def _through_a_fleet(items: list[Item], resources: Resources) -> dict[str, Result]:

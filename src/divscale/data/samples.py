@@ -36,6 +36,12 @@ def same_text_keys(samples: pa.Table) -> list[str]:
     return [f"{(context or '').lower()}\x1f{text.lower()}" for text, context in zip(texts, contexts, strict=True)]
 
 
+def not_in(samples: pa.Table, others: pa.Table) -> list[int]:
+    """Rows of `samples` that are not among `others` too, by `same_text_keys`."""
+    known = set(same_text_keys(others))
+    return [i for i, key in enumerate(same_text_keys(samples)) if key not in known]
+
+
 def sources(samples: pa.Table, real: pa.Table) -> list[str | None]:
     """What each row was made from, equal for rows that are alike because of it; None for a row that stands alone.
 

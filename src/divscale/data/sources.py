@@ -10,7 +10,7 @@ from divscale.data import pydocs, storyland
 from divscale.data.config import DataConfig
 from divscale.data.location import file_hash
 from divscale.data.read import RawRows, read
-from divscale.data.samples import content_hash, same_text_keys
+from divscale.data.samples import content_hash, not_in
 from divscale.data.validate import Validated, validate
 from divscale.errors import ConfigError, DataError
 from divscale.schema import Task
@@ -49,7 +49,7 @@ def load(config: DataConfig) -> Loaded:
         max_rejected_share=config.max_rejected_share) for field, file in held_out_files(config).items()}
     others = {name: found[f"{OTHER}{name}"] for name in config.out_of_distribution}
     for name, other in others.items():
-        if set(same_text_keys(train.samples)).issuperset(same_text_keys(other.samples)):
+        if not not_in(other.samples, train.samples):
             raise DataError(f"{OTHER}{name}: every row of {config.out_of_distribution[name]} stands in data.source "
                             "too, so none is held out. Leave the file out, or take its rows out of the source.")
     return Loaded(train, found.get(TEST), others)

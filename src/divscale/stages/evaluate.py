@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from divscale.data.samples import same_text_keys
+from divscale.data.samples import not_in
 from divscale.evaluation.predict import predictions_from_proba
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
@@ -152,9 +152,7 @@ def _rows(job: Job) -> np.ndarray:
     config: Any = job.stage.config
     if config.part == "test":
         return splits.rows(job.input("split"), "test")
-    source = set(same_text_keys(job.input("data").table("samples")))
-    keys = same_text_keys(job.input("test").table("samples"))
-    return np.array([i for i, key in enumerate(keys) if key not in source], np.int64)
+    return np.array(not_in(job.input("test").table("samples"), job.input("data").table("samples")), np.int64)
 
 
 def base_of(job: Job, context: Context) -> str | None:

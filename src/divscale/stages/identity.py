@@ -17,6 +17,7 @@ from divscale.graph.store import file_sha256
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.gguf")
 DESCRIPTION = ("*.json", "*.jinja", "*.txt", "*.model")  # tokenizer, templates, stop tokens, pooling
+SUFFIXES = {pattern.removeprefix("*") for pattern in (*WEIGHTS, *DESCRIPTION)}
 
 
 class ModelIdentity(FrozenConfig):
@@ -61,6 +62,13 @@ def unresolved_model(stage: Stage) -> str | None:
     return model["value"] if isinstance(model, dict) and model.get("kind") == "unresolved" else None
 
 
+def not_here(model: str, where: str) -> PreflightError:
+    """What is said of an unresolved model; `where` is what asks for it."""
+    return PreflightError(
+        f"{where}: model {model} is neither a folder nor in the local Hugging Face cache. Download it (hf download "
+        f"{model.partition('@')[0]}), point HF_HOME at a cache that has it, or give a folder.")
+
+
 def model_location(model: str, revision: str | None) -> str:
     """The folder a loader is given: absolute, and for a hub name the snapshot that was identified."""
     if model == "minilm":
@@ -94,9 +102,10 @@ def _model_folder(folder: Path, field: str) -> Path:
     return folder
 
 
-@cache
 def _folder_hash(folder: Path) -> str:
-    return files_sha256(folder, {path for pattern in (*DESCRIPTION, *WEIGHTS) for path in folder.rglob(pattern)})
+    # Not kept from call to call: a folder may be replaced in place while a notebook goes on, and its files' contents,
+    # which cost, are. 50 files take 1.2 ms.
+    return files_sha256(folder, (path for path in folder.rglob("*") if path.suffix in SUFFIXES))
 
 
 def files_sha256(root: Path, paths: Iterable[Path]) -> str:
