@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from divscale.errors import ConfigError, DivscaleError, StageFailedError
+from divscale.evaluation.harness_files import configs, outside, strangers
 from divscale.schema import HARNESS
 
 RESAMPLES = 1000  # of the bootstrap behind a standard error without a closed form; the harness takes 100,000
@@ -64,20 +65,36 @@ class Found:
     samples: pa.Table
 
 
-def check_names(tasks: Sequence[str], folder: str | None) -> None:
-    """Refuse tasks that nobody has defined. Cost: some ten seconds where not all are single tasks of `folder`.
+def check_tasks(tasks: Sequence[str], folder: str | None) -> None:
+    """Refuse, without loading any data, tasks that nobody has defined or that read files whose change nothing would
+    tell. Cost: some ten seconds where not all are single tasks of `folder`.
 
     Raises:
-        ConfigError: with the first unknown name.
+        ConfigError: with the first such name, or file.
     """
-    known = _manager(tasks, folder).task_index
+    index = _manager(tasks, folder).task_index
     for name in tasks:
-        if name not in known:
+        if name not in index:
             where = f" and no task file of {folder} defines it" if folder else ""
             raise ConfigError(
                 f"evaluate.harness.tasks: {name} is no task, group or tag of lm-evaluation-harness {version('lm_eval')}"
                 f"{where}. `python -m lm_eval ls tasks` lists its own; one of your own needs a YAML with this name "
                 "under `task:` in evaluate.harness.include_path.")
+    own = Path(folder) if folder else None
+    for config in configs(tasks, index):
+        _check_data(config, own)
+    for path, other in strangers(own) if own else ():
+        raise ConfigError(
+            f"evaluate.harness.include_path: {path} is made of {other}, which is outside of {folder}, so that nothing "
+            "would tell when it has changed. Put it into the folder.")
+
+
+def _check_data(config: Mapping[str, Any], folder: Path | None) -> None:
+    for path in outside(config, folder):
+        where = f"which is outside of {folder}" if folder else "and there is no include_path to hold it"
+        raise ConfigError(
+            f"evaluate.harness.include_path: task {config.get('task')} reads {path}, {where}, so that nothing would "
+            "tell when it has changed. Put it into the folder, with the task file.")
 
 
 def ask(question: Question) -> Found | DivscaleError:
@@ -149,23 +166,12 @@ def _tasks(tasks: Sequence[str], folder: str | None, sha256: str | None) -> list
                 "(dataset_path: json with data_files in evaluate.harness.include_path), in the Hugging Face cache "
                 "(load it once on a machine with a network, and point HF_HOME at that cache), or within reach.")
         loaded += [found["groups"][name]] if name in found["groups"] else found["tasks"].values()
-        for task in found["tasks"].values():
-            for path in _local_data(task.config):
-                if folder is None or not path.is_relative_to(folder):
-                    return ConfigError(
-                        f"evaluate.harness.include_path: task {task.config.task} reads {path}, which is outside of "
-                        f"{folder}, so that nothing would tell when it has changed. Put it into the folder.")
+        try:
+            for task in found["tasks"].values():
+                _check_data(vars(task.config), Path(folder) if folder else None)
+        except ConfigError as error:
+            return error
     return loaded
-
-
-def _local_data(config: Any) -> Iterator[Path]:
-    settings: Mapping[str, Any] = config.dataset_kwargs or {}
-    named = settings.get("data_files") or ()
-    groups = named.values() if isinstance(named, Mapping) else (named,)
-    paths = [path for group in groups for path in ((group,) if isinstance(group, str) else group)]
-    paths += [config.dataset_path] if config.dataset_path and Path(config.dataset_path).exists() else []
-    paths += [settings["data_dir"]] if "data_dir" in settings else []
-    yield from (Path(path).resolve() for path in paths if "://" not in path)
 
 
 def _scores(row: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from divscale.config import Study
 from divscale.errors import ConfigError, DivscaleError, PreflightError, StageFailedError
 from divscale.evaluation.config import HarnessConfig
-from divscale.evaluation.harness import Found, Question, ask, check_names
+from divscale.evaluation.harness import Found, Question, ask, check_tasks
+from divscale.evaluation.harness_files import IGNORED
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
@@ -40,11 +41,11 @@ def stage(config: HarnessConfig, entry: TrainConfig, trained: Stage, world: Worl
 
 
 def preflight(study: Study) -> None:
-    """Refuse, before a model is trained, tasks that nobody has defined.
+    """Refuse, before a model is trained, tasks that nobody has defined or that read what is no part of their identity.
 
     Raises:
         PreflightError: the harness is not installed.
-        ConfigError: a task is unknown.
+        ConfigError: a task is unknown, or reads files outside of its folder.
     """
     from importlib.util import find_spec
 
@@ -52,7 +53,7 @@ def preflight(study: Study) -> None:
     if find_spec("lm_eval") is None:
         raise PreflightError("evaluate.harness: lm-evaluation-harness is not installed. `pip install lm_eval==0.4.13`, "
                              "or install requirements/cpu.txt (gpu.txt), which has it.")
-    check_names(study.evaluate.harness.tasks, _folder(study.evaluate.harness))
+    check_tasks(study.evaluate.harness.tasks, _folder(study.evaluate.harness))
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -95,7 +96,7 @@ def _folder(config: HarnessConfig) -> str | None:
 
 
 def folder_sha256(folder: str) -> str:
-    """SHA-256 over names and contents of the files in `folder`, hidden ones and Python's caches left out.
+    """SHA-256 over names and contents of the files in `folder`, hidden ones too; caches and Git's own are left out.
 
     Raises:
         ConfigError: there is no such folder.
@@ -104,6 +105,5 @@ def folder_sha256(folder: str) -> str:
     if not root.is_dir():
         raise ConfigError(f"evaluate.harness.include_path: {folder} is no folder. Give one with task files (YAML), or "
                           "leave it out for the harness's own tasks.")
-    return files_sha256(root, (
-        path for path in root.rglob("*") if path.is_file() and not any(
-            part == "__pycache__" or part.startswith(".") for part in path.relative_to(root).parts)))
+    return files_sha256(root, (path for path in root.rglob("*")
+                               if path.is_file() and IGNORED.isdisjoint(path.relative_to(root).parts)))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from divscale.errors import ConfigError, DivscaleError
+from divscale.evaluation.harness import check_tasks
+from divscale.evaluation.harness_files import configs
 from divscale.graph.runner import Job
 from divscale.graph.stage import in_order
 from divscale.graph.store import Store
@@ -84,6 +87,62 @@ def test_a_file_that_changes_in_place_is_seen(folder):
     (folder / "rows.jsonl").write_text('{"q": "two"}\n')
     os.utime(folder / "rows.jsonl", ns=(1, 1))
     assert stages(folder) != before
+
+
+def test_a_hidden_folder_is_identity_too_since_the_harness_looks_into_it(folder):
+    before = stages(folder)
+    for name in (".git", ".ipynb_checkpoints"):
+        (folder / name).mkdir()
+        (folder / name / "pets.yaml").write_text(TASK)
+    assert stages(folder) == before
+    (folder / ".more").mkdir()
+    (folder / ".more" / "dogs.yaml").write_text(TASK.replace("pets", "dogs"))
+    assert stages(folder) != before
+
+
+@pytest.mark.parametrize(("text", "stranger"), [
+    ("task: pets\ndataset_path: json\ndataset_kwargs: {data_files: {test: ../rows.jsonl}}\n", "rows.jsonl"),
+    ("group: pets\ntask: [{task: inner, dataset_path: csv, dataset_kwargs: {data_files: [a.csv, ../b.csv]}}]\n", "b.csv"),
+    ("task: pets\ndataset_path: nobody/has-this\ndataset_kwargs: {data_files: TMP/c.csv}\n", "c.csv"),
+    ("task: pets\ndataset_path: ../mine\ndataset_kwargs: {data_files: a.csv}\n", "mine"),
+    ("task: pets\ninclude: [inner, ../common.yaml]\n", "common.yaml"),
+    ("task: pets\ninclude: deeper/inner_yml\n", "common.yaml"),
+    ("task: pets\nprocess_docs: !function TMP/code.clean\n", "code.py"),
+])
+def test_a_task_that_reads_what_is_outside_of_its_folder_is_refused_before_anything_is_trained(
+        folder, tmp_path, text, stranger):
+    for name in ("common.yaml", "code.py", "mine/a.csv", "tasks/deeper/inner_yml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / "tasks" / "deeper" / "inner_yml").write_text("include: ../../common.yaml\n")
+    (tmp_path / "common.yaml").write_text("output_type: multiple_choice\n")
+    (folder / "inner").write_text("output_type: multiple_choice\n")
+    (folder / "pets.yaml").write_text(text.replace("TMP", str(tmp_path)))
+    asked = study(folder)
+    with pytest.raises(DivscaleError, match=rf"{re.escape(str(tmp_path))}/{re.escape(stranger)}, which is outside of {folder}"):
+        make([expand(asked)], asked, Store(tmp_path / "store"), Tally())
+    assert not list((tmp_path / "store").glob("*/*/record.json"))
+
+
+def test_files_of_a_repository_on_the_hub_are_no_files_of_this_machine_whatever_names_their_task(tmp_path):
+    # as mmlusr is in the harness: a group of groups of tags, whose data_files are relative to marcov/mmlusr on the hub
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "_common_yml").write_text("dataset_path: nobody/has-this\noutput_type: multiple_choice\n")
+    (folder / "one.yaml").write_text("task: one\ntag: of_a_kind\ninclude: _common_yml\nprocess_docs: !function utils.clean\n"
+                                     "dataset_kwargs: {data_files: {test: questions/one.csv}, data_dir: all}\n")
+    (folder / "utils.py").write_text("def clean(docs):\n    return docs\n")
+    (folder / "all.yaml").write_text("group: pets\ntask: [{group: inner, task: [of_a_kind]}, one]\n")
+    check_tasks(("pets", "one", "of_a_kind"), str(folder))
+
+
+def test_every_task_behind_a_group_of_groups_and_tags_is_looked_at(tmp_path):
+    task = SimpleNamespace(cfg={"task": "one", "dataset_path": "csv"}, tags=set())
+    index = {"one": task, "kind": SimpleNamespace(cfg=None, tags={"one"}),
+             "group": SimpleNamespace(cfg={"group": "group", "task": ["kind", {"task": "one", "dataset_path": "json"}]}, tags=set())}
+    found = configs(["group", {"group": "new", "task": [{"task": "inline", "dataset_path": "text"}]}], index)
+    assert [(config["task"], config["dataset_path"]) for config in found] == [
+        ("one", "csv"), ("one", "json"), ("inline", "text")]
 
 
 @pytest.mark.parametrize("change", ["evaluate.harness.limit=3", "evaluate.harness.tasks=[dogs]"])
