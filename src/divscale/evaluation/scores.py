@@ -47,8 +47,11 @@ def loss(predictions: pa.Table) -> float:
 
 
 def perplexity(predictions: pa.Table) -> float:
-    """exp(loss), in [1, inf): every row weighs the same, whatever its length."""
-    return math.exp(loss(predictions))
+    """exp(loss), in [1, inf]: every row weighs the same, whatever its length. Beyond 709 nats it is inf."""
+    try:
+        return math.exp(loss(predictions))
+    except OverflowError:
+        return math.inf
 
 
 def ece(predictions: pa.Table) -> float:

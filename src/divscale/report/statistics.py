@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import NamedTuple
 
 from divscale.report.intervals import Estimate, Unit, difference, estimate, holm
@@ -63,7 +64,7 @@ class _Cell(NamedTuple):
 def curves(report: ReportInput, levels: Sequence[float], metric: str) -> list[Curve]:
     """Every dose-response curve of `metric`, by labelled count and amount, unfiltered text first.
 
-    Arms without a score (null or nan) are left out.
+    Arms without a score (null, nan or inf) are left out.
     """
     cells = _cells(report, metric)
     by_curve: dict[CurveKey, dict[float, _Cell]] = defaultdict(dict)
@@ -131,7 +132,7 @@ def seed_counts(report: ReportInput) -> dict[str, int]:
 def _cells(report: ReportInput, metric: str) -> dict[tuple[CurveKey, float | None], _Cell]:
     rows: dict[tuple[CurveKey, float | None], list[Mapping]] = defaultdict(list)
     for row in report.arms.to_pylist():
-        if row[metric] is not None and row[metric] == row[metric]:
+        if row[metric] is not None and isfinite(row[metric]):
             rows[_key(row), row["level"]].append(row)
     return {
         place: _Cell(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -95,7 +96,7 @@ def stage(
             inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
     if worlds[0].judge is not None and study.agreement.by == "judge":
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
-    return Stage("report", 4, config, inputs, title=study.name)
+    return Stage("report", 5, config, inputs, title=study.name)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -115,13 +116,14 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
 def _report_input(job: Job, context: Context) -> ReportInput:
     config: Any = job.stage.config
+    arms = _arms(job)
     judges = job.inputs("judge") if "judge" in job.stage.inputs else []
     accuracies = [score("accuracy", artifact.table("predictions")) for artifact in judges]
     return ReportInput(
         name=context.study.name,
         task=config.task,
         dial=config.dial,
-        arms=_arms(job),
+        arms=arms,
         sets=_sets(job),
         mixes=_mixes(job),
         metrics=config.metrics,
@@ -139,7 +141,7 @@ def _report_input(job: Job, context: Context) -> ReportInput:
         study_yaml=dump(context.study),
         versions=package_versions(),
         notes=(*config.notes, *_short_labels(job, context.store)),
-        failures=tuple(_failures(job)),
+        failures=(*without_number(arms, config.metrics), *_failures(job)),
     )
 
 
@@ -194,6 +196,15 @@ def _sets(job: Job) -> pa.Table:
             if held:
                 rows.append({**words, "metric": "accepted", "value": share, "n": n})
     return pa.Table.from_pylist(rows, schema=SETS)
+
+
+def without_number(arms: pa.Table, metrics: Sequence[str]) -> Iterator[Failure]:
+    """Scores that came to no number, which no mean can take in, counted by test set."""
+    for metric in metrics:
+        lost = Counter(row["test"] for row in arms.to_pylist() if row[metric] is not None and not isfinite(row[metric]))
+        for test, count in lost.items():
+            yield Failure(f"{metric} of {count} arm(s) on {test}", "it is no finite number there (nan, or more than a "
+                          "float holds); means and differences leave these arms out")
 
 
 def _failures(job: Job) -> Iterator[Failure]:

@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from divscale.errors import ConfigError, DataError
@@ -24,6 +25,12 @@ def test_scores_of_a_small_example():
     assert score("macro_f1", PREDICTED) == 0.5  # a: 1 right of 2, 2 guesses; b likewise
     assert score("loss", PREDICTED.slice(0, 2)) == pytest.approx(-math.log(0.8 * 0.7) / 2)
     assert score("perplexity", PREDICTED.slice(0, 2)) == pytest.approx((0.8 * 0.7) ** -0.5)
+
+
+def test_a_perplexity_that_no_float_holds_is_infinite():
+    lost = PREDICTED.set_column(4, PREDICTED.schema.field("loss"), pa.array([709.0, 711.0, 712.0, 713.0]))
+    assert score("perplexity", lost.slice(0, 1)) == math.exp(709)
+    assert score("perplexity", lost) == math.inf
 
 
 def test_macro_f1_agrees_with_scikit_learn():

@@ -59,10 +59,11 @@ def test_several_generators_are_paired_with_the_one_real_only_arm_and_lift_the_c
         assert all(p.over_real is not None for p in curve.points)
 
 
-def test_arms_that_failed_are_left_out_and_the_rest_still_pairs():
+@pytest.mark.parametrize("lost_score", [None, float("nan"), float("inf")])
+def test_arms_that_failed_are_left_out_and_the_rest_still_pairs(lost_score):
     report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
     lost = pc.and_(pc.equal(report.arms["level"], 0.8), pc.equal(report.arms["data_seed"], 3))
-    column = pc.if_else(pc.fill_null(lost, False), None, report.arms["accuracy"])
+    column = pc.if_else(pc.fill_null(lost, False), lost_score, report.arms["accuracy"])
     i = report.arms.column_names.index("accuracy")
     arms = report.arms.set_column(i, "accuracy", column)
     curve = _curves(type(report)(**{**report.__dict__, "arms": arms}))[0]
