@@ -8,18 +8,24 @@ CPU := .venv/.cpu-installed
 DEV := .venv/.dev-installed
 BENCH := .venv/.bench-installed
 
-.PHONY: demo test unit integration setup lint bench clean
+.PHONY: demo test unit studies fleets setup lint bench clean
 
 demo: $(CPU)
 	@$(BIN)/divscale run configs/quickstart.yaml
 
 # Side by side: integration tests wait for processes to start for much of their time. Each is printed when it has ended.
 test: $(DEV)
-	@echo "unit and integration tests run side by side; each is shown when it has ended (some minutes)"
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target integration unit
+	@echo "three parts of the tests run side by side; each is shown when it has ended (some minutes)"
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target fleets studies unit
 
-integration: $(DEV)
-	@RAY_worker_niceness=0 $(BIN)/python -m pytest tests/integration
+# Integration tests in two halves of about the same length.
+FLEETS := $(sort $(wildcard tests/integration/test_s*.py tests/integration/test_training_*.py))
+
+fleets: $(DEV)
+	@RAY_worker_niceness=0 $(BIN)/python -m pytest $(FLEETS)
+
+studies: $(DEV)
+	@RAY_worker_niceness=0 $(BIN)/python -m pytest $(filter-out $(FLEETS),$(wildcard tests/integration/test_*.py))
 
 unit: $(DEV)
 	@nice -n 5 $(BIN)/python -m pytest --ignore=tests/integration

@@ -96,7 +96,8 @@ class Driver:
         while time.monotonic() < end and self.process.poll() is None:
             under_way = [lines(path)[-1].get("step", 0) for path in self.store.glob("train/*/unfinished/metrics.jsonl")
                          if lines(path)]
-            if len(trained(self.store)) == arms and max(under_way, default=0) >= steps:
+            tidy = [folder for stage, folder in trained(self.store) if not (self.store / stage / folder / "unfinished").exists()]
+            if len(trained(self.store)) == len(tidy) == arms and max(under_way, default=0) >= steps:
                 return
             time.sleep(0.02)
         raise AssertionError(f"the moment did not come: {trained(self.store)}, {self.process.stderr.read()}")
