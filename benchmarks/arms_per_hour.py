@@ -58,9 +58,9 @@ def main() -> int:
 
 def environment() -> dict[str, str]:
     """Of every process on either side: that of a training worker, so that none spins where another sleeps."""
-    from divscale.runtime.session import worker_env
+    from divscale.training.group import training_env
 
-    return os.environ | worker_env(len(os.sched_getaffinity(0)))
+    return os.environ | training_env(len(os.sched_getaffinity(0)))
 
 
 def study(groups: int | None = None):

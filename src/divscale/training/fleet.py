@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Any
 
 import psutil
 import ray
@@ -15,6 +16,7 @@ from divscale.errors import PreflightError, StageFailedError
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.training.group import POLL_S, Place, TrainingGroup
+from divscale.training.verify import new_reader
 from divscale.training.work import Arm, Item, Progress, Result, grouped
 
 GROUP_GIB = 3.0  # memory of a CPU group: two processes of about 1 GiB each, and a model of the kind that a CPU trains
@@ -37,6 +39,7 @@ class TrainingFleet:
         self._groups: list[TrainingGroup] = []
         self._names = count()
         self._lost = 0  # groups that found no place any more
+        self._readers: list[Any] = []
 
     def start(self) -> None:
         """Starts a group in the background; does nothing if one is up."""
@@ -54,7 +57,7 @@ class TrainingFleet:
         place = self._place()
         while len(self._groups) < min(wanted, self._count() - self._lost):
             name = f"training-{next(self._names)}"
-            self._groups.append(TrainingGroup(name, self._resources, place, self._max_attempts))
+            self._groups.append(TrainingGroup(name, self._resources, place, self._max_attempts, self._reader(place)))
 
     def run(self, items: Sequence[Item], on_done: Callable[[Result], None],
             on_progress: Callable[[Progress], None] = lambda _: None) -> None:
@@ -119,6 +122,16 @@ class TrainingFleet:
             group.stop()
         for group in groups:
             group.join()
+        readers, self._readers = self._readers, []
+        for reader in readers if ray.is_initialized() else ():
+            ray.kill(reader)
+
+    def _reader(self, place: Place) -> Any:
+        """The reader for one more group: groups of a node share one."""
+        nodes = sum(node["Alive"] for node in ray.nodes())
+        if len(self._readers) < nodes:
+            self._readers.append(new_reader(place.threads))
+        return self._readers[len(self._groups) % len(self._readers)]
 
     def _count(self) -> int:
         resources, gpus = self._resources, self._session.total()["gpus"]

@@ -48,12 +48,14 @@ class TrainingGroup:
     Args:
         name: Unique in the session.
         place: What the group gets where there is room.
+        reader: Handle of the `Reader` that looks at what it writes.
     """
 
-    def __init__(self, name: str, resources: Resources, place: Place, max_attempts: int) -> None:
+    def __init__(self, name: str, resources: Resources, place: Place, max_attempts: int, reader: Any) -> None:
         self._name = name
         self._resources = resources
         self._place = place
+        self._reader = reader
         self._ranks = place.ranks  # of this life
         # Beside the driver: the loss of any other node must not lose what was done.
         here: Any = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -157,12 +159,12 @@ class TrainingGroup:
     def _trainer(self, run: int, position: int, storage: str) -> TorchTrainer:
         return TorchTrainer(
             work,
-            train_loop_config={"queue": self._queue, "run": run, "position": position, "threads": self._place.threads,
-                               "memory_gib": self._resources.training_memory_gib},
+            train_loop_config={"queue": self._queue, "reader": self._reader, "run": run, "position": position,
+                               "threads": self._place.threads, "memory_gib": self._resources.training_memory_gib},
             scaling_config=ray.train.ScalingConfig(num_workers=self._ranks, use_gpu=self._place.on_gpu),
             run_config=ray.train.RunConfig(
                 name=f"{self._name}-{run}", storage_path=storage,
-                worker_runtime_env={"env_vars": worker_env(self._place.threads)},
+                worker_runtime_env={"env_vars": training_env(self._place.threads)},
                 failure_config=ray.train.FailureConfig(max_failures=0),
                 logging_config=ray.train.LoggingConfig(log_level="ERROR")))
 
@@ -171,6 +173,16 @@ class TrainingGroup:
         return (f"the training group did not start within {self._resources.start_timeout_s} s: {ready} of "
                 f"{self._ranks} workers are ready; the cluster has {free.get('CPU', 0):g} CPUs and "
                 f"{free.get('GPU', 0):g} GPUs free. Lower resources.training_workers or free some.")
+
+
+def training_env(threads: int) -> dict[str, str]:
+    """Environment variables of training workers: `worker_env`, and memory that malloc gives back when it is asked to.
+
+    Gradients are freed and allocated at every step. glibc maps large ones anew each time, and the kernel then clears
+    their pages: MiniLM, 32 steps of 8 rows on 2 cores, took 4.3 s so and 3.8 s from one heap that is not trimmed.
+    """
+    return worker_env(threads) | {
+        "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 
 
 def _first_lines(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from divscale.errors import DivscaleError, StageFailedError
+from divscale.runtime.session import worker_env
 from divscale.training.encode import encode_rows
 from divscale.training.machine import Machine
 from divscale.training.predict import outputs_of, predict
@@ -18,7 +19,7 @@ TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}  # nats, beside as much of the lo
 
 
 class Reader:
-    """An actor beside rank 0 that opens folders, on the CPU; it stays warm from arm to arm."""
+    """An actor that opens folders, on the CPU; it stays warm from arm to arm, and serves groups in turn."""
 
     def __init__(self, threads: int) -> None:
         import transformers
@@ -34,13 +35,16 @@ class Reader:
         return found
 
 
-def reader_beside_me(threads: int) -> Any:
-    """A new reader on this node, which ends with this process. Its imports take about 5 s of computing."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+def new_reader(threads: int) -> Any:
+    """A reader on some node, started anew by Ray where it dies; it ends with this process.
 
-    here: Any = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(num_cpus=0, num_gpus=0, scheduling_strategy=here)(Reader).remote(threads)
+    Its imports take about 5 s of computing.
+    """
+    import ray
+
+    return ray.remote(
+        num_cpus=0, num_gpus=0, scheduling_strategy="SPREAD", max_restarts=-1, max_task_retries=2,
+        runtime_env={"env_vars": worker_env(threads)})(Reader).remote(threads)
 
 
 def check_export(engine: Any, tokenizer: Any, arm: Arm, machine: Machine) -> None:

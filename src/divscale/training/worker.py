@@ -9,7 +9,6 @@ from typing import Any
 
 from divscale.errors import DivergedError, DivscaleError
 from divscale.training.machine import Machine, prepare_process
-from divscale.training.verify import reader_beside_me
 from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Item, Progress, Result
 
 PROGRESS_EVERY_S = 0.5
@@ -20,7 +19,8 @@ def work(config: dict[str, Any]) -> None:
     """The function that Ray Train runs. Ends when the queue closes, or when the next item needs fresh workers.
 
     Args:
-        config: `queue` (actor handle), `run`, `position` (of the first item), `threads`, `memory_gib` (null: any).
+        config: `queue`, `reader` (actor handles), `run`, `position` (of the first item), `threads`, `memory_gib` (null:
+            any).
     """
     import ray
     import ray.train
@@ -30,7 +30,7 @@ def work(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     device = str(get_device())
     machine = Machine(context.get_world_rank(), context.get_world_size(), device, config["threads"],
-                      _beat_to(queue, run), _reload_with(config["threads"], context.get_world_rank()))
+                      _beat_to(queue, run), _reload_with(config["reader"]))
     prepare_process(config["threads"], on_gpu=device != "cpu")
     ray.get(queue.join.remote(run, machine.rank, ray.get_runtime_context().current_actor))
     while (holder := ray.get(queue.take.remote(run, position))) is not None:
@@ -61,11 +61,10 @@ def do(item: Item, machine: Machine, report: Callable[[Progress], None]) -> Resu
         return Failed(item.key, f"{item.key}: {error}", diverged=isinstance(error, DivergedError))
 
 
-def _reload_with(threads: int, rank: int) -> Callable[[Evaluation], list[float]]:
+def _reload_with(reader: Any) -> Callable[[Evaluation], list[float]]:
     import ray
 
-    reader = reader_beside_me(threads) if rank == 0 else None  # its imports go on beside the first arm
-    return lambda item: ray.get(reader.losses.remote(item))  # pyright: ignore[reportOptionalMemberAccess] (rank 0 asks)
+    return lambda item: ray.get(reader.losses.remote(item))
 
 
 def _progress_to(queue: Any, run: int, machine: Machine) -> Callable[[Progress], None]:
