@@ -23,7 +23,7 @@ from divscale.training.work import Item, Progress, Result
 from divscale.training.worker import work
 
 POLL_S = 1.0
-CLOSE_TIMEOUT_S = 30.0
+CLOSE_TIMEOUT_S = 120.0  # a group that is starting ends when it is up: Ray ends a process that asks it after shutdown
 MAX_IDLE_CRASHES = 2  # lives of the group that may be lost in a row without reaching an item
 
 

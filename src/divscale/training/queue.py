@@ -53,6 +53,10 @@ class ItemQueue:
         self._taken, self._reached, self._workers = False, False, {}
         return self._run, len(self._results)
 
+    async def is_over(self, run: int) -> bool:
+        """Whether a worker of a run need not get ready any more."""
+        return self._closed or run != self._run
+
     async def join(self, run: int, rank: int, worker: Any) -> None:
         """A worker of a run is ready; `worker` is its actor's handle, for `workers`."""
         if run == self._run:

@@ -27,6 +27,8 @@ def work(config: dict[str, Any]) -> None:
     from ray.train.torch import get_device
 
     queue, run, position = config["queue"], config["run"], config["position"]
+    if ray.get(queue.is_over.remote(run)):  # before the imports, which take longest
+        return
     context = ray.train.get_context()
     device = str(get_device())
     machine = Machine(context.get_world_rank(), context.get_world_size(), device, config["threads"],
