@@ -21,7 +21,7 @@ from typing import Any
 
 from divscale.evaluation.scores import score
 from divscale.graph.stage import in_order
-from divscale.report.intervals import estimate
+from divscale.report.statistics.intervals import estimate
 from divscale.run import make, store_of
 from divscale.stages.expand import expand
 from divscale.study_file import load

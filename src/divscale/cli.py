@@ -85,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", required=True, metavar="DIR", help="for the model, its metrics and its predictions")
     train.add_argument("--cluster", metavar="FILE", help="a file of configs/clusters/ that says what may be used")
     train.set_defaults(run=_train)
+    recommend = _study_verb(verbs, "recommend", "choose a level, an amount and a filter within a budget of trainings")
+    recommend.add_argument("--out", required=True, metavar="DIR", help="for the recommended training set")
+    recommend.add_argument("--budget", type=int, metavar="N", help="trainings at most (default: a third of the grid)")
+    recommend.set_defaults(run=_recommend)
     report = _study_verb(verbs, "report", "write the report of a finished study")
     report.add_argument("--html", metavar="FILE", help="where to write it (default: print where it lies)")
     report.set_defaults(run=_report)
@@ -204,6 +208,12 @@ def _train(arguments: argparse.Namespace) -> int:
     from divscale.train_only import train_from_terminal
 
     return train_from_terminal(arguments.config, arguments.overrides, arguments.out, cluster=arguments.cluster)
+
+
+def _recommend(arguments: argparse.Namespace) -> int:
+    from divscale.recommend import recommend_from_terminal
+
+    return recommend_from_terminal(_study(arguments), arguments.store, arguments.out, arguments.budget)
 
 
 def _report(arguments: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from divscale.generation.agreement import AgreementConfig
 from divscale.generation.config import GeneratorConfig
 from divscale.generation.filters.config import CleanConfig
 from divscale.generation.recipes import MODULES, AnyRecipe
+from divscale.generation.recursion import RecursionConfig
 from divscale.metrics.catalogue import metric
 from divscale.metrics.config import MeasureConfig
 from divscale.runtime.resources import Resources
@@ -101,6 +102,7 @@ class Study(FrozenConfig):
     recipe: AnyRecipe
     agreement: AgreementConfig = AgreementConfig()
     clean: CleanConfig = CleanConfig()
+    recursion: RecursionConfig | None = None
     mix: Annotated[tuple[MixConfig, ...], BeforeValidator(_listed)] = ()
     train: Annotated[tuple[TrainConfig, ...], BeforeValidator(_listed)] = ()
     evaluate: EvaluateConfig = EvaluateConfig()
@@ -143,6 +145,7 @@ class Study(FrozenConfig):
         _check_measures(self.measure)
         _check_answers(self)
         _check_harness(self)
+        _check_recursion(self)
         return self
 
 
@@ -188,6 +191,18 @@ def _check_harness(study: Study) -> None:
         if entry.head != "causal":
             raise ValueError(f"evaluate.harness: its tasks need a language model, and train.{i}.head is {entry.head}; "
                              "set it to causal, or leave the harness out")
+
+
+def _check_recursion(study: Study) -> None:
+    """Later generations can be taught, and their sets measured like the first."""
+    if study.recursion is None:
+        return
+    if any(model.model != "pretrain" for model in study.generator.models) or len(study.generator.models) > 1:
+        raise ValueError("recursion: descendants learn from scratch, as generator.model: pretrain does, and from one "
+                         "generator; name that model, and leave generator.others out")
+    if study.recipe.target is not None:
+        raise ValueError("recursion: a target of diversity would be met anew by every generation; name the levels of "
+                         "the dial instead")
 
 
 def _check_agreement(study: Study) -> None:

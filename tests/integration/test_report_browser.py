@@ -101,7 +101,7 @@ def test_the_headings_tell_the_story_in_order(opened):
     assert page.locator("h1").all_inner_texts() == ["quickstart"]
     assert page.locator("h2").all_inner_texts() == [
         "Dose and response", "The same with correctness held", "Full fine-tuning", "How much to mix in",
-        "What the dial changes", "What the generator wrote", "How it was made"]
+        "What goes with the score", "What the dial changes", "What the generator wrote", "How it was made"]
 
 
 def test_text_has_contrast_in_light_and_in_dark(opened):

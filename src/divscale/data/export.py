@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ Format = Literal["parquet", "jsonl"]
 
 
 def export(samples: pa.Table, folder: Path, *, task: Task, layout: Layout = "messages", format: Format = "parquet",
-           name: str = "divscale samples") -> Path:
+           name: str = "divscale samples", about: Sequence[str] = ()) -> Path:
     """Write a folder that `datasets.load_dataset` opens: the data file and a dataset card. Returns the data file.
 
     Args:
@@ -28,6 +29,7 @@ def export(samples: pa.Table, folder: Path, *, task: Task, layout: Layout = "mes
             completion), `text` (both in one). All but the first also carry id, label and origin.
         format: Parquet, or JSON lines for people.
         name: Title of the card.
+        about: Sentences under it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = samples.to_pylist()
@@ -40,7 +42,8 @@ def export(samples: pa.Table, folder: Path, *, task: Task, layout: Layout = "mes
     else:
         with file.open("w", encoding="utf-8") as stream:
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (folder / "README.md").write_text(card(samples, name=name, task=task, layout=layout, file=file.name), "utf-8")
+    (folder / "README.md").write_text(
+        card(samples, name=name, task=task, layout=layout, file=file.name, about=about), "utf-8")
     return file
 
 

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa
 
 from divscale.errors import ConfigError, DataError
@@ -62,11 +63,15 @@ def ece(predictions: pa.Table) -> float:
 
 def _mean_over_answers(of_one: Callable[[str, list[str]], float]) -> Callable[[pa.Table], float]:
     def mean(answers: pa.Table) -> float:
-        # a row that could not be asked counts as an empty answer: to leave it out would favour models of short context
-        rows = zip(answers.column("answer").to_pylist(), answers.column("references").to_pylist(), strict=True)
-        return sum(of_one(answer or "", references) for answer, references in rows) / answers.num_rows
+        return sum(_each_answer(of_one, answers)) / answers.num_rows
 
     return mean
+
+
+def _each_answer(of_one: Callable[[str, list[str]], float], answers: pa.Table) -> list[float]:
+    # a row that could not be asked counts as an empty answer: to leave it out would favour models of short context
+    rows = zip(answers.column("answer").to_pylist(), answers.column("references").to_pylist(), strict=True)
+    return [of_one(answer or "", references) for answer, references in rows]
 
 
 def distinct_2(answers: pa.Table) -> float:
@@ -92,6 +97,20 @@ SCORES: dict[str, Callable[[pa.Table], float]] = {
 OF_ANSWERS: dict[str, Callable[[pa.Table], float]] = {
     "squad_exact_match": _mean_over_answers(squad_exact_match), "token_f1": _mean_over_answers(token_f1),
     "rouge_l": _mean_over_answers(rouge_l), "distinct_2": distinct_2, "ngram_diversity": answer_ngram_diversity}
+
+
+# scores that are a mean over rows
+_OF_ONE_ANSWER = {"squad_exact_match": squad_exact_match, "token_f1": token_f1, "rouge_l": rouge_l}
+_COLUMN = {"accuracy": "correct", "exact_match": "correct", "loss": "loss"}
+
+
+def of_each(name: str, predictions: pa.Table) -> np.ndarray | None:
+    """The score of every row, float32, whose mean is `score`; null where the score is no mean over rows."""
+    if name in _COLUMN:
+        return predictions.column(_COLUMN[name]).to_numpy().astype(np.float32)
+    if name in _OF_ONE_ANSWER:
+        return np.array(_each_answer(_OF_ONE_ANSWER[name], predictions), dtype=np.float32)
+    return None
 
 
 def score(name: str, predictions: pa.Table) -> float:

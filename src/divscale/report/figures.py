@@ -13,7 +13,7 @@ from divscale.report.plots.dose import dose_response, shared_limits
 from divscale.report.plots.levels import measure_over_levels
 from divscale.report.plots.mix import groups, mix_curves
 from divscale.report.sentences import judged_control
-from divscale.report.statistics import Curve, CurveKey, Point
+from divscale.report.statistics.curves import Curve, CurveKey, Point
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Picture:
     alt: str
 
 
-def _picture(title: str, svg: str, alt: str) -> Picture:
+def picture(title: str, svg: str, alt: str) -> Picture:
+    """A figure with its title and text alternative."""
     return Picture(title, "data:image/svg+xml;base64," + b64encode(svg.encode()).decode(), alt)
 
 
@@ -47,7 +48,7 @@ def dose_pictures(
         svg = dose_response(panel, report=report, sets=sets, axis=axis, y_limits=limits, judged=judged,
                             judge_line=judge)
         title = f"{rows_name(report, labelled)} + {panel[-1].key.generated} generated{f' · {model}' if several else ''}"
-        pictures.append(_picture(title, svg, f"Dose-response curve, {title}. {_told(panel)}"))
+        pictures.append(picture(title, svg, f"Dose-response curve, {title}. {_told(panel)}"))
     return pictures
 
 
@@ -69,7 +70,7 @@ def mix_pictures(
         title += f" · {key.method}, {key.model}" if several else ""
         svg = mix_curves(panel, levels, y_limits=limits, dial=report.dial)
         alt = f"{score_name(panel[0].metric)} against the generated share: {title}, text {FILTERS[key.filter]}."
-        by_filter.setdefault(FILTERS[key.filter].capitalize(), []).append(_picture(title, svg, alt))
+        by_filter.setdefault(FILTERS[key.filter].capitalize(), []).append(picture(title, svg, alt))
     return list(by_filter.items())
 
 
@@ -80,7 +81,7 @@ def level_pictures(
     result = []
     for name in FAMILIES:
         own = [m for m in measures(report) if family(m) == name]
-        pictures = [_picture(measure_name(m) + (", %" if unit(m) else ""),
+        pictures = [picture(measure_name(m) + (", %" if unit(m) else ""),
                              measure_over_levels(m, levels, sets, report.dial),
                              f"{measure_name(m)} for each level of {report.dial}; the table below has the numbers.")
                     for m in own]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from divscale.report.intervals import RESAMPLES
 from divscale.report.model import ReportInput
-from divscale.report.statistics import conditional_on_generator, seed_counts
-from divscale.report.verdict import ALPHA
+from divscale.report.statistics.curves import conditional_on_generator, seed_counts
+from divscale.report.statistics.intervals import RESAMPLES
+from divscale.report.statistics.verdict import ALPHA
 
 
 def how_intervals_were_made(report: ReportInput) -> list[str]:
@@ -26,6 +26,8 @@ def how_intervals_were_made(report: ReportInput) -> list[str]:
         "Their tests are paired t tests, two-sided, and Holm-corrected over the levels of a curve.",
         f"Beside them stands a percentile bootstrap over seeds ({RESAMPLES:,} resamples), which is too narrow for few "
         "seeds.",
+        "The column on other test rows holds the same difference with seeds and test rows both as random effects: how "
+        "far it may move on another test set of the same kind and size.",
         "An interior optimum is claimed where a level in between beats both the least and the most diverse level: the "
         "larger of the two one-sided p-values, Holm-corrected over the levels in between, is at most "
         f"{ALPHA:g}. Where there is none, this claim is wrong in at most {100 * ALPHA:g} % of studies, for each curve "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -59,6 +60,19 @@ MIXES = pa.schema([
     ("filter", pa.string()),
     ("share_of_rows", pa.float64()),
     ("share_of_tokens", pa.float64()),
+])
+
+
+# One number about one generation of one line of descent a row. Generation 0 is the real prior; `data_seed` is null but
+# for the scores of the probes that were trained on the generation's set alone.
+LINES = pa.schema([
+    ("regime", pa.string()),
+    ("level", pa.float64()),
+    ("generation", pa.int64()),
+    ("generation_seed", pa.int64()),
+    ("data_seed", pa.int64()),
+    ("metric", pa.string()),
+    ("value", pa.float64()),
 ])
 
 
@@ -145,6 +159,9 @@ class ReportInput:
         study_yaml: The resolved configuration.
         versions: Versions by package.
         harness: Table of schema `ARMS` and one float64 column a task and metric of lm-evaluation-harness; null: none.
+        by_example: Score of every test example by arm (`arms.arm`), float32 [E], of the first metric and on "test", in
+            one order of the examples; arms without it have no intervals over other examples.
+        lines: Table of schema `LINES`; null without lines of descent.
         notes: Plain statements a reader must know ("the generator was trained on the spot, ...").
     """
 
@@ -166,6 +183,8 @@ class ReportInput:
     cleaned: tuple[Cleaned, ...] = ()
     rates: tuple[ChosenRate, ...] = ()
     harness: pa.Table | None = None
+    lines: pa.Table | None = None
+    by_example: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def other_tests(self) -> tuple[str, ...]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from divscale.report import tables
+from divscale.report.descent import descent_section
 from divscale.report.diversity import axis_notes, choose_axis, measured, ordered_levels
 from divscale.report.figures import dose_pictures, level_pictures, mix_pictures
 from divscale.report.method import how_intervals_were_made
 from divscale.report.model import TEST, ReportInput
 from divscale.report.naming import FILTERS, METHODS, measure_name, score_name
-from divscale.report.sentences import answer
-from divscale.report.statistics import curves, main_curves, references, seed_counts
+from divscale.report.relations import Relations, relations
+from divscale.report.sentences import answer, headline_method
+from divscale.report.statistics.curves import Curve, curves, main_curves, references, seed_counts
 
 
 def render(report: ReportInput) -> str:
@@ -60,5 +63,13 @@ def render(report: ReportInput) -> str:
         families=level_pictures(report, sets, levels), sets=tables.measured_sets(report, sets, levels),
         mix_table=tables.mixes(report), cost_table=tables.costs(report), cleaned=tables.cleaned(report),
         elsewhere=[elsewhere(name) for name in whole.other_tests], rate_table=tables.rates(report),
-        harness=tables.harness(report, levels),
+        harness=tables.harness(report, levels), relations=_relations(report, main, levels),
+        descent=descent_section(report),
         filters=FILTERS, methods=how_intervals_were_made(report))
+
+
+def _relations(report: ReportInput, main: Mapping[str, Sequence[Curve]], levels: Sequence[float]) -> Relations | None:
+    lead = headline_method([curve for own in main.values() for curve in own])
+    if lead is None:
+        return None
+    return relations(report, levels, lead, main[lead][0].verdict.best)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from divscale.report.diversity import Key, Measured, measured, ordered_levels
-from divscale.report.intervals import Estimate
 from divscale.report.model import ReportInput
-from divscale.report.statistics import CurveKey, Point, curves, references
+from divscale.report.statistics.curves import CurveKey, Point, curves, references
+from divscale.report.statistics.intervals import Estimate
 
 RESULTS = pa.schema([
     *((name, pa.string()) for name in ("metric", "method", "model", "design", "filter")),
@@ -17,8 +17,8 @@ RESULTS = pa.schema([
     *((name, pa.float64()) for name in ("level", "generated_share", "n_train", "score", "low", "high")),
     ("units", pa.int64()),
     *((name, pa.float64()) for name in (
-        "over_real", "over_real_low", "over_real_high", "over_real_bootstrap_low", "over_real_bootstrap_high", "p",
-        "p_holm")),
+        "over_real", "over_real_low", "over_real_high", "over_real_bootstrap_low", "over_real_bootstrap_high",
+        "over_real_examples_low", "over_real_examples_high", "p", "p_holm")),
     ("verdict", pa.string()),
 ])
 
@@ -51,7 +51,7 @@ def _row(
     return {
         "metric": metric, **key._asdict(), "filter": filter_, "level": point.level, "generated_share": point.share,
         "n_train": point.n_train, "score": point.score.mean, "low": _known(point.score.low),
-        "high": _known(point.score.high), "units": point.score.units, **_difference(over),
+        "high": _known(point.score.high), "units": point.score.units, **_difference(over), **_over_examples(point),
         "p_holm": _known(point.p_holm), "verdict": verdict, **{n: m.value if m else None for n, m in found.items()},
     }
 
@@ -62,6 +62,12 @@ def _difference(over: Estimate | None) -> dict[str, float | None]:
     return {"over_real": over.mean, "over_real_low": _known(over.low), "over_real_high": _known(over.high),
             "over_real_bootstrap_low": _known(over.bootstrap_low),
             "over_real_bootstrap_high": _known(over.bootstrap_high), "p": _known(over.p)}
+
+
+def _over_examples(point: Point) -> dict[str, float | None]:
+    found = point.over_both
+    return {} if found is None else {"over_real_examples_low": _known(found.low),
+                                     "over_real_examples_high": _known(found.high)}
 
 
 def _known(value: float | None) -> float | None:

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from divscale.report.diversity import measured, ordered_levels
-from divscale.report.intervals import Estimate
 from divscale.report.model import TEST, ReportInput
 from divscale.report.naming import factor, higher_is_better, level_name, number, p_value, rows_name, score_name, unit
-from divscale.report.statistics import Curve, CurveKey, Point, curves, main_curves, references, seed_counts
-from divscale.report.verdict import ALPHA
+from divscale.report.statistics.curves import Curve, CurveKey, Point, curves, main_curves, references, seed_counts
+from divscale.report.statistics.intervals import Estimate
+from divscale.report.statistics.verdict import ALPHA, Verdict
 
 
 def headline_method(found: Sequence[Curve]) -> str | None:
@@ -112,7 +112,14 @@ def _shape(curve: Curve) -> str:
         "unresolved": lambda: (
             f"the two ends of the dial are not told apart (p {_p(verdict.ends.p if verdict.ends else None)}) and no "
             "level in between beats both, so the data do not support an interior optimum"),
-    }[verdict.shape]()
+    }[verdict.shape]() + _more(verdict)
+
+
+def _more(verdict: Verdict) -> str:
+    if verdict.more_units is None:
+        return ""
+    seeds = "1 more seed" if verdict.more_units == 1 else f"{verdict.more_units} more seeds"
+    return f" (about {seeds} would settle one, if the differences are what they seem)"
 
 
 def _rest(

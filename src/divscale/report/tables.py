@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from divscale.report.diversity import Key, Measured, measures
-from divscale.report.intervals import Estimate
 from divscale.report.model import ARMS, ReportInput, StageCost
 from divscale.report.naming import (
     DESIGNS,
@@ -20,7 +19,8 @@ from divscale.report.naming import (
     signed,
     unit,
 )
-from divscale.report.statistics import Curve, CurveKey, Point, curves, references
+from divscale.report.statistics.curves import Curve, CurveKey, Point, curves, references
+from divscale.report.statistics.intervals import Estimate
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,13 @@ def verdicts(found: Sequence[Curve]) -> Table:
             FILTERS[curve.key.filter], f"{curve.key.labelled}", v.words, MISSING if v.best is None else f"{v.best:g}",
             _interval(metric, best.score) if best else MISSING, _change(metric, best.over_real) if best else MISSING,
             _change(metric, v.over_least), _change(metric, v.over_most), p_value(v.p_interior),
+            p_value(v.two_lines.p if v.two_lines else None), _levels(v.may_be_best),
+            MISSING if v.more_units is None else f"{v.more_units}",
         ))
     name = score_name(found[0].metric).capitalize() + unit(found[0].metric) if found else "Score"
     return Table(("Text", "Labelled", "Verdict", "Best level", name, "Over real only", "Over least diverse",
-                  "Over most diverse", "Interior optimum, p"), tuple(rows), names=3)
+                  "Over most diverse", "Interior optimum, p", "Two lines, p", "May be best", "More seeds"),
+                 tuple(rows), names=3)
 
 
 def points(found: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | None) -> Table:
@@ -58,12 +61,13 @@ def points(found: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | Non
                 FILTERS[curve.key.filter], DESIGNS[curve.key.design], f"{curve.key.labelled}", f"{curve.key.generated}",
                 f"{100 * p.share:.0f}", f"{p.level:g}", number(axis or "", place.value if place else None),
                 _interval(curve.metric, p.score), _change(curve.metric, p.over_real),
-                _range(curve.metric, p.over_real, bootstrap=True), p_value(p.p_holm), f"{p.score.units}",
+                _range(curve.metric, p.over_real, bootstrap=True), _over_both(curve.metric, p), p_value(p.p_holm),
+                f"{p.score.units}",
             ))
     metric = score_name(found[0].metric).capitalize() + unit(found[0].metric) if found else "Score"
     diversity = measure_name(axis) if axis else "Diversity"
     return Table(("Text", "Mix", "Labelled", "Generated", "Share, %", "Level", diversity, metric,
-                  "Over real only", "Bootstrap", "p (Holm)", "Units"), tuple(rows), names=2)
+                  "Over real only", "Bootstrap", "With other test rows", "p (Holm)", "Units"), tuple(rows), names=2)
 
 
 def without_level(found: Mapping[CurveKey, Point], metric: str, method: str) -> Table:
@@ -139,6 +143,17 @@ def costs(report: ReportInput) -> Table:
     return Table(("Stage", "Runs", "Cached", "Rows", "Seconds", "Tokens"), tuple(
         (c.stage, f"{c.runs:,}", f"{c.cached:,}", f"{c.rows:,}", f"{c.seconds:,.1f}",
          f"{c.tokens:,}" if c.tokens else MISSING) for c in [*found, total]))
+
+
+def _over_both(metric: str, point: Point) -> str:
+    found = point.over_both
+    if found is None or found.low != found.low:
+        return MISSING
+    return f"[{signed(metric, found.low)},\N{NO-BREAK SPACE}{signed(metric, found.high)}]"
+
+
+def _levels(levels: Sequence[float]) -> str:
+    return ", ".join(f"{level:g}" for level in levels) or MISSING
 
 
 def _interval(metric: str, found: Estimate) -> str:

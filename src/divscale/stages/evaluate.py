@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from divscale.stages.expand import World
 
 
-Part = Literal["test", "all"]
+Part = Literal["test", "validation", "all"]
 
 
 class EvaluateConfig(FrozenConfig):
@@ -150,8 +150,8 @@ def held_out(job: Job) -> pa.Table:
 
 def _rows(job: Job) -> np.ndarray:
     config: Any = job.stage.config
-    if config.part == "test":
-        return splits.rows(job.input("split"), "test")
+    if config.part != "all":
+        return splits.rows(job.input("split"), config.part)
     return np.array(not_in(job.input("test").table("samples"), job.input("data").table("samples")), np.int64)
 
 

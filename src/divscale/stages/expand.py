@@ -21,6 +21,7 @@ from divscale.stages import (
     measure,
     mix,
     pretrain,
+    recursion,
     relabel,
     report,
     split,
@@ -33,7 +34,10 @@ from divscale.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class World:
-    """What one generation seed shares: the split, the vectors, the judge, the rows that models are scored on."""
+    """What one generation seed shares: the split, the vectors, the judge, the rows that models are scored on.
+
+    `writer` writes in place of the study's generator: a later generation.
+    """
 
     seed: int
     data: Stage
@@ -43,6 +47,7 @@ class World:
     data_vectors: Stage
     judge: Stage | None
     base: Stage | None
+    writer: Stage | None = None
 
 
 @dataclass(frozen=True)
@@ -87,30 +92,32 @@ def expand(study: Study, reported: Callable[[Stage], bool] = lambda _: True) -> 
         study: what is asked.
         reported: whether an arm with these last stages is in the report; one that is not is counted there as missing.
     """
-    worlds = _worlds(study)
-    sets = {seed: list(_generated_sets(study, world)) for seed, world in worlds.items()}
-    choices = _choices(study, worlds[0], sets[0])
-    measured = [item for seed, world in worlds.items() for item in _measured(study, world, sets[seed])]
+    made = worlds(study)
+    sets = {seed: list(sets_of(study, world)) for seed, world in made.items()}
+    choices = _choices(study, made[0], sets[0])
+    measured = [item for seed, world in made.items() for item in _measured(study, world, sets[seed])]
     arms = {
         arm.scored.fingerprint: arm
-        for draw in _draws(study)
-        for arm in _arms(study, worlds[draw[0]], sets[draw[0]], draw, choices)
+        for draw in draws(study)
+        for arm in _arms(study, made[draw[0]], sets[draw[0]], draw, choices)
     }
     shown = [arm for arm in arms.values() if reported(arm.scored) and (arm.answered is None or reported(arm.answered))]
     missing = len({arm.trained.fingerprint for arm in arms.values()} - {arm.trained.fingerprint for arm in shown})
     asked = [arm for arm in shown if arm.asked is not None and reported(arm.asked)]
-    return report.stage(
-        study, list(worlds.values()), measured, shown, sets, choices.values(), asked=asked, missing=missing)
+    lines = [each for seed, world in made.items() for each in recursion.stages(study, world, sets[seed])]
+    return report.stage(study, list(made.values()), measured, shown, sets, choices.values(), asked=asked,
+                        missing=missing, lines=lines)
 
 
 def generated_sets(study: Study) -> dict[int, list[GeneratedSet]]:
     """The generated sets of every generation seed, one a level, cleaned where the study says so."""
     return {seed: [GeneratedSet(level, None, samples, vectors, None)
                    for level, (samples, vectors) in levels.stages(study, world)]
-            for seed, world in _worlds(study).items()}
+            for seed, world in worlds(study).items()}
 
 
-def _worlds(study: Study) -> dict[int, World]:
+def worlds(study: Study) -> dict[int, World]:
+    """What each generation seed shares."""
     source, test, others = load.stages(study)
     return {seed: _world(study, source, test, others, seed) for seed in range(study.seeds.generation)}
 
@@ -138,7 +145,8 @@ def _world(study: Study, source: Stage, test: Stage | None, others: Mapping[str,
     )
 
 
-def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
+def sets_of(study: Study, world: World) -> Iterator[GeneratedSet]:
+    """Every set that mixes of one world draw from."""
     for level, (samples, vectors) in levels.stages(study, world):
         votes = levels.votes(study, world, samples)
         checked = correctness.stage(study, samples, vectors, world.judge, votes)
@@ -150,7 +158,8 @@ def _generated_sets(study: Study, world: World) -> Iterator[GeneratedSet]:
         yield GeneratedSet(None, None, relabelled, relabelled, None)
 
 
-def _draws(study: Study) -> list[tuple[int, int, int]]:
+def draws(study: Study) -> list[tuple[int, int, int]]:
+    """(generation, data, training seed) of every repetition."""
     seeds = study.seeds
     if seeds.pairing == "zipped":
         return [(i, i, i) for i in range(seeds.generation)]
@@ -176,7 +185,7 @@ def _measured(study: Study, world: World, sets: list[GeneratedSet]) -> Iterator[
 def _choices(study: Study, world: World, sets: list[GeneratedSet]) -> dict[tuple[int, int], Choice]:
     """By training entry and number of rows: the choice among several learning rates, on the arms of the first seeds."""
     trials: dict[tuple[int, int], dict[str, tuple[Stage, ...]]] = {}
-    for words, mixed, chosen in _mixes(study, world, sets, 0):
+    for words, mixed, chosen in mixes(study, world, sets, 0):
         for i, entry in enumerate(study.train):
             if len(entry.lr) > 1 and _selected(entry, words, 0):
                 trials.setdefault((i, _rows(words)), {})[mixed.fingerprint] = tuple(
@@ -195,7 +204,7 @@ def _arms(
     choices: Mapping[tuple[int, int], Choice],
 ) -> Iterator[Arm]:
     generation_seed, data_seed, training_seed = draw
-    for words, mixed, chosen in _mixes(study, world, sets, data_seed):
+    for words, mixed, chosen in mixes(study, world, sets, data_seed):
         for i, entry in enumerate(study.train):
             if not _selected(entry, words, data_seed):
                 continue
@@ -221,12 +230,13 @@ def _arms(
                 )
 
 
-def _mixes(
+def mixes(
     study: Study,
     world: World,
     sets: list[GeneratedSet],
     data_seed: int,
 ) -> Iterator[tuple[dict[str, Any], Stage, GeneratedSet | None]]:
+    """(what it is, the mix, the set it draws from) of every mix of one data seed, real rows alone first."""
     for k in study.data.labelled:
         yield (
             _words("real_only", k, 0, None, None, None),

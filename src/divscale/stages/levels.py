@@ -24,7 +24,12 @@ def stages(study: Study, world: World) -> Iterator[tuple[float, Set]]:
         yield from _targets(study, world)
         return
     for level in study.recipe.levels:
-        yield level, _cleaned(study, world, _made(study, world, study.recipe, level)[-1])
+        yield level, made(study, world, level)
+
+
+def made(study: Study, world: World, level: float) -> Set:
+    """One level's set, after cleaning."""
+    return _cleaned(study, world, _made(study, world, study.recipe, level)[-1])
 
 
 def _cleaned(study: Study, world: World, samples: Stage) -> Set:
@@ -95,6 +100,8 @@ def _made(
 
 
 def _pretrained(study: Study, world: World, source: int) -> Stage | None:
+    if world.writer is not None:
+        return world.writer
     if study.generator.source(source).model != "pretrain":
         return None
     return pretrain.stage(study, world.data, world.split, "generator", world.seed, source)

@@ -7,16 +7,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from divscale.config import HIGHER_IS_BETTER, WRITTEN, Study
-from divscale.evaluation.scores import score
+from divscale.evaluation.scores import of_each, score
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import package_versions
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Artifact, Store
-from divscale.report.model import ARMS, MIXES, SETS, Cleaned, Example, Failure, ReportInput, StageCost
+from divscale.report.model import ARMS, LINES, MIXES, SETS, TEST, Cleaned, Example, Failure, ReportInput, StageCost
 from divscale.schema import Task
 from divscale.stages import evaluate
 from divscale.stages.context import Context
@@ -26,6 +27,7 @@ from divscale.study_file import dump
 
 if TYPE_CHECKING:
     from divscale.stages.expand import Arm, GeneratedSet, Measured, World
+    from divscale.stages.recursion import Generation
 
 EXAMPLES_PER_LEVEL = 6
 
@@ -43,6 +45,8 @@ class ReportConfig(FrozenConfig):
     rates: tuple[dict[str, Any], ...]
     harness: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
+    lines: tuple[dict[str, Any], ...]
+    line_scores: tuple[dict[str, Any], ...]
 
 
 def stage(
@@ -54,9 +58,10 @@ def stage(
     choices: Collection[Choice],
     asked: Sequence[Arm] = (),
     missing: int = 0,
+    lines: Sequence[Generation] = (),
 ) -> Stage:
-    """The end of a study; `asked` are the arms with scores of lm-evaluation-harness, and `missing` have failed and are
-    not among `arms`.
+    """The end of a study; `asked` are the arms with scores of lm-evaluation-harness, `missing` have failed and are not
+    among `arms`, `lines` are the generations of its lines of descent.
     """
     shown = {item.level: item for item in sets[0] if item.level is not None}
     cleaned = {
@@ -74,6 +79,8 @@ def stage(
         rates=tuple({"way": one.way, "rows": one.rows} for one in choices),
         harness=tuple(arm.words for arm in asked),
         notes=tuple(_notes(study, missing, sum(arm.asked is not None for arm in arms) - len(asked))),
+        lines=tuple(each.words for each in lines),
+        line_scores=tuple({**each.words, "data_seed": seed} for each in lines for seed, _ in each.scored),
     )
     inputs: dict[str, Stage | tuple[Stage, ...]] = {
         "arms": tuple(arm.scored for arm in arms),
@@ -89,6 +96,11 @@ def stage(
         inputs["cleaned"] = tuple(samples for _, samples in cleaned.values())
     if choices:
         inputs["rates"] = tuple(one.stage for one in choices)
+    if lines:
+        inputs["line_sets"] = tuple(each.measured for each in lines)
+        inputs["line_reads"] = tuple(each.reads for each in lines)
+        inputs["line_scores"] = tuple(scored for each in lines for _, scored in each.scored)
+        inputs["line_checks"] = tuple(each.checked for each in lines if each.checked is not None)
     checked = tuple(item.correctness for item in measured if item.correctness is not None)
     if checked:
         inputs["correctness"] = checked
@@ -96,7 +108,7 @@ def stage(
             inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
     if worlds[0].judge is not None and study.agreement.by == "judge":
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
-    return Stage("report", 5, config, inputs, title=study.name)
+    return Stage("report", 6, config, inputs, title=study.name)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -109,6 +121,8 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         job.draft.write_table("arms", report.arms)
         job.draft.write_table("sets", report.sets)
         job.draft.write_table("mixes", report.mixes)
+        if report.lines is not None:
+            job.draft.write_table("lines", report.lines)
         job.draft.new_file("html", ".html").write_text(render(report), encoding="utf-8")
         context.events.advanced("report", rows=report.arms.num_rows)
         job.commit(values={"sentences": list(answer(report))})
@@ -137,6 +151,8 @@ def _report_input(job: Job, context: Context) -> ReportInput:
         cleaned=tuple(_cleaned(job)),
         rates=tuple(chosen_rates(job, config.rates)),
         harness=harness_table(job) if config.harness else None,
+        lines=_lines(job) if config.lines else None,
+        by_example=_by_example(job),
         costs=_costs(job, context.store),
         study_yaml=dump(context.study),
         versions=package_versions(),
@@ -196,6 +212,39 @@ def _sets(job: Job) -> pa.Table:
             if held:
                 rows.append({**words, "metric": "accepted", "value": share, "n": n})
     return pa.Table.from_pylist(rows, schema=SETS)
+
+
+def _by_example(job: Job) -> dict[str, np.ndarray]:
+    """The first score of every test example by arm, of arms whose examples are those of the first one."""
+    config: Any = job.stage.config
+    metric, ids, found = config.metrics[0], None, {}
+    answered = job.inputs("answers") if metric in WRITTEN else job.inputs("arms")
+    for words, scored, written in zip(config.arms, job.inputs("arms"), answered, strict=True):
+        if words["test"] != TEST:
+            continue
+        table = written.table("answers" if metric in WRITTEN else "predictions")
+        each, own = of_each(metric, table), table["id"].to_pylist()
+        ids = ids or own
+        if each is not None and own == ids:
+            found[scored.record.fingerprint] = each
+    return found
+
+
+def _lines(job: Job) -> pa.Table:
+    """Lines of descent: measures of every generation's set, its writer's loss on real text, scores of its probes."""
+    config: Any = job.stage.config
+    rows: list[dict[str, Any]] = []
+    for role in ("line_sets", "line_reads"):
+        for words, artifact in zip(config.lines, job.inputs(role), strict=True):
+            rows += [{**words, "data_seed": None, "metric": metric, "value": found["value"]}
+                     for metric, found in artifact.values["metrics"].items()]
+    checks = job.inputs("line_checks")
+    for words, artifact in zip((w for w in config.lines if w["generation"]) if checks else (), checks, strict=True):
+        rows.append({**words, "data_seed": None, "metric": "label_correct", "value": artifact.values["label_correct"]})
+    for words, artifact in zip(config.line_scores, job.inputs("line_scores"), strict=True):
+        predictions = artifact.table("predictions")
+        rows += [{**words, "metric": metric, "value": score(metric, predictions)} for metric in config.metrics]
+    return pa.Table.from_pylist(rows, schema=LINES)
 
 
 def without_number(arms: pa.Table, metrics: Sequence[str]) -> Iterator[Failure]:

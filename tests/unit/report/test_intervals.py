@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from divscale.report.intervals import difference, estimate, grid, holm, standard_error
+from divscale.report.statistics.intervals import difference, estimate, grid, holm, standard_error
 
 
 def _cells(y_GD):

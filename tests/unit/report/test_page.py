@@ -36,7 +36,7 @@ def test_generated_text_is_escaped_wherever_it_stands():
 def test_every_section_and_every_figures_numbers_are_there(html):
     headings = re.findall(r"<h2>([^<]+)</h2>", html)
     assert headings == ["Dose and response", "The same with correctness held", "Full fine-tuning", "How much to mix in",
-                        "What the dial changes", "What the generator wrote", "How it was made"]
+                        "What goes with the score", "What the dial changes", "What the generator wrote", "How it was made"]
     assert html.count("All numbers behind these figures") == 4
     assert "conditional on it" in html
     assert "1 missing from these results" in html

@@ -9,7 +9,7 @@ from divscale.report.plots import style
 from divscale.report.plots.dose import dose_response, shared_limits
 from divscale.report.plots.levels import measure_over_levels
 from divscale.report.plots.mix import groups, mix_curves
-from divscale.report.statistics import curves, main_curves
+from divscale.report.statistics.curves import curves, main_curves
 
 LEVELS = list(synthetic_report.LEVELS)
 

@@ -6,7 +6,7 @@ import synthetic_report
 
 from divscale.report.diversity import measured, ordered_levels
 from divscale.report.sentences import three_sentences
-from divscale.report.statistics import curves, main_curves, references
+from divscale.report.statistics.curves import curves, main_curves, references
 
 
 def _sentences(report):

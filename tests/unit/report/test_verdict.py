@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from divscale.report.verdict import ALPHA, judge_shape
+from divscale.report.statistics.verdict import ALPHA, judge_shape
 
 LEVELS = (0.2, 0.5, 0.8, 1.0, 1.3, 1.7)
 TRUTHS_WITHOUT_OPTIMUM = {

@@ -9,7 +9,7 @@ from divscale.report.diversity import Key, Measured
 from divscale.report.model import ReportInput
 from divscale.report.naming import factor, measure_name, score_name, unit
 from divscale.report.plots import style
-from divscale.report.statistics import Curve, Point
+from divscale.report.statistics.curves import Curve, Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

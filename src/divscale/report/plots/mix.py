@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from divscale.report.naming import factor, score_name, unit
 from divscale.report.plots import style
-from divscale.report.statistics import Curve
+from divscale.report.statistics.curves import Curve
 
 
 def mix_curves(mixes: Sequence[Curve], levels: Sequence[float], *, y_limits: tuple[float, float], dial: str) -> str:

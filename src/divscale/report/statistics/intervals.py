@@ -73,8 +73,8 @@ def standard_error(y_GD: np.ndarray) -> tuple[float, float]:
     return sqrt(total / (g * d)), float(total**2 / (squares**2 / dofs).sum())
 
 
-def estimate(values: Mapping[Unit, float]) -> Estimate:
-    """The mean of `values` with its intervals and tests of zero.
+def estimate(values: Mapping[Unit, float], *, bootstrap: bool = True) -> Estimate:
+    """The mean of `values` with its intervals and tests of zero; bootstrap bounds are nan where they are not asked for.
 
     Without any spread over n units the t test has no answer; the sign test then gives the p-value (2^-n one-sided).
     """
@@ -90,7 +90,7 @@ def estimate(values: Mapping[Unit, float]) -> Estimate:
         p_above = 0.5**units if mean > 0 else 1.0
         return Estimate(mean, mean, mean, mean, mean, min(1.0, 2 * 0.5**units) if mean else 1.0, p_above, units)
     half = float(stdtrit(dof, (1 + CONFIDENCE) / 2)) * error
-    low, high = _bootstrap(y_GD)
+    low, high = _bootstrap(y_GD) if bootstrap else (nan, nan)
     p_above = float(stdtr(dof, -mean / error))
     return Estimate(mean, mean - half, mean + half, low, high, 2 * min(p_above, 1 - p_above), p_above, units)
 
@@ -110,10 +110,10 @@ def _resamples(g: int, d: int) -> tuple[np.ndarray, np.ndarray]:
     return weight_BG, rng.multinomial(d, np.full(d, 1 / d), size=RESAMPLES) / d
 
 
-def difference(a: Mapping[Unit, float], b: Mapping[Unit, float]) -> Estimate | None:
+def difference(a: Mapping[Unit, float], b: Mapping[Unit, float], *, bootstrap: bool = True) -> Estimate | None:
     """The paired difference a - b over the units both have; null without any."""
     shared = {unit: a[unit] - b[unit] for unit in a if unit in b}
-    return estimate(shared) if shared else None
+    return estimate(shared, bootstrap=bootstrap) if shared else None
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -6,10 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from divscale.report.intervals import Estimate, Unit, difference, holm
+from divscale.report.statistics.intervals import Estimate, Unit, difference, holm
+from divscale.report.statistics.power import seeds_to_settle
+from divscale.report.statistics.shape_tests import (
+    ALPHA,
+    Paired,
+    Quadratic,
+    TwoLines,
+    may_be_best,
+    quadratic,
+    two_lines,
+)
 
 Shape = Literal["interior_optimum", "rising", "rises_then_levels", "falling", "falls_late", "unresolved", "not_enough"]
-ALPHA = 0.05
 WORDS: dict[Shape, str] = {
     "interior_optimum": "interior optimum: best in between, worse at both ends",
     "rising": "keeps rising: no interior optimum",
@@ -30,6 +39,10 @@ class Verdict:
         best: The level with the best mean.
         over_least, over_most: Paired difference of the best level to the least and to the most diverse one, higher
             being better; null where `best` is that level itself.
+        may_be_best: The levels that may be the best one (a confidence set at 95 %).
+        two_lines, quadratic: The two-lines test and the top of a parabola, beside it; null without a verdict.
+        more_units: Units that would settle an interior optimum beside those that are there, if the differences of the
+            best level in between are what they seem; null where it is settled or they do not point to one.
         p_interior: Corrected p-value of "some level in between beats both ends"; null where there is none to test.
         ends: Paired difference of the most to the least diverse level.
     """
@@ -40,6 +53,10 @@ class Verdict:
     over_most: Estimate | None = None
     p_interior: float | None = None
     ends: Estimate | None = None
+    may_be_best: tuple[float, ...] = ()
+    two_lines: TwoLines | None = None
+    quadratic: Quadratic | None = None
+    more_units: int | None = None
 
     @property
     def words(self) -> str:
@@ -84,11 +101,19 @@ def judge_shape(
         shape, best,
         difference(y[best], y[first]) if best != first else None,
         difference(y[best], y[last]) if best != last else None,
-        p_interior, ends,
+        p_interior, ends, may_be_best(levels, y), two_lines(levels, y), quadratic(levels, y),
+        None if shape == "interior_optimum" else _more_units(levels, y, means),
     )
 
 
+def _more_units(levels: Sequence[float], y: Paired, means: Mapping[float, float]) -> int | None:
+    top = max(levels[1:-1], key=means.__getitem__)
+    found = [difference(y[top], y[end], bootstrap=False) for end in (levels[0], levels[-1])]
+    needed = seeds_to_settle([d for d in found if d is not None], ALPHA / (len(levels) - 2))
+    return max(1, needed - found[0].units) if needed is not None and found[0] is not None else None
+
+
 def _p_above(a: Mapping[Unit, float], b: Mapping[Unit, float]) -> float:
-    found = difference(a, b)
+    found = difference(a, b, bootstrap=False)
     assert found is not None
     return found.p_above

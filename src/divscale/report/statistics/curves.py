@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import NamedTuple
 
-from divscale.report.intervals import Estimate, Unit, difference, estimate, holm
+import numpy as np
+
 from divscale.report.model import ReportInput
 from divscale.report.naming import higher_is_better
-from divscale.report.verdict import Verdict, judge_shape
+from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate, holm
+from divscale.report.statistics.over_examples import OverBoth, over_both
+from divscale.report.statistics.verdict import Verdict, judge_shape
 
 BASELINE = "real_only"
 JUDGE = "judge_labelled"
@@ -33,7 +36,8 @@ class Point:
     """One level (or one arm without a level): its score, and the paired difference to real-only (null without one).
 
     `p_holm` is the difference's two-sided p-value, Holm-corrected over the levels of the curve. The difference is in
-    the metric's own direction: for a loss, below zero is better.
+    the metric's own direction: for a loss, below zero is better. `over_both` is the same difference with an interval
+    that covers other test examples too; null where scores by example are not known.
     """
 
     level: float | None
@@ -42,6 +46,7 @@ class Point:
     score: Estimate
     over_real: Estimate | None
     p_holm: float | None = None
+    over_both: OverBoth | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class _Cell(NamedTuple):
     scores: dict[tuple[int | None, int, int], float]  # (generation, data, training seed) -> score
     share: float
     n_train: float
+    arms: dict[tuple[int | None, int, int], str]  # the same keys -> arm
 
 
 def curves(report: ReportInput, levels: Sequence[float], metric: str) -> list[Curve]:
@@ -75,7 +81,8 @@ def curves(report: ReportInput, levels: Sequence[float], metric: str) -> list[Cu
     for key, at_level in sorted(by_curve.items(), key=lambda item: _order(item[0])):
         baseline = _baseline(cells, key)
         present = [level for level in levels if level in at_level]
-        points = _corrected([_point(level, at_level[level], baseline) for level in present])
+        by_example = report.by_example if metric == report.metrics[0] else {}
+        points = _corrected([_point(level, at_level[level], baseline, by_example) for level in present])
         verdict = judge_shape(present, {level: _units(at_level[level].scores) for level in present},
                               higher_is_better=higher_is_better(metric))
         score = estimate(_units(baseline.scores)) if baseline else None
@@ -138,7 +145,8 @@ def _cells(report: ReportInput, metric: str) -> dict[tuple[CurveKey, float | Non
         place: _Cell(
             {(row["generation_seed"], row["data_seed"], row["training_seed"]): row[metric] for row in group},
             sum(row["generated_share"] or 0.0 for row in group) / len(group),
-            sum(row["n_train"] for row in group) / len(group))
+            sum(row["n_train"] for row in group) / len(group),
+            {(row["generation_seed"], row["data_seed"], row["training_seed"]): row["arm"] for row in group})
         for place, group in rows.items()
     }
 
@@ -164,7 +172,8 @@ def _units(scores: Mapping[tuple[int | None, int, int], float]) -> dict[Unit, fl
     return {unit: sum(values) / len(values) for unit, values in grouped.items()}
 
 
-def _point(level: float | None, cell: _Cell, baseline: _Cell | None) -> Point:
+def _point(level: float | None, cell: _Cell, baseline: _Cell | None,
+           by_example: Mapping[str, np.ndarray] | None = None) -> Point:
     over_real = None
     if baseline is not None:
         # Real-only arms know no generation seed, so each stands beside every generator's arm of its own seeds.
@@ -172,7 +181,17 @@ def _point(level: float | None, cell: _Cell, baseline: _Cell | None) -> Point:
                   for g, d, t in cell.scores}
         shared = {unit: score for unit, score in paired.items() if score is not None}
         over_real = difference(_units({u: cell.scores[u] for u in shared}), _units(shared)) if shared else None
-    return Point(level, cell.share, cell.n_train, estimate(_units(cell.scores)), over_real)
+    both = _over_examples(cell, baseline, by_example) if baseline is not None and by_example else None
+    return Point(level, cell.share, cell.n_train, estimate(_units(cell.scores)), over_real, over_both=both)
+
+
+def _over_examples(cell: _Cell, baseline: _Cell, by_example: Mapping[str, np.ndarray]) -> OverBoth | None:
+    by_unit: dict[Unit, list[np.ndarray]] = defaultdict(list)
+    for (g, d, t), arm in cell.arms.items():
+        real = baseline.arms.get((g, d, t), baseline.arms.get((None, d, t)))
+        if real is not None and real in by_example and arm in by_example:
+            by_unit[g, d].append(by_example[arm].astype(np.float64) - by_example[real])
+    return over_both(np.array([np.mean(rows, axis=0) for rows in by_unit.values()])) if by_unit else None
 
 
 def _corrected(points: list[Point]) -> list[Point]:

@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -5,7 +8,7 @@ import synthetic_report
 from scipy import stats
 
 from divscale.report.diversity import measured, ordered_levels
-from divscale.report.statistics import conditional_on_generator, curves, main_curves, references
+from divscale.report.statistics.curves import conditional_on_generator, curves, main_curves, references
 
 
 def _curves(report, metric="accuracy"):
@@ -90,3 +93,20 @@ def test_a_study_without_any_arm_has_no_curves():
     report = synthetic_report.build(full=False)
     empty = type(report)(**{**report.__dict__, "arms": pa.Table.from_pylist([], report.arms.schema)})
     assert _curves(empty) == []
+
+
+def test_with_scores_by_example_a_difference_says_how_far_it_may_move_on_other_test_rows():
+    plain = synthetic_report.build()
+    rng = np.random.default_rng(0)
+    hard_E = rng.normal(size=300)
+    by_example = {}
+    for row in plain.arms.to_pylist():
+        cut = np.quantile(hard_E, row["accuracy"])
+        by_example[row["arm"]] = (hard_E <= cut).astype(np.float32)
+    points = [p for c in _curves(replace(plain, by_example=by_example)) for p in c.points if p.over_real is not None]
+    assert points and all(p.over_both is not None for p in points)
+    for p in points:
+        assert p.over_both.mean == pytest.approx(p.over_real.mean, abs=0.01)
+        seeds_alone = p.over_real.bootstrap_high - p.over_real.bootstrap_low
+        assert p.over_both.bootstrap_high - p.over_both.bootstrap_low > 0.95 * seeds_alone
+    assert all(p.over_both is None for c in _curves(plain) for p in c.points)

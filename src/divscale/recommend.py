@@ -1,0 +1,173 @@
+"""`divscale recommend`: which level, how much of it and which filter, within a budget; and that training set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from divscale.config import HIGHER_IS_BETTER, Study
+from divscale.data.export import export
+from divscale.data.realised import resolve
+from divscale.errors import ConfigError
+from divscale.evaluation.scores import score
+from divscale.graph.stage import Stage, in_order
+from divscale.graph.store import Store
+from divscale.report.naming import DESIGNS, FILTERS, number, p_value, score_name, signed, unit
+from divscale.report.statistics.halving import Rung, best, cost, schedule_within
+from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate
+from divscale.run import interruptible, make, store_of
+from divscale.stages.candidates import Candidates, Tried, candidates, stages_of
+from divscale.view import Tally, Terminal
+
+FILE = "recommendation.json"
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The setting that was chosen on validation rows, and what it is worth on test rows.
+
+    Attributes:
+        setting: Design, level, filter, generated rows and share, as the study asks for them.
+        score, real_only: On the test rows, over all draws of seeds.
+        gain: Their paired difference, in the score's own direction.
+        trained, whole_grid: Trainings that it took, and those of every setting on every draw.
+        seconds: Of all stages that it needed, those of earlier runs too.
+        mixed: The mix of the first draw.
+    """
+
+    setting: tuple[Any, ...]
+    score: Estimate
+    real_only: Estimate
+    gain: Estimate | None
+    trained: int
+    whole_grid: int
+    seconds: float
+    mixed: Stage
+
+
+def recommend(study: Study, store: Store, events: Tally, budget: int | None = None) -> Recommendation:
+    """Chooses by successive halving over the draws of seeds; what is in the store already is not trained again.
+
+    Args:
+        study: One labelled count, one way of training, some validation rows.
+        store: Where its results are.
+        events: Is told what happens.
+        budget: Trainings at most, real rows alone among them; null: a third of the whole grid.
+
+    Raises:
+        ConfigError: The study leaves open what is to be chosen, or the budget is too small.
+    """
+    among = candidates(study)
+    draws, settings = len(among.draws), len(among.settings)
+    whole = (settings + 1) * draws
+    wanted = budget if budget is not None else max(-(-whole // 3), settings + 2 * draws)
+    schedule = schedule_within(settings, draws, wanted - draws)
+    if schedule is None:
+        least = settings + 2 * draws - 1
+        raise ConfigError(f"--budget: {wanted} trainings are too few: {settings} settings have to be tried once, the "
+                          f"best on all {draws} draws, beside real rows alone. Give at least {least}, or name fewer "
+                          "settings.")
+    metric, left = study.evaluate.metrics[0], list(among.settings)
+    for rung, following in zip(schedule, [*schedule[1:], Rung(1, draws)], strict=True):
+        wanted_now = [one for key in left for one in among.settings[key][:rung.draws]]
+        make(stages_of(iter(wanted_now), tested=False), study, store, events)
+        scores = {key: [_sign(metric) * score(metric, store.open(one.validated).table("predictions"))
+                        for one in among.settings[key][:rung.draws]] for key in left}
+        left = best(scores, following.settings)
+    chosen = among.settings[left[0]]
+    ends = stages_of(iter([*chosen, *among.real_only]), tested=True)
+    make(ends, study, store, events)
+    own, real = (_on_test(tried, among, metric, store) for tried in (chosen, among.real_only))
+    tried = [one.validated for rows in among.settings.values() for one in rows]
+    made = in_order([*ends, *(stage for stage in tried if store.find(stage) is not None)])
+    seconds = sum(store.open(stage).record.seconds for stage in made if store.find(stage) is not None)
+    return Recommendation(left[0], estimate(own), estimate(real), difference(own, real), cost(schedule) + draws, whole,
+                          seconds, chosen[0].mixed)
+
+
+def recommend_from_terminal(study: Study, root: str | None, out: str, budget: int | None) -> int:
+    """Recommends, says it in words, and writes the recommended training set to a folder. Returns the exit code.
+
+    Raises:
+        ConfigError: As `recommend`, or `out` cannot be written.
+    """
+    folder, store, tally = Path(out), store_of(root), Tally()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out: {out} cannot be made ({error.strerror}). Name a folder that can be "
+                          "written.") from error
+    with interruptible(), Terminal(tally, study.name):
+        found = recommend(study, store, tally, budget)
+    words = in_words(found, study)
+    samples = samples_of(found.mixed, store)
+    file = export(samples, folder, task=study.data.task, layout="samples", name=f"{study.name}, recommended mix",
+                  about=words)
+    (folder / FILE).write_text(json.dumps(as_json(found, study), indent=1), encoding="utf-8")
+    for sentence in words:
+        print(f"  {sentence}")
+    print(f"Training set: {file} ({samples.num_rows} rows)")
+    return 0
+
+
+def in_words(found: Recommendation, study: Study) -> list[str]:
+    """What is recommended, what it is worth, and what it cost: three sentences."""
+    design, level, filter_, generated, share = found.setting
+    metric = study.evaluate.metrics[0]
+    per = " a label" if study.data.task == "classification" else ""
+    amount = f"a generated share of {share:.0%}" if share is not None else f"{generated} generated rows{per}"
+    dial = study.recipe.dial.replace("_", " ")
+    first = (f"With {study.data.labelled[0]} real rows{per}, take {dial} {level:g}, text {FILTERS[filter_ or 'none']}, "
+             f"{amount} ({DESIGNS[design]}).")
+    worth = f"It scores {_value(metric, found.score)} {score_name(metric)} on the test rows"
+    if found.gain is not None:
+        worth += f", {signed(metric, found.gain.mean)}{unit(metric, difference=True)} over real rows alone"
+        if found.gain.low == found.gain.low:
+            better = found.gain.low > 0 if HIGHER_IS_BETTER[metric] else found.gain.high < 0
+            worth += (f" (95 % interval {signed(metric, found.gain.low)} to {signed(metric, found.gain.high)}, p "
+                      f"{p_value(found.gain.p)}, {found.gain.units} draws)")
+            worth += "" if better else ", from which it is not told apart"
+    return [first, f"{worth}.", f"It was chosen on validation rows by {found.trained} trainings of the "
+            f"{found.whole_grid} of the whole grid, in {found.seconds:,.0f} s of stages."]
+
+
+def as_json(found: Recommendation, study: Study) -> dict[str, Any]:
+    """The recommendation for programs; bounds that one draw cannot give are null."""
+    names = ("design", study.recipe.dial, "filter", "generated", "generated_share")
+
+    def numbers(of: Estimate | None) -> Mapping[str, Any] | None:
+        return None if of is None else {name: value if value == value else None for name, value in (
+            ("mean", of.mean), ("low", of.low), ("high", of.high), ("p", of.p), ("draws", of.units))}
+
+    return {"setting": dict(zip(names, found.setting, strict=True)), "labelled": study.data.labelled[0],
+            "metric": study.evaluate.metrics[0], "score": numbers(found.score), "real_only": numbers(found.real_only),
+            "gain": numbers(found.gain), "trainings": found.trained, "whole_grid": found.whole_grid,
+            "seconds": round(found.seconds, 1)}
+
+
+def samples_of(mixed: Stage, store: Store) -> pa.Table:
+    """The rows of a mix, in its order."""
+    tables = {artifact.record.fingerprint: artifact.table("samples") for artifact in (
+        store.open(stage) for role, stage in mixed.inputs.items() if role in ("data", "set")
+        and isinstance(stage, Stage))}
+    return resolve(store.open(mixed).table("mix"), tables)
+
+
+def _on_test(tried: Sequence[Tried], among: Candidates, metric: str, store: Store) -> dict[Unit, float]:
+    scores: dict[Unit, list[float]] = {}
+    for (generation, data, _), one in zip(among.draws, tried, strict=True):
+        scores.setdefault((generation, data), []).append(score(metric, store.open(one.tested).table("predictions")))
+    return {unit: sum(values) / len(values) for unit, values in scores.items()}
+
+
+def _sign(metric: str) -> int:
+    return 1 if HIGHER_IS_BETTER[metric] else -1
+
+
+def _value(metric: str, found: Estimate) -> str:
+    return f"{number(metric, found.mean)}{unit(metric)}"

@@ -1,0 +1,98 @@
+"""Which part of a change of level goes through wrong labels, which through shift, and which is left to diversity.
+
+Shapes: U units, B resamples, N arms, K columns, L the two levels, M score and mediators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Part:
+    """A share of the change of the score between two levels, in the score's unit, with its bootstrap interval."""
+
+    name: str
+    change: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Pathways:
+    """The change of the score from one level to another, and its parts, which add up to it.
+
+    The part through a mediator is its coefficient, held against level, level squared and the other mediators within
+    units, times the mediator's change (the product of coefficients; MacKinnon 2008). It is a part of the association:
+    what else moves with correctness or shift is in it. A filter that holds correctness is the experiment.
+
+    Attributes:
+        from_level, to_level: Places on the dial, 0 to 1.
+        total: The change of the mean score.
+        parts: Through each mediator, and what is left ("diversity and the rest").
+        units: Units that were redrawn for the intervals.
+    """
+
+    from_level: float
+    to_level: float
+    total: Part
+    parts: tuple[Part, ...]
+    units: int
+
+
+def pathways(rows: Sequence[dict[str, Any]], mediators: Sequence[str], from_level: float, to_level: float
+             ) -> Pathways | None:
+    """Takes a change of level apart. Intervals redraw the units (percentile bootstrap, `RESAMPLES` times).
+
+    Args:
+        rows: As from `mixed_model.rows_of`; those that lack a mediator are not used.
+        mediators: Columns, "label_correct" and "mmd2" say.
+        from_level, to_level: Values of the column `level`.
+
+    Returns:
+        Null with fewer than two units, without arms at either level, or with too few levels to tell a mediator from
+        level and its square.
+    """
+    used = [row for row in rows if all(row.get(name) is not None and np.isfinite(row[name]) for name in mediators)]
+    levels = sorted({row["level"] for row in used})
+    units = sorted({row["unit"] for row in used})
+    if len(units) < 2 or from_level not in levels or to_level not in levels or len(levels) < 3 + len(mediators):
+        return None
+    sums = [_sums([row for row in used if row["unit"] == unit], mediators, (from_level, to_level)) for unit in units]
+    products_U, totals_U, counts_U = (np.array(part) for part in zip(*sums, strict=True))
+    drawn_BU = np.random.default_rng(0).multinomial(len(units), np.full(len(units), 1 / len(units)), size=RESAMPLES)
+    weights_BU = np.vstack([np.ones(len(units)), drawn_BU])  # all units once, then the resamples
+    changes_BP = _changes(*(np.tensordot(weights_BU, part, 1) for part in (products_U, totals_U, counts_U)))
+    low, high = np.nanquantile(changes_BP[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    names = ["total", *mediators, "diversity and the rest"]
+    parts = [Part(name, *map(float, values)) for name, *values in zip(names, changes_BP[0], low, high, strict=True)]
+    return Pathways(from_level, to_level, parts[0], tuple(parts[1:]), len(units))
+
+
+def _sums(rows: Sequence[dict[str, Any]], mediators: Sequence[str], at: tuple[float, float]
+          ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A unit's sums: products of its columns (score, mediators, level, level squared), their means taken off; totals
+    of score and mediators at either level, and arms there.
+    """
+    columns_NK = np.array([[row["score"], *(row[name] for name in mediators), row["level"], row["level"] ** 2]
+                           for row in rows], dtype=np.float64)
+    centred_NK = columns_NK - columns_NK.mean(0)
+    there = [np.array([row["level"] == level for row in rows]) for level in at]
+    totals = np.array([columns_NK[mask, :-2].sum(0) for mask in there])
+    return centred_NK.T @ centred_NK, totals, np.array([mask.sum() for mask in there], dtype=np.float64)
+
+
+def _changes(products_BKK: np.ndarray, totals_BLM: np.ndarray, counts_BL: np.ndarray) -> np.ndarray:
+    """The total change and its parts. A resample without arms at one of the levels gives nan."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change_BM = np.diff(totals_BLM / counts_BL[:, :, None], axis=1)[:, 0]
+    coefficients_BK = np.array([np.linalg.lstsq(p[1:, 1:], p[1:, 0], rcond=None)[0] for p in products_BKK])
+    through_BM = coefficients_BK[:, :change_BM.shape[1] - 1] * change_BM[:, 1:]
+    return np.column_stack([change_BM[:, 0], through_BM, change_BM[:, 0] - through_BM.sum(1)])

@@ -1,0 +1,87 @@
+"""read: how well a generator reads real held-out rows, which it never saw: the loss that collapse is told by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pyarrow as pa
+
+from divscale.config import Study
+from divscale.frozen import FrozenConfig
+from divscale.generation.pretraining import pairs
+from divscale.generation.prompts import prompts_for
+from divscale.generation.recipes import get
+from divscale.graph.record import Rows
+from divscale.graph.runner import Job
+from divscale.graph.stage import Stage
+from divscale.schema import Task
+from divscale.stages import evaluate
+from divscale.stages.context import Context
+
+if TYPE_CHECKING:
+    from divscale.stages.expand import World
+
+MEASURE = "real_loss"
+
+
+class ReadConfig(FrozenConfig):
+    """Identity of a reading: the prompts the rows stand under, and how long they may be."""
+
+    task: Task
+    recipe_kind: str
+    prompts: dict[str, str]
+    max_length: int
+    part: str
+
+
+def stage(study: Study, world: World, model: Stage) -> Stage:
+    """The loss of a model trained on the spot on the test rows, under the prompts that it was taught with."""
+    config = ReadConfig(
+        task=study.data.task, recipe_kind=study.recipe.kind,
+        prompts=prompts_for(study.data.task, "pretrained", study.recipe),
+        # A writer taught by repetitive text has a poorer vocabulary, in which real rows are longer than it ever saw.
+        max_length=4 * study.pretrain.generator.architecture.max_length, part=world.test.part)
+    return Stage("read", 2, config, {"model": model, **evaluate.held_out_inputs(world, world.test)}, model.title)
+
+
+def run(jobs: Sequence[Job], context: Context) -> None:
+    """Score every model in the training fleet. `real_loss` is in nats a byte, over all rows, with its standard error.
+
+    Every writer has a vocabulary of its own, so tokens of two of them do not compare.
+    """
+    from divscale.training.encode import encode_rows
+    from divscale.training.models import load
+    from divscale.training.work import Evaluation, Failed
+
+    by_key = {job.stage.fingerprint: job for job in jobs}
+    items, asked = [], {}
+    for job in jobs:
+        config: Any = job.stage.config
+        taught = pairs(evaluate.held_out(job), config.task, get(context.study.recipe), config.prompts)
+        rows = pa.table({"prompt": [prompt for prompt, _ in taught], "completion": [text for _, text in taught],
+                         "id": [str(i) for i in range(len(taught))]})
+        asked[job.stage.fingerprint] = rows
+        items.append(Evaluation(job.stage.fingerprint, str(job.input("model").tree("model")), "causal", rows,
+                                max_length=config.max_length))
+
+    def done(result: Any) -> None:
+        job = by_key[result.key]
+        if isinstance(result, Failed):
+            job.fail(result.reason)
+            return
+        rows = asked[result.key]
+        _, tokenizer = load(str(job.input("model").tree("model")), "causal", ())
+        encoded = encode_rows(tokenizer, rows, "causal", (), cast(Any, job.stage.config).max_length, prompt_weight=0.0)
+        loss = result.predictions["loss"].to_numpy() * [int((row.weights_T > 0).sum()) for row in encoded]
+        size = np.array([len(text.encode()) for text in rows["completion"].to_pylist()])
+        value = float(loss.sum() / size.sum())
+        spread = float((loss - value * size).std(ddof=1)) if len(loss) > 1 else 0.0  # of a ratio of sums
+        error = 1.96 * spread / (np.sqrt(len(loss)) * float(size.mean()))
+        context.events.advanced("read", rows=len(loss))
+        job.commit(rows=Rows(asked=len(loss), ok=len(loss)), values={
+            "metrics": {MEASURE: {"value": value, "low": value - error, "high": value + error, "n": len(loss)}},
+            "missing": {}})
+
+    context.training().run(items, done, lambda _: None)

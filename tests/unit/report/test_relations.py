@@ -1,0 +1,126 @@
+"""Simulated arms with a known make-up: the models find it again."""
+
+import numpy as np
+import pytest
+import synthetic_report
+
+from divscale.report.diversity import measured, ordered_levels
+from divscale.report.relations import relations
+from divscale.report.statistics.metric_trust import metric_trust
+from divscale.report.statistics.mixed_model import mixed_model, rows_of
+from divscale.report.statistics.over_examples import over_both
+from divscale.report.statistics.pathways import pathways
+
+PLACES = np.linspace(0, 1, 6)
+CORRECT = (0.97, 0.93, 0.8, 0.64, 0.37, 0.19)
+SHIFT = (0.05, 0.02, 0.005, 0.004, 0.018, 0.042)
+
+
+def arms(score, units=8, labelled=(2, 20), noise=0.5, between=3.0, seed=0):
+    """Rows as `rows_of` gives them; `score` is a function of level, correctness, shift and labelled."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for unit in range(units):
+        own = rng.normal(0, between)
+        for k in labelled:
+            for level, correct, shift in zip(PLACES, CORRECT + rng.normal(0, 0.02, 6), SHIFT, strict=True):
+                rows.append({
+                    "score": score(level, correct, shift, k) + own + rng.normal(0, noise), "level": float(level),
+                    "labelled": k, "size": float(np.log(k)), "share": 20 / (20 + k), "filter": "none", "method": "probe",
+                    "model": "m", "unit": str(unit), "label_correct": correct, "mmd2": shift,
+                    "vendi": level + rng.normal(0, 0.01)})
+    return rows
+
+
+def test_the_mixed_model_finds_the_effects_again_and_the_spread_of_the_seeds():
+    rows = arms(lambda level, correct, shift, k: 4 * level - 6 * level**2 + 2 * np.log(k))
+    found = mixed_model(rows, ["size", "share", "label_correct"])
+    terms = {term.name: term for term in found.terms}
+    level = np.array([row["level"] for row in rows])
+    size_effect = 2 * np.std([row["size"] for row in rows])
+    assert terms["size"].low < size_effect < terms["size"].high and terms["size"].p < 1e-6
+    assert terms["level squared"].effect < 0 and terms["level squared"].p < 1e-3
+    assert terms["label_correct"].low < 0 < terms["label_correct"].high
+    assert found.left_out == ("share",) or "share" in found.left_out  # it repeats size here
+    assert found.between == pytest.approx(3.0, rel=0.6) and found.within == pytest.approx(0.5, rel=0.15)
+    assert (found.arms, found.units) == (len(level), 8)
+
+
+def test_seeds_that_make_no_difference_leave_an_ordinary_regression():
+    rows = arms(lambda level, *_: level, between=0.0, noise=1e-3)
+    found = mixed_model(rows, ["size"])
+    assert found.between < 1e-3 and {t.name for t in found.terms} >= {"level", "size"}
+
+
+def test_one_unit_or_too_few_arms_give_no_model():
+    assert mixed_model(arms(lambda level, *_: level, units=1), ["size"]) is None
+    assert mixed_model(arms(lambda level, *_: level, units=2, labelled=(2,))[:5], ["size"]) is None
+
+
+def test_a_fall_that_comes_from_wrong_labels_goes_through_correctness():
+    found = pathways(arms(lambda level, correct, shift, k: 20 * correct), ["label_correct", "mmd2"], PLACES[2], PLACES[5])
+    total, (labels, shift, rest) = found.total, found.parts
+    assert total.change == pytest.approx(20 * (CORRECT[5] - CORRECT[2]), abs=1.5)
+    assert labels.change + shift.change + rest.change == pytest.approx(total.change)
+    assert labels.low < total.change < labels.high and labels.high < -5
+    assert shift.low < 0 < shift.high or abs(shift.change) < 1.0
+
+
+def test_a_fall_that_comes_from_diversity_itself_is_left():
+    found = pathways(arms(lambda level, *_: -10 * level, noise=0.2), ["label_correct", "mmd2"], PLACES[0], PLACES[5])
+    assert found.parts[-1].change == pytest.approx(-10, abs=2.5)
+    assert found.parts[0].low < 0 < found.parts[0].high
+
+
+def test_few_levels_cannot_tell_a_mediator_from_the_level():
+    rows = [row for row in arms(lambda level, *_: level) if row["level"] in PLACES[:4]]
+    assert pathways(rows, ["label_correct", "mmd2"], PLACES[0], PLACES[3]) is None
+
+
+def test_a_measure_that_orders_arms_as_the_score_does_is_trusted_within_sizes_whatever_size_does():
+    rows = arms(lambda level, correct, shift, k: 10 * level - 3 * k, noise=0.1, between=0.0)
+    vendi, shift = (next(t for t in metric_trust(rows, ["vendi", "mmd2"], "mmd2") if t.measure == name)
+                    for name in ("vendi", "mmd2"))
+    assert vendi.within_size.rho > 0.97 and vendi.within_size.low > 0.9
+    assert abs(vendi.overall.rho) < vendi.within_size.rho
+    assert shift.beside_shift is None
+
+
+def test_what_goes_with_the_score_through_shift_alone_is_not_left_beside_it():
+    rng = np.random.default_rng(1)
+    rows = arms(lambda level, correct, shift, k: -500 * shift, noise=0.1, between=0.0)
+    for row in rows:
+        row["follower"] = -row["mmd2"] + rng.normal(0, 0.02)
+    (found,) = metric_trust(rows, ["follower"], "mmd2")
+    assert found.within_size.rho > 0.5 and abs(found.beside_shift.rho) < 0.35
+
+
+def test_the_correlation_over_all_arms_is_spearmans():
+    from scipy.stats import spearmanr
+
+    rows = arms(lambda level, correct, shift, k: 5 * correct)
+    (found,) = metric_trust(rows, ["vendi"], None)
+    assert found.overall.rho == pytest.approx(spearmanr([r["score"] for r in rows], [r["vendi"] for r in rows]).statistic)
+    assert found.overall.low < found.overall.rho < found.overall.high
+
+
+def test_differences_over_seeds_and_examples_are_less_sure_than_over_seeds_alone():
+    rng = np.random.default_rng(0)
+    seeds_alone = np.repeat(rng.normal(1, 1, (5, 1)), 200, axis=1)
+    both = seeds_alone + rng.normal(0, 8, (1, 200))
+    narrow, wide = over_both(seeds_alone), over_both(both)
+    assert wide.high - wide.low > narrow.high - narrow.low
+    assert narrow.seeds_share == pytest.approx(1.0) and wide.seeds_share < 0.8
+    assert wide.bootstrap_low < wide.mean < wide.bootstrap_high
+
+
+def test_a_report_of_a_measured_study_has_all_three_tables_and_a_tiny_one_none():
+    report = synthetic_report.build()
+    levels = ordered_levels(report, measured(report))
+    found = relations(report, levels, "probe", 0.8)
+    assert found.model and found.parts and found.trust
+    assert [row[0] for row in found.parts.rows] == [
+        "All of it", "Through labels right", "Through MMD²", "Diversity and the rest"]
+    assert len(rows_of(report, "accuracy", levels)) > 100
+    tiny = synthetic_report.build(data_seeds=1)
+    assert relations(tiny, levels, "probe", 0.8).model is None

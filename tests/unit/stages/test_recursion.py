@@ -1,0 +1,113 @@
+"""Lines of descent: which stages there are, what each descendant reads, and what more generations redo."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from toys import Silent
+
+from divscale.errors import ConfigError
+from divscale.graph.runner import Job
+from divscale.graph.stage import in_order
+from divscale.graph.store import Store
+from divscale.stages import descend, load, split
+from divscale.stages.expand import expand
+from divscale.study_file import load as load_study
+
+SMOKE = Path(__file__).parents[2] / "studies" / "smoke.yaml"
+LINES = ["recursion={generations: 3}", "recipe.temperature=[0.8]", "mix=[]", "train={method: probe}"]
+
+
+def stages(*overrides):
+    found = {}
+    for stage in in_order([expand(load_study(SMOKE, [*LINES, *overrides]))]):
+        found.setdefault(stage.name, []).append(stage)
+    return found
+
+
+def prints(found, *names):
+    return {stage.fingerprint for name in names for stage in found[name]}
+
+
+def test_every_generation_of_every_regime_has_a_model_of_its_own_and_all_share_the_first_set():
+    found = stages()
+    assert len(found["pretrain"]) == 1 and len(found["descend"]) == 3 * 3
+    assert len(found["generate"]) == 1 + 3 * 2
+    first = {stage.inputs["sets"][0].fingerprint for stage in found["descend"] if "generation 1" in stage.title}
+    assert len(first) == 1
+    assert len(found["read"]) == 1 + 3 * 3
+    reads = {stage.title.split(",")[0]: len(stage.inputs["sets"]) for stage in found["descend"] if "generation 3" in stage.title}
+    assert reads == {"replace": 1, "accumulate": 3, "subsample": 3}
+
+
+def test_more_generations_and_more_regimes_redo_nothing():
+    few, more = stages(), stages("recursion.generations=5")
+    for name in ("descend", "generate", "embed", "read", "measure", "score"):
+        assert prints(few, name) < prints(more, name)
+    one = stages("recursion.regimes=[accumulate]")
+    assert prints(one, "descend", "generate", "read") < prints(few, "descend", "generate", "read")
+
+
+def test_generations_of_one_line_are_written_from_other_random_numbers():
+    seeds = [stage.config.seed for stage in stages("recursion.regimes=[replace]")["generate"]]
+    assert len(set(seeds)) == len(seeds) == 3
+
+
+def test_a_level_is_a_line_of_its_own():
+    found = stages("recipe.temperature=[0.5,1.0]")
+    assert len(found["descend"]) == 2 * 3 * 3 and len(found["pretrain"]) == 1
+
+
+@pytest.mark.parametrize("override", ["recursion.generations=4", "recursion.regimes=[replace]", "recursion.real_share=0.2"])
+def test_every_field_of_it_is_identity(override):
+    all_of_it = [s.fingerprint for found in stages().values() for s in found]
+    assert {s.fingerprint for found in stages(override).values() for s in found} != set(all_of_it)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A store with real rows and their split, and two sets that stand for written ones."""
+    study = load_study(SMOKE, LINES)
+    store = Store(tmp_path_factory.mktemp("store"))
+    found = {stage.name: stage for stage in in_order([expand(study)])}
+    for name, run in (("load", load.run), ("split", split.run)):
+        run([Job(found[name], store, Silent())], type("Context", (), {"study": study, "events": Silent()})())
+    return study, store, found
+
+
+def test_what_a_descendant_reads_is_what_its_regime_says(world):
+    _, store, found = world
+    samples = store.open(found["load"]).table("samples")
+    prior = split.rows(store.open(found["split"]), "prior")
+
+    def written(stage):
+        mark = stage.fingerprint[:6]
+        draft = store.draft(stage)
+        draft.write_table("samples", samples.slice(0, 40).set_column(
+            samples.column_names.index("text"), "text", pa.array([f"{mark} {i}" for i in range(40)])))
+        draft.commit()
+        return mark
+
+    def reads(regime, *overrides):
+        stage = next(s for s in stages(*overrides)["descend"] if s.title.startswith(f"{regime}, generation 3"))
+        marks = [written(s) for s in stage.inputs["sets"]]
+        texts = descend.read_by(Job(stage, store, Silent()))["text"].to_pylist()
+        return len(texts), [sum(text.startswith(mark) for text in texts) for mark in marks]
+
+    assert reads("replace") == (40, [40])
+    assert reads("accumulate") == (len(prior) + 120, [40, 40, 40])
+    total, drawn = reads("subsample")
+    assert total == len(prior) and all(0 < n < 40 for n in drawn)
+    total, drawn = reads("replace", "recursion.real_share=0.1")
+    assert total == 40 + round(0.1 * len(prior)) and drawn == [40]
+
+
+@pytest.mark.parametrize(("override", "words"), [
+    ("recursion.regimes=[]", "regimes"),
+    ("recursion.generations=1", "generations"),
+    ("recursion={regimes: [accumulate], real_share: 0.1}", "real_share is of the regime replace"),
+    ("generator.model=gpt2", "descendants learn from scratch"),
+])
+def test_a_recursion_that_cannot_be_is_refused_in_words(override, words):
+    with pytest.raises(ConfigError, match=words):
+        load_study(SMOKE, [*LINES, override])
