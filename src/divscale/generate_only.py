@@ -8,7 +8,7 @@ from divscale.config import Study
 from divscale.data.export import Format, Layout, export
 from divscale.errors import ConfigError
 from divscale.graph.store import Artifact
-from divscale.run import interruptible, make, store_of
+from divscale.run import interruptible, made_folder, make, store_of
 from divscale.stages.expand import generated_sets
 from divscale.view import Tally, Terminal
 
@@ -19,12 +19,7 @@ def generate_from_terminal(study: Study, root: str | None, out: str, *, layout: 
     Raises:
         ConfigError: `out` cannot be written.
     """
-    folder, store = Path(out), store_of(root)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out: {out} cannot be made ({error.strerror}). Name a folder that can be "
-                          "written.") from error
+    folder, store = made_folder(out), store_of(root)
     sets = [(seed, item) for seed, items in generated_sets(study).items() for item in items]
     tally = Tally()
     with interruptible(), Terminal(tally, study.name):

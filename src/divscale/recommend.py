@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,9 +17,10 @@ from divscale.evaluation.scores import score
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
 from divscale.report.naming import DESIGNS, FILTERS, number, p_value, score_name, signed, unit
+from divscale.report.statistics.curves import by_unit
 from divscale.report.statistics.halving import Rung, best, cost, schedule_within
 from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate
-from divscale.run import interruptible, make, store_of
+from divscale.run import interruptible, made_folder, make, store_of
 from divscale.stages.candidates import Candidates, Tried, candidates, stages_of
 from divscale.view import Tally, Terminal
 
@@ -96,12 +96,7 @@ def recommend_from_terminal(study: Study, root: str | None, out: str, budget: in
     Raises:
         ConfigError: As `recommend`, or `out` cannot be written.
     """
-    folder, store, tally = Path(out), store_of(root), Tally()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out: {out} cannot be made ({error.strerror}). Name a folder that can be "
-                          "written.") from error
+    folder, store, tally = made_folder(out), store_of(root), Tally()
     with interruptible(), Terminal(tally, study.name):
         found = recommend(study, store, tally, budget)
     words = in_words(found, study)
@@ -159,10 +154,8 @@ def samples_of(mixed: Stage, store: Store) -> pa.Table:
 
 
 def _on_test(tried: Sequence[Tried], among: Candidates, metric: str, store: Store) -> dict[Unit, float]:
-    scores: dict[Unit, list[float]] = {}
-    for (generation, data, _), one in zip(among.draws, tried, strict=True):
-        scores.setdefault((generation, data), []).append(score(metric, store.open(one.tested).table("predictions")))
-    return {unit: sum(values) / len(values) for unit, values in scores.items()}
+    return by_unit({draw: score(metric, store.open(one.tested).table("predictions"))
+                    for draw, one in zip(among.draws, tried, strict=True)})
 
 
 def _sign(metric: str) -> int:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from divscale.config import Study
-from divscale.errors import DivscaleError
+from divscale.errors import ConfigError, DivscaleError
 from divscale.graph.plan import missing
 from divscale.graph.runner import Events, execute
 from divscale.graph.stage import Stage
@@ -33,6 +33,21 @@ GIB = 2**30
 def store_of(root: str | Path | None) -> Store:
     """The store at `root`, or at $DIVSCALE_STORE, or in `.divscale` here."""
     return Store(root or os.environ.get("DIVSCALE_STORE") or ".divscale")
+
+
+def made_folder(out: str) -> Path:
+    """The folder that `--out` names, made.
+
+    Raises:
+        ConfigError: It cannot be.
+    """
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out: {out} cannot be made ({error.strerror}). Name a folder that can be "
+                          "written.") from error
+    return folder
 
 
 def run_study(study: Study, store: Store, events: Events) -> Artifact:

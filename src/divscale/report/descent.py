@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from divscale.report.figures import Picture, picture
 from divscale.report.model import ReportInput
-from divscale.report.naming import level_name, measure_name, number, p_value, score_name, signed, unit
+from divscale.report.naming import level_name, measure_name, number, p_value, score_name, unit
 from divscale.report.plots.descent import legend, looks, over_generations
 from divscale.report.statistics.descent import Contrast, Descent, Line, contrasts, descents
 from divscale.report.statistics.intervals import Estimate
-from divscale.report.tables import Table
+from divscale.report.tables import Table, change, interval
 
 REGIMES = {"replace": "the last set alone", "accumulate": "the real prior and all sets so far",
            "subsample": "as many of these as the prior has rows"}
@@ -71,11 +71,10 @@ def _words(report: ReportInput, found: Sequence[Descent], compared: Sequence[Con
     parts = []
     for one in found:
         if one.metric == READ and one.change is not None:
-            change = one.change
-            sure = "" if change.p != change.p else f" (p {p_value(change.p)})"
-            moved = "rises" if change.mean > 0 else "falls"
+            moved = "rises" if one.change.mean > 0 else "falls"
+            sure = "" if one.change.p != one.change.p else f" (p {p_value(one.change.p)})"
             parts.append(f"under {one.line.regime} ({level_name(report, one.line.level)}) it {moved} by "
-                         f"{number(READ, abs(change.mean))} to {number(READ, one.means[-1].mean)}{sure}")
+                         f"{number(READ, abs(one.change.mean))} to {number(READ, one.means[-1].mean)}{sure}")
     apart = [c for c in compared if c.metric == READ and c.over.p == c.over.p and c.over.p <= 0.05]
     text = ("Loss of each generation\N{RIGHT SINGLE QUOTATION MARK}s writer on real text it never saw, in nats a "
             f"byte, from the first generation to the last: {'; '.join(parts)}.") if parts else ""
@@ -86,8 +85,8 @@ def _words(report: ReportInput, found: Sequence[Descent], compared: Sequence[Con
 
 
 def _changes(report: ReportInput, found: Sequence[Descent], names: dict[Line, str]) -> Table:
-    rows = tuple((title(report, one.metric), names[one.line], _mean(one.metric, _written(one)[0]),
-                  _mean(one.metric, one.means[-1]), _change(one.metric, one.change),
+    rows = tuple((title(report, one.metric), names[one.line], interval(one.metric, _written(one)[0]),
+                  interval(one.metric, one.means[-1]), change(one.metric, one.change),
                   p_value(one.change.p if one.change else None)) for one in found if len(_written(one)) > 1)
     return Table(("Number", "Line", "First generation", "Last", "Change", "p"), rows, names=2)
 
@@ -97,28 +96,14 @@ def _written(one: Descent) -> list[Estimate]:
 
 
 def _against(report: ReportInput, compared: Sequence[Contrast]) -> Table:
-    rows = tuple((title(report, c.metric), f"{c.regime} over {c.against}", f"{c.level:g}", _change(c.metric, c.over),
+    rows = tuple((title(report, c.metric), f"{c.regime} over {c.against}", f"{c.level:g}", change(c.metric, c.over),
                   p_value(c.over.p)) for c in compared)
     return Table(("Number", "Regimes", "Level", "Difference in the last generation", "p"), rows, names=2)
 
 
 def _numbers(report: ReportInput, found: Sequence[Descent], names: dict[Line, str]) -> Table:
-    rows = tuple((title(report, one.metric), names[one.line], f"{generation}", _mean(one.metric, mean), f"{mean.units}")
+    rows = tuple((title(report, one.metric), names[one.line], f"{generation}", interval(one.metric, mean),
+                  f"{mean.units}")
                  for one in found for generation, mean in zip(one.generations, one.means, strict=True))
     return Table(("Number", "Line", "Generation", "Mean", "Units"), rows, names=2)
 
-
-def _mean(metric: str, found: Estimate) -> str:
-    if found.low != found.low:
-        return number(metric, found.mean)
-    return (f"{number(metric, found.mean)}\n[{number(metric, found.low)},\N{NO-BREAK SPACE}"
-            f"{number(metric, found.high)}]")
-
-
-def _change(metric: str, found: Estimate | None) -> str:
-    if found is None:
-        return ""
-    if found.low != found.low:
-        return signed(metric, found.mean)
-    return (f"{signed(metric, found.mean)}\n[{signed(metric, found.low)},\N{NO-BREAK SPACE}"
-            f"{signed(metric, found.high)}]")

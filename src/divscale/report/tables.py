@@ -21,6 +21,7 @@ from divscale.report.naming import (
 )
 from divscale.report.statistics.curves import Curve, CurveKey, Point, curves, references
 from divscale.report.statistics.intervals import Estimate
+from divscale.report.statistics.over_examples import OverBoth
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ def verdicts(found: Sequence[Curve]) -> Table:
         best = next((p for p in curve.points if p.level == v.best), None)
         rows.append((
             FILTERS[curve.key.filter], f"{curve.key.labelled}", v.words, MISSING if v.best is None else f"{v.best:g}",
-            _interval(metric, best.score) if best else MISSING, _change(metric, best.over_real) if best else MISSING,
-            _change(metric, v.over_least), _change(metric, v.over_most), p_value(v.p_interior),
+            interval(metric, best.score) if best else MISSING, change(metric, best.over_real) if best else MISSING,
+            change(metric, v.over_least), change(metric, v.over_most), p_value(v.p_interior),
             p_value(v.two_lines.p if v.two_lines else None), _levels(v.may_be_best),
             MISSING if v.more_units is None else f"{v.more_units}",
         ))
@@ -60,8 +61,8 @@ def points(found: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | Non
             rows.append((
                 FILTERS[curve.key.filter], DESIGNS[curve.key.design], f"{curve.key.labelled}", f"{curve.key.generated}",
                 f"{100 * p.share:.0f}", f"{p.level:g}", number(axis or "", place.value if place else None),
-                _interval(curve.metric, p.score), _change(curve.metric, p.over_real),
-                _range(curve.metric, p.over_real, bootstrap=True), _over_both(curve.metric, p), p_value(p.p_holm),
+                interval(curve.metric, p.score), change(curve.metric, p.over_real),
+                _range(curve.metric, p.over_real, bootstrap=True), _range(curve.metric, p.over_both), p_value(p.p_holm),
                 f"{p.score.units}",
             ))
     metric = score_name(found[0].metric).capitalize() + unit(found[0].metric) if found else "Score"
@@ -72,8 +73,8 @@ def points(found: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | Non
 
 def without_level(found: Mapping[CurveKey, Point], metric: str, method: str) -> Table:
     """Real-only and judge-labelled arms of one method."""
-    rows = [(DESIGNS[key.design], key.model, f"{key.labelled}", f"{key.generated}", _interval(metric, p.score),
-             _change(metric, p.over_real), f"{p.score.units}") for key, p in found.items() if key.method == method]
+    rows = [(DESIGNS[key.design], key.model, f"{key.labelled}", f"{key.generated}", interval(metric, p.score),
+             change(metric, p.over_real), f"{p.score.units}") for key, p in found.items() if key.method == method]
     return Table(("Arm", "Model", "Labelled", "Judge-labelled", score_name(metric).capitalize() + unit(metric),
                   "Over real only", "Units"), tuple(rows), names=2)
 
@@ -85,8 +86,8 @@ def harness(report: ReportInput, levels: Sequence[float]) -> Table:
         asked = replace(report, arms=report.harness, metrics=(name,))
         found = [*references(asked, name).items(), *((c.key, p) for c in curves(asked, levels, name) for p in c.points)]
         rows += [(name, METHODS[key.method], DESIGNS[key.design], FILTERS.get(key.filter, MISSING), f"{key.labelled}",
-                  f"{key.generated}", MISSING if p.level is None else f"{p.level:g}", _interval(name, p.score),
-                  _change(name, p.over_real), f"{p.score.units}") for key, p in found]
+                  f"{key.generated}", MISSING if p.level is None else f"{p.level:g}", interval(name, p.score),
+                  change(name, p.over_real), f"{p.score.units}") for key, p in found]
     heads = ("Task", "Method", "Mix", "Text", "Labelled", "Generated", "Level", "Score", "Over real only", "Units")
     return Table(heads, tuple(rows), names=4)
 
@@ -145,31 +146,26 @@ def costs(report: ReportInput) -> Table:
          f"{c.tokens:,}" if c.tokens else MISSING) for c in [*found, total]))
 
 
-def _over_both(metric: str, point: Point) -> str:
-    found = point.over_both
-    if found is None or found.low != found.low:
-        return MISSING
-    return f"[{signed(metric, found.low)},\N{NO-BREAK SPACE}{signed(metric, found.high)}]"
-
-
 def _levels(levels: Sequence[float]) -> str:
     return ", ".join(f"{level:g}" for level in levels) or MISSING
 
 
-def _interval(metric: str, found: Estimate) -> str:
+def interval(metric: str, found: Estimate) -> str:
+    """A mean over its interval, where it has one."""
     if found.low != found.low:
         return number(metric, found.mean)
     low, high = number(metric, found.low), number(metric, found.high)
     return f"{number(metric, found.mean)}\n[{low},\N{NO-BREAK SPACE}{high}]"
 
 
-def _change(metric: str, found: Estimate | None) -> str:
+def change(metric: str, found: Estimate | None) -> str:
+    """A difference over its interval, where it has one."""
     if found is None or found.low != found.low:
         return MISSING if found is None else signed(metric, found.mean)
     return f"{signed(metric, found.mean)}\n{_range(metric, found)}"
 
 
-def _range(metric: str, found: Estimate | None, *, bootstrap: bool = False) -> str:
+def _range(metric: str, found: Estimate | OverBoth | None, *, bootstrap: bool = False) -> str:
     if found is None or found.low != found.low:
         return MISSING
     low, high = (found.bootstrap_low, found.bootstrap_high) if bootstrap else (found.low, found.high)

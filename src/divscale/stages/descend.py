@@ -20,8 +20,9 @@ from divscale.order import shuffled
 from divscale.schema import Task
 from divscale.stages import split as splits
 from divscale.stages.context import Context
+from divscale.stages.pretrain import from_scratch
 from divscale.stages.sources import code_of
-from divscale.stages.train import run_arms, tracking
+from divscale.stages.train import run_arms
 from divscale.training.config import PretrainConfig
 
 if TYPE_CHECKING:
@@ -64,27 +65,11 @@ def stage(study: Study, world: World, regime: Regime, sets: Sequence[Stage]) -> 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
     """Train every descendant through the training fleet."""
-    from divscale.training.work import Arm
-
     arms: dict[str, Any] = {}
     for job in jobs:
         config: Any = job.stage.config
         taught = pairs(read_by(job), config.task, get(context.study.recipe), config.prompts)
-        rows = pa.table({"prompt": [prompt for prompt, _ in taught], "completion": [text for _, text in taught]})
-        arms[job.stage.fingerprint] = Arm(
-            key=job.stage.fingerprint,
-            model=config.pretrain.architecture,
-            head="causal",
-            rows=rows,
-            optim=config.pretrain.optim,
-            output_dir=str(job.draft.new_tree("model")),
-            max_length=config.pretrain.architecture.max_length,
-            prompt_weight=config.pretrain.prompt_weight,
-            seed=config.seed,
-            work_dir=str(job.draft.unfinished()),
-            checkpoint_every_s=context.study.resources.checkpoint_every_s,
-            tracking=tracking(context, job.stage, config.pretrain.optim, rows=rows.num_rows, seed=config.seed),
-        )
+        arms[job.stage.fingerprint] = from_scratch(job, taught, context)
     run_arms("descend", jobs, arms, context)
 
 

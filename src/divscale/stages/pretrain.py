@@ -63,31 +63,36 @@ def stage(
 
 def run(jobs: Sequence[Job], context: Context) -> None:
     """Train every model through the training fleet."""
-    from divscale.training.work import Arm
-
     arms: dict[str, Any] = {}
     for job in jobs:
         config: Any = job.stage.config
         samples = job.input("data").table("samples").take(splits.rows(job.input("split"), "prior"))
         if config.pretrain.labels is not None:
             samples = samples.filter(pa.compute.is_in(samples["label"], pa.array(config.pretrain.labels)))  # type: ignore[attr-defined]
-        taught = _pairs(config, samples, context.study)
-        rows = pa.table({"prompt": [p for p, _ in taught], "completion": [c for _, c in taught]})
-        arms[job.stage.fingerprint] = Arm(
-            key=job.stage.fingerprint,
-            model=config.pretrain.architecture,
-            head="causal",
-            rows=rows,
-            optim=config.pretrain.optim,
-            output_dir=str(job.draft.new_tree("model")),
-            max_length=config.pretrain.architecture.max_length,
-            prompt_weight=config.pretrain.prompt_weight,
-            seed=config.seed,
-            work_dir=str(job.draft.unfinished()),
-            checkpoint_every_s=context.study.resources.checkpoint_every_s,
-            tracking=tracking(context, job.stage, config.pretrain.optim, rows=rows.num_rows, seed=config.seed),
-        )
+        arms[job.stage.fingerprint] = from_scratch(job, _pairs(config, samples, context.study), context)
     run_arms("pretrain", jobs, arms, context)
+
+
+def from_scratch(job: Job, taught: Sequence[tuple[str, str]], context: Context) -> Any:
+    """The arm that trains a new model on (prompt, completion) pairs; the job's config has `pretrain` and `seed`."""
+    from divscale.training.work import Arm
+
+    config: Any = job.stage.config
+    rows = pa.table({"prompt": [p for p, _ in taught], "completion": [c for _, c in taught]})
+    return Arm(
+        key=job.stage.fingerprint,
+        model=config.pretrain.architecture,
+        head="causal",
+        rows=rows,
+        optim=config.pretrain.optim,
+        output_dir=str(job.draft.new_tree("model")),
+        max_length=config.pretrain.architecture.max_length,
+        prompt_weight=config.pretrain.prompt_weight,
+        seed=config.seed,
+        work_dir=str(job.draft.unfinished()),
+        checkpoint_every_s=context.study.resources.checkpoint_every_s,
+        tracking=tracking(context, job.stage, config.pretrain.optim, rows=rows.num_rows, seed=config.seed),
+    )
 
 
 def _pairs(config: PretrainStageConfig, samples: pa.Table, study: Study) -> list[tuple[str, str]]:

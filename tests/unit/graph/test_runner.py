@@ -163,6 +163,20 @@ def test_what_another_driver_made_and_pruned_since_the_plan_is_not_made_again(st
     assert counting.ran == ["number 2", "total sum", "total sum"]
 
 
+def by_two_drivers(drive, store):
+    """What two processes ran that began at the same time."""
+    context = multiprocessing.get_context("spawn")
+    start, queue = context.Event(), context.Queue()
+    drivers = [context.Process(target=drive, args=(store.root, start, queue)) for _ in range(2)]
+    for driver in drivers:
+        driver.start()
+    start.set()
+    ran = queue.get(timeout=60) + queue.get(timeout=60)
+    for driver in drivers:
+        driver.join()
+    return ran
+
+
 def _run_all(root, start, queue):
     start.wait()
     counting = Counting()
@@ -171,15 +185,7 @@ def _run_all(root, start, queue):
 
 
 def test_two_drivers_on_one_store_run_each_stage_once(store):
-    context = multiprocessing.get_context("spawn")
-    start, queue = context.Event(), context.Queue()
-    drivers = [context.Process(target=_run_all, args=(store.root, start, queue)) for _ in range(2)]
-    for driver in drivers:
-        driver.start()
-    start.set()
-    ran = queue.get(timeout=60) + queue.get(timeout=60)
-    for driver in drivers:
-        driver.join()
+    ran = by_two_drivers(_run_all, store)
     assert sorted(ran) == sorted([f"number {i}" for i in range(20)] + ["total sum"])
 
 
@@ -199,14 +205,6 @@ def _run_and_prune(root, start, queue):
 
 
 def test_two_drivers_that_prune_what_was_read_run_each_stage_once_and_leave_nothing(store):
-    context = multiprocessing.get_context("spawn")
-    start, queue = context.Event(), context.Queue()
-    drivers = [context.Process(target=_run_and_prune, args=(store.root, start, queue)) for _ in range(2)]
-    for driver in drivers:
-        driver.start()
-    start.set()
-    ran = queue.get(timeout=60) + queue.get(timeout=60)
-    for driver in drivers:
-        driver.join()
+    ran = by_two_drivers(_run_and_prune, store)
     assert sorted(ran) == sorted([f"number {i}" for i in range(20)] + ["total sum"] * 21)
     assert not any(store.is_whole(number(i)) for i in range(20))

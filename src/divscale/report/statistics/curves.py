@@ -83,9 +83,9 @@ def curves(report: ReportInput, levels: Sequence[float], metric: str) -> list[Cu
         present = [level for level in levels if level in at_level]
         by_example = report.by_example if metric == report.metrics[0] else {}
         points = _corrected([_point(level, at_level[level], baseline, by_example) for level in present])
-        verdict = judge_shape(present, {level: _units(at_level[level].scores) for level in present},
+        verdict = judge_shape(present, {level: by_unit(at_level[level].scores) for level in present},
                               higher_is_better=higher_is_better(metric))
-        score = estimate(_units(baseline.scores)) if baseline else None
+        score = estimate(by_unit(baseline.scores)) if baseline else None
         result.append(Curve(key, metric, tuple(points), score, verdict))
     return result
 
@@ -165,7 +165,8 @@ def _baseline(cells: Mapping[tuple[CurveKey, float | None], _Cell], key: CurveKe
     return cells.get((CurveKey(key.method, key.model, BASELINE, key.labelled, 0, ""), None))
 
 
-def _units(scores: Mapping[tuple[int | None, int, int], float]) -> dict[Unit, float]:
+def by_unit(scores: Mapping[tuple[int | None, int, int], float]) -> dict[Unit, float]:
+    """Scores by (generation, data, training seed) -> their means over training seeds."""
     grouped: dict[Unit, list[float]] = defaultdict(list)
     for (generation, data, _), score in scores.items():
         grouped[generation, data].append(score)
@@ -180,18 +181,18 @@ def _point(level: float | None, cell: _Cell, baseline: _Cell | None,
         paired = {(g, d, t): baseline.scores.get((g, d, t), baseline.scores.get((None, d, t)))
                   for g, d, t in cell.scores}
         shared = {unit: score for unit, score in paired.items() if score is not None}
-        over_real = difference(_units({u: cell.scores[u] for u in shared}), _units(shared)) if shared else None
+        over_real = difference(by_unit({u: cell.scores[u] for u in shared}), by_unit(shared)) if shared else None
     both = _over_examples(cell, baseline, by_example) if baseline is not None and by_example else None
-    return Point(level, cell.share, cell.n_train, estimate(_units(cell.scores)), over_real, over_both=both)
+    return Point(level, cell.share, cell.n_train, estimate(by_unit(cell.scores)), over_real, over_both=both)
 
 
 def _over_examples(cell: _Cell, baseline: _Cell, by_example: Mapping[str, np.ndarray]) -> OverBoth | None:
-    by_unit: dict[Unit, list[np.ndarray]] = defaultdict(list)
+    rows_of: dict[Unit, list[np.ndarray]] = defaultdict(list)
     for (g, d, t), arm in cell.arms.items():
         real = baseline.arms.get((g, d, t), baseline.arms.get((None, d, t)))
         if real is not None and real in by_example and arm in by_example:
-            by_unit[g, d].append(by_example[arm].astype(np.float64) - by_example[real])
-    return over_both(np.array([np.mean(rows, axis=0) for rows in by_unit.values()])) if by_unit else None
+            rows_of[g, d].append(by_example[arm].astype(np.float64) - by_example[real])
+    return over_both(np.array([np.mean(rows, axis=0) for rows in rows_of.values()])) if rows_of else None
 
 
 def _corrected(points: list[Point]) -> list[Point]:

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from divscale.report.statistics.intervals import CONFIDENCE
+from divscale.report.statistics.mixed_model import is_known
+
 RESAMPLES = 1000
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,10 @@ def metric_trust(rows: Sequence[dict[str, Any]], measures: Sequence[str], shift:
     """
     found = []
     for name in measures:
-        known = [row for row in rows if _finite(row.get(name))]
+        known = [row for row in rows if is_known(row.get(name))]
         if len(known) < 4 or len({row[name] for row in known}) < 2:
             continue
-        beside = [row for row in known if shift is not None and _finite(row.get(shift))]
+        beside = [row for row in known if shift is not None and is_known(row.get(shift))]
         found.append(Trust(name, _correlation(known, name, grouped=False), _correlation(known, name, grouped=True),
                            _correlation(beside, name, grouped=True, given=shift)
                            if shift not in (None, name) and len(beside) >= 4 else None))
@@ -101,7 +103,3 @@ def _ranks(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> np.ndarray:
 
     ranks_NK = np.column_stack([rankdata([row[name] for row in rows]) for name in names])
     return (ranks_NK - ranks_NK.mean(0)) / len(rows)  # so that a group weighs by its arms, not by their square
-
-
-def _finite(value: Any) -> bool:
-    return value is not None and bool(np.isfinite(value))

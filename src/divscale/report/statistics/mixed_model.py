@@ -97,7 +97,7 @@ def mixed_model(rows: Sequence[dict[str, Any]], terms: Sequence[str]) -> MixedMo
     from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
     wanted = ["level", *terms]
-    used = [row for row in rows if all(_known(row.get(name)) for name in wanted)]
+    used = [row for row in rows if all(is_known(row.get(name)) for name in wanted)]
     units = len({row["unit"] for row in used})
     if units < 2:
         return None
@@ -155,5 +155,6 @@ def _standardised(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return (array - array.mean()) / spread if spread > 1e-12 else np.zeros(len(array))
 
 
-def _known(value: Any) -> bool:
-    return value is not None and np.isfinite(value)
+def is_known(value: Any) -> bool:
+    """Whether a number is there and finite."""
+    return value is not None and bool(np.isfinite(value))

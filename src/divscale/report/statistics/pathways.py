@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from divscale.report.statistics.intervals import CONFIDENCE
+from divscale.report.statistics.mixed_model import is_known
+
 RESAMPLES = 1000
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def pathways(rows: Sequence[dict[str, Any]], mediators: Sequence[str], from_leve
         Null with fewer than two units, without arms at either level, or with too few levels to tell a mediator from
         level and its square.
     """
-    used = [row for row in rows if all(row.get(name) is not None and np.isfinite(row[name]) for name in mediators)]
+    used = [row for row in rows if all(is_known(row.get(name)) for name in mediators)]
     levels = sorted({row["level"] for row in used})
     units = sorted({row["unit"] for row in used})
     if len(units) < 2 or from_level not in levels or to_level not in levels or len(levels) < 3 + len(mediators):
