@@ -89,8 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_argument("--out", required=True, metavar="DIR", help="for the recommended training set")
     recommend.add_argument("--budget", type=int, metavar="N", help="trainings at most (default: a third of the grid)")
     recommend.set_defaults(run=_recommend)
-    report = _study_verb(verbs, "report", "write the report of a finished study")
+    report = _study_verb(verbs, "report", "write the report of a finished study, or its tables")
     report.add_argument("--html", metavar="FILE", help="where to write it (default: print where it lies)")
+    report.add_argument("--format", metavar="F,F", help="write its tables too: md (one file to read), csv, parquet (a "
+                        "file a table, as numbers)")
+    report.add_argument("--out", metavar="DIR", help="folder for --format (default: STORE/reports/NAME)")
     report.set_defaults(run=_report)
 
     measure = verbs.add_parser("measure", help="measure the diversity of any dataset, and its shift from another",
@@ -217,9 +220,10 @@ def _recommend(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from divscale.look import write_report
+    from divscale.report_command import write_report
 
-    return write_report(_study(arguments), arguments.store, arguments.html)
+    return write_report(_study(arguments), arguments.store, html=arguments.html, formats=arguments.format,
+                        out=arguments.out)
 
 
 def _measure(arguments: argparse.Namespace) -> int:

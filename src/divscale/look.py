@@ -1,17 +1,15 @@
-"""`plan`, `status` and `report`: looking at a study without running it."""
+"""`plan` and `status`: looking at a study without running it."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 
 from divscale.config import Study
-from divscale.errors import ConfigError, DivscaleError, StageFailedError
+from divscale.errors import DivscaleError
 from divscale.graph.plan import Step, changed_versions, make_plan
-from divscale.run import publish, report_path, store_of
+from divscale.run import store_of
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests, expected_rows
 from divscale.stages.identity import unresolved_model
@@ -71,26 +69,6 @@ def print_status(study: Study, root: str | None, *, as_json: bool) -> int:
             print(f"{name:<12} {done[name]:>5} of {total[name]}")
         print("complete" if complete else "incomplete: divscale run goes on from here")
     return 0 if complete else 1
-
-
-def write_report(study: Study, root: str | None, html: str | None) -> int:
-    """Write the report of a finished study, or say what is missing."""
-    store, target = store_of(root), expand(study)
-    artifact = store.find(target)
-    if artifact is None:
-        raise StageFailedError(
-            f"{study.name}: no report in {store.root}: the study has not finished. Run it: divscale run.")
-    publish(artifact, study, store)
-    if html:
-        try:
-            shutil.copyfile(artifact.path("html"), Path(html))
-        except OSError as error:
-            raise ConfigError(f"--html: {html} cannot be written ({error.strerror}). Name a file in a folder that "
-                              "exists.") from error
-    for sentence in artifact.values["sentences"]:
-        print(sentence)
-    print(html or report_path(study, store))
-    return 0
 
 
 def _by_name(steps: list[Step]) -> dict[str, list[Step]]:

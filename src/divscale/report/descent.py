@@ -30,27 +30,46 @@ class Descents:
     numbers: Table
 
 
-def descent_section(report: ReportInput) -> Descents | None:
-    """The section on lines of descent; null without any."""
+@dataclass(frozen=True)
+class Told:
+    """Lines of descent as numbers: names of lines, metrics in their order, means, and regimes compared."""
+
+    names: dict[Line, str]
+    metrics: list[str]
+    found: list[Descent]
+    compared: list[Contrast]
+
+
+def told(report: ReportInput) -> Told | None:
+    """The lines of descent of a report; null without any."""
     if report.lines is None:
         return None
     found = descents(report.lines)
     lines = list(dict.fromkeys(one.line for one in found))
-    names = {line: _name(report, line, lines) for line in lines}
     metrics = list(dict.fromkeys(one.metric for one in found))
     metrics.sort(key=lambda metric: (metric != READ, metric not in report.metrics))
+    return Told({line: _name(report, line, lines) for line in lines}, metrics, found, contrasts(report.lines, metrics))
+
+
+def tables_of(report: ReportInput, what: Told) -> tuple[str, Table, Table, Table]:
+    """Words, changes from the first generation to the last, regimes against each other, and all means."""
+    return (_words(report, what.found, what.compared), _changes(report, what.found, what.names),
+            _against(report, what.compared), _numbers(report, what.found, what.names))
+
+
+def descent_section(report: ReportInput, what: Told) -> Descents:
+    """The section on lines of descent."""
+    found, names, metrics, lines = what.found, what.names, what.metrics, list(what.names)
     look = looks(lines)
     pictures = []
     for metric in metrics:
         own = [one for one in found if one.metric == metric]
-        told = " ".join(f"{names[one.line]}: from {number(metric, one.means[0].mean)} to "
+        ends = " ".join(f"{names[one.line]}: from {number(metric, one.means[0].mean)} to "
                         f"{number(metric, one.means[-1].mean)}." for one in own)
         pictures.append(picture(title(report, metric) + (", %" if unit(metric) else ""), over_generations(own, look),
-                                f"{title(report, metric)} over generations. {told}"))
-    compared = contrasts(report.lines, metrics)
-    return Descents(
-        _words(report, found, compared), picture("", legend(look, names), "Names of the lines"), pictures,
-        _changes(report, found, names), _against(report, compared), _numbers(report, found, names))
+                                f"{title(report, metric)} over generations. {ends}"))
+    words, changes, against, numbers = tables_of(report, what)
+    return Descents(words, picture("", legend(look, names), "Names of the lines"), pictures, changes, against, numbers)
 
 
 def title(report: ReportInput, metric: str) -> str:

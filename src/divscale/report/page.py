@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from divscale.report import tables
+from divscale.report.analysis import Analysis
 from divscale.report.descent import descent_section
-from divscale.report.diversity import axis_notes, choose_axis, measured, ordered_levels
+from divscale.report.diversity import axis_notes
 from divscale.report.figures import dose_pictures, level_pictures, mix_pictures
 from divscale.report.method import how_intervals_were_made
-from divscale.report.model import TEST, ReportInput
+from divscale.report.model import ReportInput
 from divscale.report.naming import FILTERS, METHODS, measure_name, score_name
-from divscale.report.relations import Relations, relations
-from divscale.report.sentences import answer, headline_method
-from divscale.report.statistics.curves import Curve, curves, main_curves, references, seed_counts
+from divscale.report.relations import relations
+from divscale.report.statistics.curves import seed_counts
 
 
-def render(report: ReportInput) -> str:
+def render(report: ReportInput | Analysis) -> str:
     """The whole report as HTML text.
 
     Every text of the study (generated samples, labels, names, YAML) is escaped. The same input gives the same bytes.
@@ -26,15 +25,12 @@ def render(report: ReportInput) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    whole, report = report, report.on(TEST)
-    sets = measured(report)
-    levels, axis = ordered_levels(report, sets), choose_axis(report, sets)
-    metric = report.metrics[0]
-    found, plain = curves(report, levels, metric), references(report, metric)
-    main = {method: main_curves(found, method) for method in METHODS}
+    found = report if isinstance(report, Analysis) else Analysis(report)
+    whole, report, sets, levels, axis = found.whole, found.report, found.sets, found.levels, found.axis
+    metric, curves, plain = report.metrics[0], found.lead.curves, found.lead.references
 
     def study(method: str) -> dict:
-        own = main[method]
+        own = found.main[method]
         return {
             "method": method, "name": METHODS[method],
             "pictures": dose_pictures(report, own, sets, axis, held=method != "probe", references=plain),
@@ -45,31 +41,24 @@ def render(report: ReportInput) -> str:
         }
 
     def elsewhere(name: str) -> dict:
-        other = whole.on(name)
-        own = curves(other, levels, metric)
-        return {"name": name, "points": tables.points(own, sets, axis) if own else None, "without_level": [
-            table for method in METHODS
-            if (table := tables.without_level(references(other, metric), metric, method)).rows]}
+        other = found.scored(metric, name)
+        return {"name": name, "points": tables.points(other.curves, sets, axis) if other.curves else None,
+                "without_level": [table for method in METHODS
+                                  if (table := tables.without_level(other.references, metric, method)).rows]}
 
     environment = Environment(
         loader=PackageLoader("divscale.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True)
     return environment.get_template("page.html.j2").render(
         report=report, style=Markup(files("divscale.report").joinpath("page.css").read_text("utf-8")),
-        sentences=answer(report), seeds=seed_counts(report), levels=levels,
+        sentences=found.sentences, seeds=seed_counts(report), levels=levels,
         axis=measure_name(axis) if axis else report.dial, axis_notes=axis_notes(report, sets, levels),
-        score=score_name(metric), studies=[study(method) for method, own in main.items() if own],
-        mixes=mix_pictures(report, found, levels), mix_points=tables.points(found, sets, axis),
+        score=score_name(metric), studies=[study(method) for method in found.main],
+        mixes=mix_pictures(report, curves, levels), mix_points=tables.points(curves, sets, axis),
         families=level_pictures(report, sets, levels), sets=tables.measured_sets(report, sets, levels),
         mix_table=tables.mixes(report), cost_table=tables.costs(report), cleaned=tables.cleaned(report),
         elsewhere=[elsewhere(name) for name in whole.other_tests], rate_table=tables.rates(report),
-        harness=tables.harness(report, levels), relations=_relations(report, main, levels),
-        descent=descent_section(report),
+        harness=tables.harness(report, levels),
+        relations=relations(report, levels, found.relations) if found.relations else None,
+        descent=descent_section(report, found.descent) if found.descent else None,
         filters=FILTERS, methods=how_intervals_were_made(report))
-
-
-def _relations(report: ReportInput, main: Mapping[str, Sequence[Curve]], levels: Sequence[float]) -> Relations | None:
-    lead = headline_method([curve for own in main.values() for curve in own])
-    if lead is None:
-        return None
-    return relations(report, levels, lead, main[lead][0].verdict.best)

@@ -30,8 +30,19 @@ class Relations:
     trust_note: str
 
 
-def relations(report: ReportInput, levels: Sequence[float], method: str, best: float | None) -> Relations:
-    """The tables for the arms of one way of training on one test set.
+@dataclass(frozen=True)
+class Found:
+    """The numbers behind `Relations`; `shift` is the measure that stands for it, `start` where the change begins."""
+
+    model: MixedModel | None
+    parts: Pathways | None
+    trust: list[Trust]
+    shift: str | None
+    start: float | None
+
+
+def find_relations(report: ReportInput, levels: Sequence[float], method: str, best: float | None) -> Found:
+    """What goes with the score among the arms of one way of training on one test set.
 
     Args:
         report: With arms on one test set.
@@ -49,10 +60,16 @@ def relations(report: ReportInput, levels: Sequence[float], method: str, best: f
     apart = pathways([row for row in rows if row["filter"] == "none"], mediators, place[start], 1.0) if (
         start is not None and mediators) else None
     trusted = metric_trust(rows, [name for name in measures(report) if name not in NOT_OF_THE_TEXT], shift)
+    return Found(fitted, apart, trusted or [], shift, start)
+
+
+def relations(report: ReportInput, levels: Sequence[float], found: Found) -> Relations:
+    """The tables of what was found."""
+    metric = report.metrics[0]
     return Relations(
-        _model(fitted, metric) if fitted else None, _model_note(fitted),
-        _parts(apart, metric) if apart else None, _parts_note(report, start, levels, apart),
-        _trust(trusted, shift) if trusted else None,
+        _model(found.model, metric) if found.model else None, _model_note(found.model),
+        _parts(found.parts, metric) if found.parts else None, _parts_note(report, found.start, levels, found.parts),
+        _trust(found.trust, found.shift) if found.trust else None,
         "Spearman's rank correlation with the score (1: a set that measures higher trains better): over all arms; "
         "ranked within arms of one labelled count; and with what shift explains taken out. Brackets: 95 % bootstrap "
         "over seeds. A measure that changes its sign between columns is not one to choose a level by.")

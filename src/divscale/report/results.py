@@ -1,4 +1,4 @@
-"""The results as one flat table, for Parquet, CSV and anyone's own plots."""
+"""The numbers of a report as flat tables, for Parquet, CSV and anyone's own plots."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from divscale.report.diversity import Key, Measured, measured, ordered_levels
-from divscale.report.model import ReportInput
-from divscale.report.statistics.curves import CurveKey, Point, curves, references
+from divscale.report.analysis import Analysis, Scored
+from divscale.report.descent import Told
+from divscale.report.diversity import Key, Measured
+from divscale.report.statistics.curves import CurveKey, Point
 from divscale.report.statistics.intervals import Estimate
 
 RESULTS = pa.schema([
-    *((name, pa.string()) for name in ("metric", "method", "model", "design", "filter")),
+    *((name, pa.string()) for name in ("metric", "test", "method", "model", "design", "filter")),
     *((name, pa.int64()) for name in ("labelled", "generated")),
     *((name, pa.float64()) for name in ("level", "generated_share", "n_train", "score", "low", "high")),
     ("units", pa.int64()),
@@ -23,34 +24,124 @@ RESULTS = pa.schema([
 ])
 
 
-def results_table(report: ReportInput) -> pa.Table:
-    """One row a metric and mix (averaged over seeds), with the measures of its generated set as further columns.
+# Differences (over_least, over_most, ends) are so that higher is better, for losses too.
+VERDICTS = pa.schema([
+    *((name, pa.string()) for name in ("metric", "test", "method", "model", "design", "filter")),
+    *((name, pa.int64()) for name in ("labelled", "generated")),
+    ("verdict", pa.string()), ("words", pa.string()), ("best_level", pa.float64()), ("may_be_best", pa.string()),
+    *((f"{name}{part}", pa.float64()) for name in ("over_least", "over_most", "ends")
+      for part in ("", "_low", "_high", "_p")),
+    ("p_interior", pa.float64()), ("two_lines_top", pa.float64()), ("two_lines_p", pa.float64()),
+    *((f"quadratic_top{part}", pa.float64()) for part in ("", "_low", "_high")), ("more_seeds", pa.int64()),
+])
+
+# kind "trust": Spearman's rho of a measure (`name`) with the score, `part` says among what; "model": a term's change of
+# the score for one standard deviation; "pathway": the part of a change of level that goes through `name`. Losses and
+# perplexities count negated in the last two: higher is better.
+RELATIONS = pa.schema([
+    ("metric", pa.string()), ("kind", pa.string()), ("name", pa.string()), ("part", pa.string()),
+    *((name, pa.float64()) for name in ("value", "low", "high", "p")), ("n", pa.int64()),
+])
+
+DESCENT = pa.schema([
+    ("metric", pa.string()), ("regime", pa.string()), ("level", pa.float64()), ("generation", pa.int64()),
+    *((name, pa.float64()) for name in ("mean", "low", "high")), ("units", pa.int64()),
+])
+
+
+def number_tables(found: Analysis) -> dict[str, pa.Table]:
+    """Every table of a report by name, as numbers in the metrics' own units; what does not apply is left out.
+
+    `arms` (one evaluated arm a row), `points` (`results_table`), `verdicts` (`VERDICTS`, one curve a row), `sets` (one
+    measured number a row), `mixes`, `relations` (`RELATIONS`), and with lines of descent `lines` and `descent`.
+    """
+    whole = found.whole
+    tables = {"arms": whole.arms, "points": results_table(found), "verdicts": _verdicts(found), "sets": whole.sets,
+              "mixes": whole.mixes, "relations": _relations(found)}
+    if whole.lines is not None and found.descent is not None:
+        tables |= {"lines": whole.lines, "descent": _descent(found.descent)}
+    return tables
+
+
+def results_table(found: Analysis) -> pa.Table:
+    """One row a metric, test set and mix (averaged over seeds), with the measures of its generated set beside it.
 
     Columns are those of `RESULTS`, then one float64 column a measure (DCScores below temperature 1 divided by n).
     Scores are in the metric's own unit (accuracy 0-1); `low` and `high` are the 95 % t interval; a bound that
     one seed cannot give is null. `verdict` is the shape of the curve the row lies on, null for arms without a level.
     """
-    sets = measured(report)
-    levels = ordered_levels(report, sets)
-    names = sorted({key[0] for key in sets})
+    names = sorted({key[0] for key in found.sets})
     rows = []
-    for metric in report.metrics:
-        for curve in curves(report, levels, metric):
-            rows += [_row(metric, curve.key, p, curve.verdict.shape, sets, names) for p in curve.points]
-        rows += [_row(metric, key, p, None, sets, names) for key, p in references(report, metric).items()]
+    for scored in _all(found):
+        for curve in scored.curves:
+            rows += [_row(scored, curve.key, p, curve.verdict.shape, found.sets, names) for p in curve.points]
+        rows += [_row(scored, key, p, None, found.sets, names) for key, p in scored.references.items()]
     schema = pa.schema([*RESULTS, *(pa.field(name, pa.float64()) for name in names)])
     return pa.Table.from_pylist(rows, schema)
 
 
+def _all(found: Analysis) -> list[Scored]:
+    return [found.scored(metric, test) for test in found.tests for metric in found.report.metrics]
+
+
+def _verdicts(found: Analysis) -> pa.Table:
+    rows = []
+    for scored in _all(found):
+        for curve in scored.curves:
+            v, lines, parabola = curve.verdict, curve.verdict.two_lines, curve.verdict.quadratic
+            rows.append({
+                "metric": scored.metric, "test": scored.test, **curve.key._asdict(), "verdict": v.shape,
+                "words": v.words, "best_level": v.best, "may_be_best": ", ".join(f"{x:g}" for x in v.may_be_best),
+                **_bounds("over_least", v.over_least), **_bounds("over_most", v.over_most), **_bounds("ends", v.ends),
+                "p_interior": _known(v.p_interior), "more_seeds": v.more_units,
+                **({"two_lines_top": lines.top, "two_lines_p": _known(lines.p)} if lines else {}),
+                **({"quadratic_top": _known(parabola.top), "quadratic_top_low": _known(parabola.low),
+                    "quadratic_top_high": _known(parabola.high)} if parabola else {})})
+    return pa.Table.from_pylist(rows, VERDICTS)
+
+
+def _bounds(name: str, over: Estimate | None) -> dict[str, float | None]:
+    return {} if over is None else {name: over.mean, f"{name}_low": _known(over.low), f"{name}_high": _known(over.high),
+                                    f"{name}_p": _known(over.p)}
+
+
+def _relations(found: Analysis) -> pa.Table:
+    related, rows = found.relations, []
+    if related is not None:
+        for t in related.trust:
+            parts_of = {"all arms": t.overall, "within size": t.within_size, "beside shift": t.beside_shift}
+            for part, rho in parts_of.items():
+                if rho is not None:
+                    rows.append({"kind": "trust", "name": t.measure, "part": part, "value": _known(rho.rho),
+                                 "low": _known(rho.low), "high": _known(rho.high), "n": rho.arms})
+        if (model := related.model) is not None:
+            rows += [{"kind": "model", "name": t.name, "part": "change for one standard deviation", "value": t.effect,
+                      "low": t.low, "high": t.high, "p": _known(t.p), "n": model.arms} for t in model.terms]
+        if (parts := related.parts) is not None:
+            rows += [{"kind": "pathway", "name": part.name, "part": "change of the score", "value": part.change,
+                      "low": _known(part.low), "high": _known(part.high), "n": parts.units}
+                     for part in (parts.total, *parts.parts)]
+    return pa.Table.from_pylist([{"metric": found.report.metrics[0], **row} for row in rows], RELATIONS)
+
+
+def _descent(found: Told) -> pa.Table:
+    return pa.Table.from_pylist([
+        {"metric": one.metric, **one.line._asdict(), "generation": generation, "mean": mean.mean,
+         "low": _known(mean.low), "high": _known(mean.high), "units": mean.units}
+        for one in found.found for generation, mean in zip(one.generations, one.means, strict=True)], DESCENT)
+
+
 def _row(
-    metric: str, key: CurveKey, point: Point, verdict: str | None, sets: Mapping[Key, Measured], names: Iterable[str],
+    scored: Scored, key: CurveKey, point: Point, verdict: str | None, sets: Mapping[Key, Measured],
+    names: Iterable[str],
 ) -> dict:
     filter_ = key.filter or None
     over = point.over_real
     found = {name: sets.get((name, filter_, point.level)) if point.level is not None else None for name in names}
     return {
-        "metric": metric, **key._asdict(), "filter": filter_, "level": point.level, "generated_share": point.share,
-        "n_train": point.n_train, "score": point.score.mean, "low": _known(point.score.low),
+        "metric": scored.metric, "test": scored.test, **key._asdict(), "filter": filter_, "level": point.level,
+        "generated_share": point.share, "n_train": point.n_train, "score": point.score.mean,
+        "low": _known(point.score.low),
         "high": _known(point.score.high), "units": point.score.units, **_difference(over), **_over_examples(point),
         "p_holm": _known(point.p_holm), "verdict": verdict, **{n: m.value if m else None for n, m in found.items()},
     }

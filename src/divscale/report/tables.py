@@ -107,6 +107,17 @@ def measured_sets(report: ReportInput, sets: Mapping[Key, Measured], levels: Seq
     return Table(("Text", "Level", *(measure_name(name) + unit(name) for name in names), "n"), tuple(rows))
 
 
+def arms(report: ReportInput) -> Table:
+    """Every evaluated arm with its scores, on every test set."""
+    rows = tuple((METHODS[r["method"]], r["model"], DESIGNS[r["design"]], FILTERS.get(r["filter"] or "", MISSING),
+                  r["test"], *(MISSING if r[name] is None else f"{r[name]:g}" for name in (
+                      "labelled", "generated", "level", "generation_seed", "data_seed", "training_seed", "n_train")),
+                  *(number(metric, r[metric]) for metric in report.metrics)) for r in report.arms.to_pylist())
+    heads = ("Method", "Model", "Mix", "Text", "Test", "Labelled", "Generated", "Level", "Generator seed", "Data seed",
+             "Training seed", "Rows", *(score_name(metric).capitalize() + unit(metric) for metric in report.metrics))
+    return Table(heads, rows, names=5)
+
+
 def mixes(report: ReportInput) -> Table:
     """Asked and realised composition of every mix."""
     rows = tuple((DESIGNS[r["design"]], FILTERS.get(r["filter"] or "", MISSING), f"{r['labelled'] or 0}",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow.csv import write_csv
 
 from divscale.config import HIGHER_IS_BETTER, WRITTEN, Study
 from divscale.evaluation.scores import of_each, score
@@ -16,7 +21,7 @@ from divscale.frozen import FrozenConfig
 from divscale.graph.record import package_versions
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage, in_order
-from divscale.graph.store import Artifact, Store
+from divscale.graph.store import Artifact, Draft, Store
 from divscale.report.model import ARMS, LINES, MIXES, SETS, TEST, Cleaned, Example, Failure, ReportInput, StageCost
 from divscale.schema import Task
 from divscale.stages import evaluate
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from divscale.stages.recursion import Generation
 
 EXAMPLES_PER_LEVEL = 6
+TableFormat = Literal["md", "csv", "parquet"]
 
 
 class ReportConfig(FrozenConfig):
@@ -108,24 +114,30 @@ def stage(
             inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
     if worlds[0].judge is not None and study.agreement.by == "judge":
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
-    return Stage("report", 6, config, inputs, title=study.name)
+    return Stage("report", 7, config, inputs, title=study.name)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
-    """Write each report."""
-    from divscale.report.page import render
-    from divscale.report.sentences import answer
-
+    """Write each report: its page, its Markdown, and every table as numbers."""
     for job in jobs:
         report = _report_input(job, context)
-        job.draft.write_table("arms", report.arms)
-        job.draft.write_table("sets", report.sets)
-        job.draft.write_table("mixes", report.mixes)
-        if report.lines is not None:
-            job.draft.write_table("lines", report.lines)
-        job.draft.new_file("html", ".html").write_text(render(report), encoding="utf-8")
+        values = write(job.draft, report)
         context.events.advanced("report", rows=report.arms.num_rows)
-        job.commit(values={"sentences": list(answer(report))})
+        job.commit(values=values)
+
+
+def write(draft: Draft, report: ReportInput) -> dict[str, Any]:
+    """Everything that a report's artifact holds; returns its values."""
+    from divscale.report import markdown, page
+    from divscale.report.analysis import Analysis
+    from divscale.report.results import number_tables
+
+    found = Analysis(report)
+    for name, table in number_tables(found).items():
+        draft.write_table(name, table)
+    draft.new_file("html", ".html").write_text(page.render(found), encoding="utf-8")
+    draft.new_file("markdown", ".md").write_text(markdown.render(found), encoding="utf-8")
+    return {"sentences": list(found.sentences)}
 
 
 def _report_input(job: Job, context: Context) -> ReportInput:
@@ -367,3 +379,16 @@ def _notes(study: Study, missing: int, unasked: int) -> Iterator[str]:
     worse = [m for m in study.evaluate.metrics if not HIGHER_IS_BETTER[m]]
     if worse:
         yield f"Lower is better for {', '.join(worse)}."
+
+
+def tables_in(artifact: Artifact, formats: Sequence[TableFormat]) -> dict[str, Callable[[Path], object]]:
+    """File name -> what writes it, of a committed report's tables; nothing is computed."""
+    files: dict[str, Callable[[Path], object]] = {}
+    names = [role for role in artifact.record.files if role not in ("html", "markdown")]
+    for format in formats:
+        if format == "md":
+            files["report.md"] = partial(shutil.copyfile, artifact.path("markdown"))
+            continue
+        write = write_csv if format == "csv" else pq.write_table
+        files |= {f"{name}.{format}": partial(write, artifact.table(name)) for name in names}
+    return files

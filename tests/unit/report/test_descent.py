@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 import synthetic_report
 
-from divscale.report.descent import descent_section
+from divscale.report.descent import descent_section, told
 from divscale.report.model import LINES
 from divscale.report.page import render
 from divscale.report.statistics.descent import contrasts, descents
@@ -46,7 +46,7 @@ def test_regimes_are_compared_in_their_last_generation():
 
 def test_the_section_says_who_rises_and_shows_every_number_as_a_figure_and_in_a_table():
     report = replace(synthetic_report.build(), lines=lines(levels=(0.5, 1.0)))
-    found = descent_section(report)
+    found = descent_section(report, told(report))
     assert "under replace (temperature 0.5) it rises by 0.9" in found.words
     assert "accumulate stands" in found.words and "below replace" in found.words
     assert found.pictures[0].title == "Loss of the writer on real text" and len(found.pictures) == 3
@@ -57,9 +57,9 @@ def test_the_section_says_who_rises_and_shows_every_number_as_a_figure_and_in_a_
 
 def test_one_seed_has_means_and_changes_without_intervals():
     report = replace(synthetic_report.build(), lines=lines(seeds=1))
-    found = descent_section(report)
+    found = descent_section(report, told(report))
     assert found.changes.rows and "(p" not in found.words
 
 
 def test_without_lines_there_is_no_section():
-    assert descent_section(synthetic_report.build()) is None
+    assert told(synthetic_report.build()) is None

@@ -5,7 +5,7 @@ import pytest
 import synthetic_report
 
 from divscale.report.diversity import measured, ordered_levels
-from divscale.report.relations import relations
+from divscale.report.relations import find_relations, relations
 from divscale.report.statistics.metric_trust import metric_trust
 from divscale.report.statistics.mixed_model import mixed_model, rows_of
 from divscale.report.statistics.over_examples import over_both
@@ -117,10 +117,10 @@ def test_differences_over_seeds_and_examples_are_less_sure_than_over_seeds_alone
 def test_a_report_of_a_measured_study_has_all_three_tables_and_a_tiny_one_none():
     report = synthetic_report.build()
     levels = ordered_levels(report, measured(report))
-    found = relations(report, levels, "probe", 0.8)
+    found = relations(report, levels, find_relations(report, levels, "probe", 0.8))
     assert found.model and found.parts and found.trust
     assert [row[0] for row in found.parts.rows] == [
         "All of it", "Through labels right", "Through MMD²", "Diversity and the rest"]
     assert len(rows_of(report, "accuracy", levels)) > 100
     tiny = synthetic_report.build(data_seeds=1)
-    assert relations(tiny, levels, "probe", 0.8).model is None
+    assert find_relations(tiny, levels, "probe", 0.8).model is None
