@@ -17,7 +17,8 @@ from divscale.generation.recursion import RecursionConfig
 from divscale.metrics.catalogue import metric
 from divscale.metrics.config import MeasureConfig
 from divscale.runtime.resources import Resources
-from divscale.training.config import PretrainConfig, TrainConfig
+from divscale.schema import CORRECT, MATCHED
+from divscale.training.config import PRETRAIN, PretrainConfig, TrainConfig
 
 Score = Literal["accuracy", "macro_f1", "loss", "ece", "exact_match", "perplexity", "squad_exact_match", "token_f1",
                 "rouge_l", "distinct_2", "ngram_diversity"]
@@ -81,11 +82,27 @@ class EvaluateConfig(FrozenConfig):
         return not WRITTEN.isdisjoint(self.metrics)
 
 
+BaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)]
+
+
 class PretrainedModels(FrozenConfig):
-    """The two models trained on the spot: the generator, and the base model a `train` entry may start from."""
+    """Models trained on the spot: the generator, and the base models that `train` entries may start from.
+
+    base: what `train.model: pretrain` names.
+    bases: further ones; `pretrain:NAME` names them, as for one task at several sizes.
+    """
 
     generator: PretrainConfig = PretrainConfig()
     base: PretrainConfig = PretrainConfig()
+    bases: dict[BaseName, PretrainConfig] = Field(default={})
+
+    def named(self, model: str) -> PretrainConfig:
+        """The base model that a training entry names.
+
+        Raises:
+            KeyError: `bases` has none of that name.
+        """
+        return self.base if model == PRETRAIN else self.bases[model.removeprefix(f"{PRETRAIN}:")]
 
 
 def _listed(value: Any) -> Any:
@@ -118,6 +135,7 @@ class Study(FrozenConfig):
             _check_selection(train, f"train.{i}", self)
         _check_entries(self)
         _check_agreement(self)
+        _check_matching(self)
         self.recipe.check_task(self.data.task)
         _check_target(self)
         if self.recipe.structured and self.generator.engine.engine == "transformers":
@@ -208,15 +226,25 @@ def _check_recursion(study: Study) -> None:
 def _check_agreement(study: Study) -> None:
     """Somebody can decide whether labels or answers are right, where it is asked."""
     votes, task = study.agreement.by == "votes", study.data.task
-    if "label_agreement" in study.recipe.filters and not votes and (
+    if not CORRECT.isdisjoint(study.recipe.filters) and not votes and (
             task != "classification" and study.data.source != "storyland"):
-        raise ValueError("recipe.filters: label_agreement needs data.task classification, storyland's oracle, or "
-                         "agreement.by: votes")
+        raise ValueError(f"recipe.filters: {' and '.join(sorted(CORRECT & {*study.recipe.filters}))} need data.task "
+                         "classification, storyland's oracle, or agreement.by: votes")
     if votes and task == "text":
         raise ValueError("agreement.by: votes needs labels or answers to vote on, and data.task is text")
     if votes and study.agreement.generator >= len(study.generator.models):
         raise ValueError(f"agreement.generator: {study.agreement.generator} is no model of the study; generator.model "
                          f"is 0 and generator.others has {len(study.generator.others)}")
+
+
+def _check_matching(study: Study) -> None:
+    """There is something to choose among, where rows are chosen to be like real text."""
+    recipe = study.recipe
+    for name in sorted(MATCHED & {*recipe.filters}):
+        if recipe.kept == recipe.samples:
+            raise ValueError(f"recipe.filters: {name} chooses recipe.samples rows among the candidates, and this "
+                             f"recipe leaves no more than those ({recipe.kept}); raise recipe.candidates to 4 or so "
+                             "(recipes that choose among candidates themselves leave none)")
 
 
 def _check_measures(wanted: MeasureConfig) -> None:
@@ -241,10 +269,10 @@ def _check_target(study: Study) -> None:
 
 def _check_without_prior(study: Study) -> None:
     """Everything that learns from the prior, and so needs one."""
-    needing = [f"train.{i}.model: pretrain" for i, entry in enumerate(study.train) if entry.model == "pretrain"]
+    needing = [f"train.{i}.model: {entry.model}" for i, entry in enumerate(study.train) if entry.from_scratch]
     needing += ["generator.model: pretrain"] if any(m.model == "pretrain" for m in study.generator.models) else []
-    judged = "label_agreement" in study.recipe.filters and study.agreement.by == "judge"
-    needing += ["the filter label_agreement (unless agreement.by is votes)"] if judged else []
+    judged = not CORRECT.isdisjoint(study.recipe.filters) and study.agreement.by == "judge"
+    needing += ["the filters label_agreement and both (unless agreement.by is votes)"] if judged else []
     needing += [f"mix.{i}.design: judge_labelled" for i, mix in enumerate(study.mix) if mix.design == "judge_labelled"]
     if needing:
         raise ValueError(f"data.prior_share: 0 leaves no prior to learn from, for {' and '.join(needing)}; raise it")
@@ -294,14 +322,25 @@ def _check_selection(train: TrainConfig, where: str, study: Study) -> None:
     if len(train.lr) > 1 and study.data.validation_share == 0:
         raise ValueError(f"{where}.lr: {len(train.lr)} rates are chosen among on validation rows, and "
                          "data.validation_share is 0; raise it, or give one rate")
-    positions = study.pretrain.base.architecture.max_length
-    if train.method != "probe" and train.model == "pretrain" and train.max_length > positions:
-        raise ValueError(f"{where}.max_length: {train.max_length} tokens are more than the model pretrain has "
-                         f"positions for ({positions}); lower it, or raise pretrain.base.architecture.max_length")
+    if train.method != "probe" and train.from_scratch:
+        _check_base(train, where, study)
     if train.method == "probe" and (train.model != "encoder" or study.data.task != "classification"):
         raise ValueError(f"{where}: method probe needs model encoder and data.task classification")
     if train.method != "probe" and study.data.task != "classification" and train.head == "classifier":
         raise ValueError(f"{where}: head classifier needs data.task classification; set head: causal")
+
+
+def _check_base(train: TrainConfig, where: str, study: Study) -> None:
+    try:
+        positions = study.pretrain.named(train.model).architecture.max_length
+    except KeyError:
+        raise ValueError(f"{where}.model: {train.model} is none of pretrain.bases "
+                         f"({', '.join(study.pretrain.bases) or 'there are none'}); name one, or describe it there"
+                         ) from None
+    if train.max_length > positions:
+        own = "base" if train.model == PRETRAIN else f"bases.{train.model.partition(':')[2]}"
+        raise ValueError(f"{where}.max_length: {train.max_length} tokens are more than the model {train.model} has "
+                         f"positions for ({positions}); lower it, or raise pretrain.{own}.architecture.max_length")
 
 
 def _subset(chosen: tuple[Any, ...] | None, of: tuple[Any, ...], where: str, source: str) -> None:

@@ -90,7 +90,7 @@ def _trained(entry: TrainConfig, study: Study, real: pa.Table) -> dict[str, Any]
         return {**where, "text": row["text"], "target": row["label"]}
     prompt, completion = training_pair(row, study.data.task)
     pair = {**where, "prompt": prompt, "completion": completion, "max_length": entry.max_length}
-    tokenizer = None if entry.model == "pretrain" else local_tokenizer(entry.model, entry.revision)
+    tokenizer = None if entry.from_scratch else local_tokenizer(entry.model, entry.revision)
     if tokenizer is None:
         return {**pair, "tokens": None, "targets": None}
     try:

@@ -11,6 +11,12 @@ import pyarrow as pa
 
 Task = Literal["classification", "qa", "text"]
 
+# Which rows of a generated set count: all, those with the right label or answer, as many chosen to be distributed like
+# real text, or such of those with the right label.
+Filter = Literal["none", "label_agreement", "shift_matched", "both"]
+CORRECT: frozenset[str] = frozenset({"label_agreement", "both"})
+MATCHED: frozenset[str] = frozenset({"shift_matched", "both"})
+
 # One training example, real or generated.
 #   text     what is measured and embedded: the sentence (classification), the question (qa), the continuation (text)
 #   context  what it stands on: the passage (qa), the beginning (text); null for classification

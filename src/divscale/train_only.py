@@ -50,7 +50,7 @@ class Training(FrozenConfig):
         for name, fields in OF_STUDIES.items():
             if given := sorted(getattr(self, name).model_fields_set.intersection(fields)):
                 raise ValueError(f"{name}.{given[0]} says something about a study's arms; leave it out")
-        if self.train.method == "probe" or self.train.model == "pretrain":
+        if self.train.method == "probe" or self.train.from_scratch:
             raise ValueError("train: a probe and model pretrain are parts of a study; name a method and a model")
         if self.train.head == "classifier" and self.data.task != "classification":
             raise ValueError("train.head: classifier needs data.task classification; set head: causal")

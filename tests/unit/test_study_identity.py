@@ -28,6 +28,7 @@ UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design",
                "train.*.gradient_checkpointing", "train.*.offload",
                "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.validation", "train.*.dtype", "train.*.max_length", "train.*.lr",
                "recursion",  # tests/unit/stages/test_recursion.py
+               "pretrain.bases",  # below
                "seeds.pairing", "generator.engine.engine", "generator.engine.api",
                "recipe.structured", "evaluate.engine", "evaluate.max_tokens", "evaluate.harness", *(f"agreement.{name}" for name in AgreementConfig.model_fields if name != "by")}
 
@@ -99,6 +100,21 @@ IDENTITY = [p for p in PATHS if not covered(p, SELECTING | NOT_IDENTITY | LOCATI
 @pytest.mark.parametrize("path", IDENTITY)
 def test_changing_a_field_changes_a_fingerprint(study, path):
     assert fingerprints(changed(study, path)) != fingerprints(study)
+
+
+def test_another_base_model_trained_on_the_spot_adds_its_arms_and_changing_it_changes_those_alone(study):
+    small, large = (f"{{architecture: {{hidden_size: 64, layers: {n}, heads: 2}}, optim: {{steps: 5}}}}" for n in (1, 3))
+    rest = "head: causal, optim: {steps: 4}, max_length: 48}"
+    entry = f"train=[{{method: full, model: pretrain, {rest}, {{method: full, model: 'pretrain:other', {rest}]"
+
+    def stages(other):
+        found = in_order([expand(load(SMOKE, [f"pretrain.bases.other={other}", entry, "evaluate.metrics=[accuracy]"]))])
+        return {s.fingerprint: s.name for s in found if s.name in ("pretrain", "train", "generate")}
+
+    one, two = stages(small), stages(large)
+    moved = [name for fingerprint, name in two.items() if fingerprint not in one]
+    assert moved.count("pretrain") == 1 and moved.count("train") == sum(n == "train" for n in two.values()) / 2
+    assert "generate" not in moved
 
 
 @pytest.mark.parametrize("path", ["evaluate.engine", "evaluate.max_tokens"])

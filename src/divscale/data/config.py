@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from divscale.frozen import Count, FrozenConfig, OneOrMany, Share
-from divscale.schema import Task
+from divscale.schema import Filter, Task
 
 
 class Columns(FrozenConfig):
@@ -79,7 +79,7 @@ class MixConfig(FrozenConfig):
     generated_share: tuple[Share, ...] = ()
     total: Count | None = None
     levels: tuple[float, ...] | None = Field(default=None, description="levels it applies to; null: all")
-    filters: tuple[Literal["none", "label_agreement"], ...] | None = Field(
+    filters: tuple[Filter, ...] | None = Field(
         default=None, description="null: all of the recipe"
     )
     labelled: tuple[int, ...] | None = Field(default=None, description="labelled counts it applies to; null: all")

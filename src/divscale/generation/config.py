@@ -10,11 +10,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from divscale.errors import ConfigError
 from divscale.frozen import Count, FrozenConfig, OneOrMany, Share
 from divscale.generation.target import TargetConfig
-from divscale.schema import Task
+from divscale.schema import Filter, Task
 
 Temperature = Annotated[float, Field(ge=0, le=2)]  # vLLM takes no more
 Probability = Annotated[float, Field(gt=0, le=1)]
-Filter = Literal["none", "label_agreement"]
 Api = Literal["chat", "completions"]
 
 

@@ -17,9 +17,10 @@ TEST = "test"  # the test set that verdicts are about
 #   labelled         real rows, per label (classification) or in total; 0 for generated_only
 #   generated        generated (or judge-labelled) rows asked for, counted like `labelled`; 0 for real_only
 #   generated_share  share of the training rows that is generated, as realised
-#   filter           "none" | "label_agreement"; null where nothing was generated
+#   filter           of the generated rows (`schema.Filter`); null where nothing was generated
 #   level            the dial's value; null for real_only and judge_labelled
 #   generation_seed  null where nothing was generated
+#   parameters       of the model; null for probes
 #   test             "test", or the name of another test set
 ARMS = pa.schema([
     ("arm", pa.string()),
@@ -36,6 +37,7 @@ ARMS = pa.schema([
     ("training_seed", pa.int64()),
     ("test", pa.string()),
     ("n_train", pa.int64()),
+    ("parameters", pa.int64()),
 ])
 
 # One number about one set a row. The real set's rows have filter "real", and level and generation_seed null.

@@ -14,7 +14,8 @@ DESIGNS = {
     "real_only": "real only", "add_on": "added on top", "constant_total": "constant total",
     "generated_only": "generated only", "judge_labelled": "judge-labelled real",
 }
-FILTERS = {"none": "as generated", "label_agreement": "correctness held", "real": "real"}
+FILTERS = {"none": "as generated", "label_agreement": "correctness held", "shift_matched": "shift held",
+           "both": "correctness and shift held", "real": "real"}
 METHODS = {"probe": "probe on frozen embeddings", "full": "full fine-tuning", "lora": "LoRA fine-tuning"}
 _FAMILY = {"diversity": "Diversity", "shift": "Shift from real data"}
 # Family of measures that are reported as `name@key`.

@@ -13,7 +13,9 @@ from divscale.report.method import how_intervals_were_made
 from divscale.report.model import ReportInput
 from divscale.report.naming import FILTERS, METHODS, measure_name, score_name
 from divscale.report.relations import relations
+from divscale.report.square import squares
 from divscale.report.statistics.curves import seed_counts
+from divscale.schema import CORRECT, MATCHED
 
 
 def render(report: ReportInput | Analysis) -> str:
@@ -35,7 +37,9 @@ def render(report: ReportInput | Analysis) -> str:
             "method": method, "name": METHODS[method],
             "pictures": dose_pictures(report, own, sets, axis, held=method != "probe", references=plain),
             "held": dose_pictures(report, own, sets, axis, held=True, references=plain)
-            if method == "probe" and any(c.key.filter == "label_agreement" for c in own) else [],
+            if method == "probe" and any(c.key.filter != "none" for c in own) else [],
+            "kinds": [name for name in FILTERS if any(c.key.filter == name for c in own)],
+            "held_name": _held_name({c.key.filter for c in own}),
             "verdicts": tables.verdicts(own), "points": tables.points(own, sets, axis),
             "without_level": tables.without_level(plain, metric, method),
         }
@@ -61,4 +65,12 @@ def render(report: ReportInput | Analysis) -> str:
         harness=tables.harness(report, levels),
         relations=relations(report, levels, found.relations) if found.relations else None,
         descent=descent_section(report, found.descent) if found.descent else None,
+        squares=squares(report, curves, plain),
+        set_kinds=[name for name in FILTERS if name != "real" and any(key[1] == name for key in sets)],
         filters=FILTERS, methods=how_intervals_were_made(report))
+
+
+def _held_name(filters: set[str]) -> str:
+    """What the filters hold constant, altogether."""
+    held = {"correctness": CORRECT, "shift": MATCHED}
+    return " and ".join(name for name, by in held.items() if not by.isdisjoint(filters))

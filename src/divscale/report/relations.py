@@ -54,7 +54,8 @@ def find_relations(report: ReportInput, levels: Sequence[float], method: str, be
     rows = [row for row in rows_of(report, metric, levels) if row["method"] == method]
     shift = next((name for name in SHIFTS if any(row.get(name) is not None for row in rows)), None)
     mediators = [name for name in (CORRECTNESS, shift) if name and any(row.get(name) is not None for row in rows)]
-    fitted = mixed_model(rows, ["size", "share", *mediators])
+    sizes = ["parameters"] if all(row["parameters"] is not None for row in rows) else []
+    fitted = mixed_model(rows, ["size", "share", *sizes, *mediators])
     place = {level: i / max(1, len(levels) - 1) for i, level in enumerate(levels)}
     start = best if best not in (None, levels[-1] if levels else None) else (levels[0] if levels else None)
     apart = pathways([row for row in rows if row["filter"] == "none"], mediators, place[start], 1.0) if (
@@ -101,7 +102,8 @@ def _model_note(found: MixedModel | None) -> str:
 
 
 def _term(name: str) -> str:
-    words = {"size": "labelled rows (log)", "share": "share generated", CORRECTNESS: "labels right"}
+    words = {"size": "labelled rows (log)", "share": "share generated", "parameters": "parameters (log)",
+             CORRECTNESS: "labels right"}
     return " x ".join(words.get(part, measure_name(part) if part in SHIFTS else part) for part in name.split(" x "))
 
 

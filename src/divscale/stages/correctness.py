@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 
 from divscale.config import Study
@@ -21,7 +20,6 @@ from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
-from divscale.graph.store import Artifact
 from divscale.stages import embed
 from divscale.stages.context import Context
 from divscale.training.probe import load_probe, predict
@@ -109,11 +107,3 @@ def _named(text: str, labels: dict[str, str]) -> str | None:
 
 def _words(text: str) -> str:
     return " ".join(re.sub(r"[\W_]+", " ", text.casefold()).split())
-
-
-def kept_rows(samples: pa.Table, checked: Artifact | None, filtered: str | None) -> np.ndarray:
-    """Ordinals of a set under a filter, in order: all rows, or only the right ones. int64."""
-    if filtered != "label_agreement":
-        return np.arange(samples.num_rows)
-    assert checked is not None
-    return np.flatnonzero(checked.table("right")["right"].to_numpy(zero_copy_only=False))

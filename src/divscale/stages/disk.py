@@ -12,6 +12,7 @@ from divscale.graph.stage import Stage
 from divscale.stages.identity import ModelIdentity
 from divscale.stages.retention import ARMS_AT_ONCE, TRAINED
 from divscale.stages.train import model_named
+from divscale.training.config import ArchitectureConfig
 
 MIB = 2**20
 OTHERS = {"pretrain": 32 * MIB, "generate": 8 * MIB, "embed": 16 * MIB}
@@ -58,7 +59,13 @@ def _bytes_a_weight(config: Any) -> int:
 def _parameters(model: ModelIdentity | None, study: Study) -> int:
     if model is not None:
         return _parameters_in(Path(model_named(study, model)))
-    made = study.pretrain.base.architecture  # tied embeddings; four projections, and an MLP of 8/3 in three matrices
+    # of those trained on the spot, the largest
+    return max(_parameters_of(study.pretrain.named(entry.model).architecture)
+               for entry in study.train if entry.from_scratch)
+
+
+def _parameters_of(made: ArchitectureConfig) -> int:
+    # tied embeddings; four projections, and an MLP of 8/3 in three matrices
     return made.hidden_size * (made.vocab_size + made.layers * (4 + 8) * made.hidden_size)
 
 

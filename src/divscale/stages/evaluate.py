@@ -68,10 +68,9 @@ def stage(entry: TrainConfig, task: Task, trained: Stage, world: World, rows: He
 
 def base_inputs(entry: TrainConfig, world: World) -> dict[str, Stage]:
     """What `base_of` reads."""
-    if entry.method != "lora" or entry.model != "pretrain" or entry.lora.merge:
+    if entry.method != "lora" or not entry.from_scratch or entry.lora.merge:
         return {}
-    assert world.base is not None
-    return {"base": world.base}
+    return {"base": world.bases[entry.model]}
 
 
 def held_out_inputs(world: World, rows: HeldOut) -> dict[str, Stage]:
@@ -167,7 +166,8 @@ def base_of(job: Job, context: Context) -> str | None:
 def _commit(job: Job, predictions: pa.Table, context: Context) -> None:
     job.draft.write_table("predictions", predictions)
     context.events.advanced(job.stage.name, rows=predictions.num_rows)
-    job.commit(rows=Rows(asked=predictions.num_rows, ok=predictions.num_rows))
+    job.commit(rows=Rows(asked=predictions.num_rows, ok=predictions.num_rows),
+               values={"parameters": job.input("model").values.get("parameters")})
 
 
 def _predict(

@@ -10,6 +10,7 @@ from typing import Any
 from divscale.config import Study
 from divscale.data.config import MixConfig
 from divscale.graph.stage import Stage
+from divscale.schema import CORRECT, MATCHED
 from divscale.stages import (
     answer,
     correctness,
@@ -18,6 +19,7 @@ from divscale.stages import (
     harness,
     levels,
     load,
+    match,
     measure,
     mix,
     pretrain,
@@ -46,7 +48,7 @@ class World:
     split: Stage
     data_vectors: Stage
     judge: Stage | None
-    base: Stage | None
+    bases: Mapping[str, Stage]
     writer: Stage | None = None
 
 
@@ -58,16 +60,17 @@ class GeneratedSet:
     filter: str | None
     samples: Stage
     vectors: Stage
-    correctness: Stage | None
+    correctness: Stage | None = None
+    matched: Stage | None = None
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One measured set and what it is."""
+    """One measured set and what it is; null: the real pool."""
 
     words: dict[str, Any]
     stage: Stage
-    correctness: Stage | None
+    chosen: GeneratedSet | None
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def expand(study: Study, reported: Callable[[Stage], bool] = lambda _: True) -> 
 
 def generated_sets(study: Study) -> dict[int, list[GeneratedSet]]:
     """The generated sets of every generation seed, one a level, cleaned where the study says so."""
-    return {seed: [GeneratedSet(level, None, samples, vectors, None)
+    return {seed: [GeneratedSet(level, None, samples, vectors)
                    for level, (samples, vectors) in levels.stages(study, world)]
             for seed, world in worlds(study).items()}
 
@@ -132,7 +135,7 @@ def _world(study: Study, source: Stage, test: Stage | None, others: Mapping[str,
     judge = None
     if study.data.task == "classification" and study.data.prior_share > 0:
         judge = train.judge_stage(mix.prior_stage(source, parts), source, vectors)
-    wants_base = any(entry.method != "probe" and entry.model == "pretrain" for entry in study.train)
+    models = {entry.model for entry in study.train if entry.method != "probe" and entry.from_scratch}
     return World(
         seed=seed,
         data=source,
@@ -141,7 +144,7 @@ def _world(study: Study, source: Stage, test: Stage | None, others: Mapping[str,
         split=parts,
         data_vectors=vectors,
         judge=judge,
-        base=pretrain.stage(study, source, parts, "base", seed) if wants_base else None,
+        bases={model: pretrain.base_stage(study, source, parts, model, seed) for model in sorted(models)},
     )
 
 
@@ -151,11 +154,12 @@ def sets_of(study: Study, world: World) -> Iterator[GeneratedSet]:
         votes = levels.votes(study, world, samples)
         checked = correctness.stage(study, samples, vectors, world.judge, votes)
         for name in study.recipe.filters:
-            yield GeneratedSet(level, name, samples, vectors, checked)
+            matched = match.stage(study, world, samples, vectors, checked if name in CORRECT else None)
+            yield GeneratedSet(level, name, samples, vectors, checked, matched if name in MATCHED else None)
     if any(m.design == "judge_labelled" for m in study.mix):
         assert world.judge is not None
         relabelled = relabel.stage(world.data, world.split, world.data_vectors, world.judge)
-        yield GeneratedSet(None, None, relabelled, relabelled, None)
+        yield GeneratedSet(None, None, relabelled, relabelled)
 
 
 def draws(study: Study) -> list[tuple[int, int, int]]:
@@ -170,15 +174,15 @@ def _measured(study: Study, world: World, sets: list[GeneratedSet]) -> Iterator[
     if world.seed == 0:
         yield Measured(
             {"level": None, "filter": "real", "generation_seed": None},
-            measure.stage(study, world, world.data, world.data_vectors, None, "real"),
+            measure.stage(study, world),
             None,
         )
     for item in sets:
         if item.level is not None:
             yield Measured(
                 {"level": item.level, "filter": item.filter, "generation_seed": world.seed},
-                measure.stage(study, world, item.samples, item.vectors, item.correctness, item.filter),
-                item.correctness,
+                measure.stage(study, world, item),
+                item,
             )
 
 

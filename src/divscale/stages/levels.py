@@ -104,4 +104,4 @@ def _pretrained(study: Study, world: World, source: int) -> Stage | None:
         return world.writer
     if study.generator.source(source).model != "pretrain":
         return None
-    return pretrain.stage(study, world.data, world.split, "generator", world.seed, source)
+    return pretrain.generator_stage(study, world.data, world.split, world.seed, source)

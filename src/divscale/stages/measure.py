@@ -15,12 +15,13 @@ from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.metrics.catalogue import Part, metric
 from divscale.metrics.config import Diversity, MeasureConfig, Shift
-from divscale.stages import correctness, embed
+from divscale.stages import embed
 from divscale.stages import split as splits
 from divscale.stages.context import Context
+from divscale.stages.filtered import filter_inputs, kept_rows
 
 if TYPE_CHECKING:
-    from divscale.stages.expand import World
+    from divscale.stages.expand import GeneratedSet, World
 
 
 REFERENCE_WORDS: tuple[Part, ...] = ("reference_texts", "reference_labels")
@@ -43,15 +44,14 @@ class MeasureStageConfig(FrozenConfig):
 def stage(
     study: Study,
     world: World,
-    samples: Stage,
-    vectors: Stage,
-    checked: Stage | None,
-    part: str | None,
+    chosen: GeneratedSet | None = None,
 ) -> Stage:
-    """Measure the first `recipe.samples` rows (per label) of a set against the real test set."""
+    """Measure the first `recipe.samples` rows (per label) of a set against the real test set, or the real pool."""
+    samples, vectors = (chosen.samples, chosen.vectors) if chosen else (world.data, world.data_vectors)
+    part = chosen.filter or "none" if chosen else "real"
     wanted: MeasureConfig = study.measure
     config = MeasureStageConfig(
-        part=part or "none",
+        part=part,
         n=wanted.n,
         samples=study.recipe.samples,
         per_label=study.data.task == "classification",
@@ -67,9 +67,7 @@ def stage(
         inputs["test"] = world.test.samples
     if by_source:  # a generated row's source is a row of these
         inputs["data"] = world.data
-    if part == "label_agreement":
-        assert checked is not None
-        inputs["correctness"] = checked
+    inputs |= filter_inputs(chosen) if chosen else {}
     return Stage("measure", 4, config, inputs, title=f"{samples.title} {part}")
 
 
@@ -113,8 +111,7 @@ def _rows(job: Job, samples: Any) -> np.ndarray:
     config: Any = job.stage.config
     if config.part == "real":
         return splits.rows(job.input("split"), "pool")
-    checked = job.input("correctness") if "correctness" in job.stage.inputs else None
-    kept = correctness.kept_rows(samples, checked, config.part)
+    kept = kept_rows(job, samples)
     labels = samples["label"].take(kept).to_pylist()
     return kept[first_per_label(labels, config.samples, config.per_label)]
 

@@ -20,9 +20,9 @@ from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
-from divscale.stages import correctness
 from divscale.stages import split as splits
 from divscale.stages.context import Context
+from divscale.stages.filtered import filter_inputs, kept_rows
 
 if TYPE_CHECKING:
     from divscale.stages.expand import GeneratedSet, World
@@ -89,9 +89,7 @@ def stage(
     title = f"{design}, {labelled} labelled"
     if chosen is not None:
         inputs["set"] = chosen.samples
-        if chosen.filter == "label_agreement":
-            assert chosen.correctness is not None
-            inputs["correctness"] = chosen.correctness
+        inputs |= filter_inputs(chosen)
         title += f", level {chosen.level:g} {chosen.filter}" if chosen.level is not None else ""
     return Stage("mix", 2, config, inputs, f"{title}, data seed {seed}")
 
@@ -187,7 +185,5 @@ def _generated(job: Job, samples: dict[str, pa.Table], known: dict[tuple[str, st
     config: Any = job.stage.config
     source = job.input("set").record.fingerprint
     if (source, config.filter) not in known:
-        checked = job.input("correctness") if "correctness" in job.stage.inputs else None
-        kept = correctness.kept_rows(samples[source], checked, config.filter)
-        known[source, config.filter] = MixRows.of(source, samples[source], kept.tolist())
+        known[source, config.filter] = MixRows.of(source, samples[source], kept_rows(job, samples[source]).tolist())
     return known[source, config.filter]

@@ -37,27 +37,39 @@ class PretrainStageConfig(FrozenConfig):
     seed: int
 
 
-def stage(
-    study: Study, data: Stage, split: Stage, role: Literal["generator", "base"], seed: int, source: int = 0,
-) -> Stage:
-    """The generator (which learns the recipe's prompts) or the base model (which sees text without labels).
+def generator_stage(study: Study, data: Stage, split: Stage, seed: int, source: int = 0) -> Stage:
+    """The generator, which learns the recipe's prompts.
 
     Generators of one study (`source` 0, 1, ...) differ by their seed: by where training starts and its order of rows.
     """
-    generator = role == "generator"
-    prompts = prompts_for(study.data.task, "pretrained", study.recipe) if generator else {}
-    if generator and study.agreement.by == "votes" and source == study.agreement.generator:
+    prompts = prompts_for(study.data.task, "pretrained", study.recipe)
+    if study.agreement.by == "votes" and source == study.agreement.generator:
         prompts |= prompts_for(study.data.task, "pretrained", votes.votes_of(study.agreement))
     config = PretrainStageConfig(
-        role=role,
+        role="generator",
         task=study.data.task,
-        recipe_kind=study.recipe.kind if generator else None,
-        code=code_of(study) if generator else None,
+        recipe_kind=study.recipe.kind,
+        code=code_of(study),
         prompts=prompts,
-        pretrain=study.pretrain.generator if generator else study.pretrain.base,
+        pretrain=study.pretrain.generator,
         seed=row_seed(seed, "source", source) % 2**31 if source else seed,
     )
-    title = f"{role}{f' {source + 1}' if source else ''}, seed {seed}"
+    title = f"generator{f' {source + 1}' if source else ''}, seed {seed}"
+    return Stage("pretrain", 3, config, {"data": data, "split": split}, title)
+
+
+def base_stage(study: Study, data: Stage, split: Stage, model: str, seed: int) -> Stage:
+    """The base model that a training entry names, which sees text without labels."""
+    config = PretrainStageConfig(
+        role="base",
+        task=study.data.task,
+        recipe_kind=None,
+        code=None,
+        prompts={},
+        pretrain=study.pretrain.named(model),
+        seed=seed,
+    )
+    title = f"base{model.removeprefix('pretrain')}, seed {seed}"
     return Stage("pretrain", 3, config, {"data": data, "split": split}, title)
 
 

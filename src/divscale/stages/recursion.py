@@ -44,20 +44,20 @@ def stages(study: Study, world: World, sets: list[GeneratedSet]) -> Iterator[Gen
         return
     from divscale.stages.expand import GeneratedSet
 
-    first_writer = pretrain.stage(study, world.data, world.split, "generator", world.seed)
+    first_writer = pretrain.generator_stage(study, world.data, world.split, world.seed)
     for begun in (item for item in sets if item.level is not None and item.filter == study.recipe.filters[0]):
         assert begun.level is not None
         for regime in study.recursion.regimes:
             line = {"regime": regime, "level": begun.level, "generation_seed": world.seed}
             yield Generation({**line, "generation": 0},
-                             measure.stage(study, world, world.data, world.data_vectors, None, "real"), None,
+                             measure.stage(study, world), None,
                              read_real.stage(study, world, first_writer), ())
             item, written = begun, []
             for generation in range(1, study.recursion.generations + 1):
                 written.append(item.samples)
                 model = descend.stage(study, world, regime, written)
-                own = GeneratedSet(begun.level, "none", item.samples, item.vectors, None)
-                measured = measure.stage(study, world, item.samples, item.vectors, None, "none")
+                own = GeneratedSet(begun.level, "none", item.samples, item.vectors)
+                measured = measure.stage(study, world, own)
                 yield Generation({**line, "generation": generation}, measured, item.correctness,
                                  read_real.stage(study, world, model), _scored(study, world, own))
                 if generation < study.recursion.generations:

@@ -23,7 +23,7 @@ from divscale.graph.runner import Job
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Artifact, Draft, Store
 from divscale.report.model import ARMS, LINES, MIXES, SETS, TEST, Cleaned, Example, Failure, ReportInput, StageCost
-from divscale.schema import Task
+from divscale.schema import CORRECT, MATCHED, Task
 from divscale.stages import evaluate
 from divscale.stages.context import Context
 from divscale.stages.rates import Choice, chosen_rates
@@ -73,7 +73,7 @@ def stage(
     cleaned = {
         item.samples.fingerprint: ({"level": item.level, "generation_seed": seed}, item.samples)
         for seed, items in sets.items() for item in items if item.samples.name == "clean"}
-    held = "label_agreement" in study.recipe.filters
+    held = not CORRECT.isdisjoint(study.recipe.filters)
     config = ReportConfig(
         task=study.data.task,
         dial=study.recipe.dial,
@@ -107,7 +107,11 @@ def stage(
         inputs["line_reads"] = tuple(each.reads for each in lines)
         inputs["line_scores"] = tuple(scored for each in lines for _, scored in each.scored)
         inputs["line_checks"] = tuple(each.checked for each in lines if each.checked is not None)
-    checked = tuple(item.correctness for item in measured if item.correctness is not None)
+    generated = [item.chosen for item in measured if item.chosen is not None]
+    matched = tuple(item.matched for item in generated if item.matched is not None)
+    if matched:
+        inputs["matched"] = matched
+    checked = tuple(item.correctness for item in generated if item.correctness is not None)
     if checked:
         inputs["correctness"] = checked
         if held:
@@ -205,7 +209,8 @@ def harness_table(job: Job) -> pa.Table:
 def _described(words: Mapping[str, Any], scored: Artifact, mixed: Artifact) -> dict[str, Any]:
     """The columns of `ARMS` of one arm, from what it is, what scored it, and its mix."""
     return {**{name: words.get(name) for name in ARMS.names}, "arm": scored.record.fingerprint,
-            "generated_share": mixed.values["share_of_rows"], "n_train": mixed.values["rows"]}
+            "generated_share": mixed.values["share_of_rows"], "n_train": mixed.values["rows"],
+            "parameters": scored.values.get("parameters")}
 
 
 def _sets(job: Job) -> pa.Table:
@@ -216,14 +221,24 @@ def _sets(job: Job) -> pa.Table:
             rows.append({**words, "metric": metric, **found})
     if "correctness" in job.stage.inputs:
         described = [words for words in config.sets if words["filter"] != "real"]
+        matched = iter(job.inputs("matched") if "matched" in job.stage.inputs else ())
         for words, artifact in zip(described, job.inputs("correctness"), strict=True):
-            held = words["filter"] == "label_agreement"
-            share = artifact.values["label_correct"]
+            chosen = next(matched) if words["filter"] in MATCHED else None
             n = artifact.record.rows.asked if artifact.record.rows else None
-            rows.append({**words, "metric": "label_correct", "value": 1.0 if held else share, "n": n})
-            if held:
-                rows.append({**words, "metric": "accepted", "value": share, "n": n})
+            rows.append({**words, "metric": "label_correct", "value": _right_share(artifact, words, chosen), "n": n})
+            if words["filter"] in CORRECT:
+                rows.append({**words, "metric": "accepted", "value": artifact.values["label_correct"], "n": n})
     return pa.Table.from_pylist(rows, schema=SETS)
+
+
+def _right_share(checked: Artifact, words: Mapping[str, Any], matched: Artifact | None) -> float:
+    """Share of right rows among those that a set's filter keeps."""
+    if words["filter"] in CORRECT:
+        return 1.0
+    if matched is None:
+        return checked.values["label_correct"]
+    kept = matched.table("kept")["ordinal"].to_numpy()
+    return float(checked.table("right")["right"].to_numpy(zero_copy_only=False)[kept].mean())
 
 
 def _by_example(job: Job) -> dict[str, np.ndarray]:
@@ -370,7 +385,7 @@ def _notes(study: Study, missing: int, unasked: int) -> Iterator[str]:
             f"which {study.agreement.least:.0%} must agree). Its own errors stay in sets held by it; a causal claim "
             "about diversity needs an oracle."
         )
-    elif study.data.task == "classification" and "label_agreement" in study.recipe.filters:
+    elif study.data.task == "classification" and not CORRECT.isdisjoint(study.recipe.filters):
         yield (
             "Correctness is held constant by a judge, a probe that has seen only the prior. Its own errors stay in "
             "the held sets, and training on them is partly distillation of the judge; a causal claim about "

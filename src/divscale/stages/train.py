@@ -104,9 +104,8 @@ def stage(
         if mixed.fingerprint in choice.trials and seed == 0:
             inputs["trials"] = choice.trials[mixed.fingerprint]
     model = None
-    if entry.model == "pretrain":
-        assert world.base is not None
-        inputs["model"] = world.base
+    if entry.from_scratch:
+        inputs["model"] = world.bases[entry.model]
     else:
         model = model_identity(downstream_model(entry), entry.revision, "train.model")
     config = TrainStageConfig(
@@ -293,7 +292,7 @@ def model_named(study: Study, identity: ModelIdentity) -> str:
     """Where the model is that a train stage names."""
     for entry in study.train:
         name = downstream_model(entry)
-        if entry.method != "probe" and entry.model != "pretrain" and model_identity(name, entry.revision) == identity:
+        if entry.method != "probe" and not entry.from_scratch and model_identity(name, entry.revision) == identity:
             return model_location(name, entry.revision)
     raise AssertionError("a train stage names a model that the study does not")
 

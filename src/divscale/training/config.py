@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from divscale.frozen import Count, Distinct, FrozenConfig, as_sequence
+from divscale.schema import Filter
 
+PRETRAIN = "pretrain"  # the model that a study trains on the spot; `pretrain:NAME` is one of several
 Rate = Annotated[float, Field(gt=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]  # at 1 AdamW's running means would never move
 OneOrManyRates = Annotated[tuple[Rate, ...], BeforeValidator(as_sequence), Distinct]
-Filter = Literal["none", "label_agreement"]
 Packing = Literal["none", "best_fit"]
 Batching = Literal["random", "length_grouped"]
 Offload = Literal["none", "optimizer", "all"]
@@ -101,7 +102,7 @@ class TrainConfig(FrozenConfig):
         full: every weight, through DeepSpeed.
         lora: adapters beside frozen weights (and a classifier's head), likewise.
     model: `encoder` (the measuring encoder, as a downstream model), `pretrain` (a small causal model trained on the
-        prior's text without labels), or a Hugging Face folder or name.
+        prior's text without labels; `pretrain:NAME`, one of `pretrain.bases`), or a Hugging Face folder or name.
     """
 
     method: Literal["probe", "full", "lora"] = "full"
@@ -144,6 +145,11 @@ class TrainConfig(FrozenConfig):
             raise ValueError(f"offload: {self.offload} needs zero_stage {least}{' or more' if least < 3 else ''}, and "
                              f"it is {self.zero_stage}; raise it, or set offload: none")
         return self
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether it starts from a model that the study trains on the spot."""
+        return self.model.partition(":")[0] == PRETRAIN
 
     def at(self, rate: float) -> TrainConfig:
         """The same at one learning rate."""

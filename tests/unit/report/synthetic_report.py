@@ -117,7 +117,7 @@ def _arm(common, rng, score, design, generated, share, name, level, generator) -
     score = float(np.clip(score + rng.normal(0, .9), 1, 99)) / 100
     return {**common, "arm": f"{rng.integers(2**60):016x}", "design": design, "generated": generated,
             "generated_share": share, "filter": name, "level": level, "generation_seed": generator,
-            "n_train": 12 * (common["labelled"] + generated), "accuracy": score, "macro_f1": score - .01,
+            "n_train": 12 * (common["labelled"] + generated), "parameters": None, "accuracy": score, "macro_f1": score - .01,
             "loss": 3.2 - 2.6 * score}
 
 

@@ -7,7 +7,7 @@ import pytest
 import synthetic_report
 
 from divscale.report import tables
-from divscale.report.model import ChosenRate, Cleaned, Example, Failure
+from divscale.report.model import ARMS, ChosenRate, Cleaned, Example, Failure
 from divscale.report.naming import MISSING
 from divscale.report.page import render
 
@@ -35,7 +35,7 @@ def test_generated_text_is_escaped_wherever_it_stands():
 
 def test_every_section_and_every_figures_numbers_are_there(html):
     headings = re.findall(r"<h2>([^<]+)</h2>", html)
-    assert headings == ["Dose and response", "The same with correctness held", "Full fine-tuning", "How much to mix in",
+    assert headings == ["Dose and response", "The same with correctness held", "Full fine-tuning", "How much to mix in", "Real by generated rows",
                         "What goes with the score", "What the dial changes", "What the generator wrote", "How it was made"]
     assert html.count("All numbers behind these figures") == 4
     assert "conditional on it" in html
@@ -94,7 +94,7 @@ def test_a_study_without_curves_measures_costs_or_judge_still_has_a_page():
 def test_scores_of_the_harness_stand_in_a_table_by_group_of_arms_with_their_difference_to_real_only():
     report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
     assert "<h2>Harness</h2>" not in render(report)
-    own = report.arms.select(report.arms.column_names[:14])
+    own = report.arms.select(ARMS.names)
     scores = [0.5 if design == "real_only" else 0.75 for design in own["design"].to_pylist()]
     asked = replace(report, harness=own.append_column("pets, acc", pa.array(scores)), versions={"lm_eval": "0.4.13"})
     found = tables.harness(asked, (0.2,))

@@ -110,7 +110,7 @@ def c2st(
     right, aucs, variances = np.zeros(2 * n), [], []
     for fold in range(folds):
         held = fold_of == fold
-        decision = _decide(features[~held], target[~held], features[held])
+        decision = decide(features[~held], target[~held], features[held])
         right[held] = (decision > 0) == target[held]
         aucs.append(roc_auc_score(target[held], decision))
         variances.append(auc_variance(aucs[-1], int(held.sum()) // 2))
@@ -130,7 +130,8 @@ def c2st(
         interval(auc, auc_std, lambda true: auc_variance(true, n // folds) / folds))
 
 
-def _decide(train: NDArray, target: NDArray, held: NDArray) -> NDArray:
+def decide(train: NDArray, target: NDArray, held: NDArray) -> NDArray:
+    """Log odds of class 1 for rows held out, by a logistic regression of both classes at equal weight."""
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours: told apart with any colour vision, and dark enough on white.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#C25100", "#00775A", "#9A4B7F"
+OLIVE, SLATE = "#7A6A00", "#4A4F57"  # two more, which their markers tell from the others
 INK, SOFT, GRID = "#1c2128", "#5c6570", "#e3e6ea"
-COLOUR = {"none": BLUE, "label_agreement": ORANGE}
-MARKER = {"none": "o", "label_agreement": "s"}
+COLOUR = {"none": BLUE, "label_agreement": ORANGE, "shift_matched": OLIVE, "both": SLATE}
+MARKER = {"none": "o", "label_agreement": "s", "shift_matched": "^", "both": "v"}
 # 4.1 in are 295 pt, the width of a card on a 360 px phone: there a point is a pixel.
 WIDE, SMALL = (4.1, 3.1), (3.3, 2.25)
 TEXT_PT = 9.5

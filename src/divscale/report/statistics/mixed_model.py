@@ -55,8 +55,8 @@ def rows_of(report: ReportInput, metric: str, levels: Sequence[float]) -> list[d
 
     Returns:
         Per arm: `score` (higher is better), `level` (its place on the dial, 0 to 1), `labelled`, `size` (its
-        logarithm), `share`, `filter`, `method`, `model`, `unit` (generation and data seed), and every measure of its
-        generated set by name. What is not known is missing or null.
+        logarithm), `parameters` (of the model, likewise), `share`, `filter`, `method`, `model`, `unit` (generation and
+        data seed), and every measure of its generated set by name. What is not known is missing or null.
     """
     measures: dict[tuple, dict[str, float]] = {}
     for row in report.sets.to_pylist():
@@ -73,12 +73,13 @@ def rows_of(report: ReportInput, metric: str, levels: Sequence[float]) -> list[d
             **known, "score": sign * score, "level": place[arm["level"]], "labelled": arm["labelled"],
             "size": log(max(1, arm["labelled"])), "share": arm["generated_share"], "filter": arm["filter"],
             "method": arm["method"], "model": arm["model"],
+            "parameters": log(arm["parameters"]) if arm["parameters"] else None,
             "unit": f"{arm['generation_seed']}/{arm['data_seed']}"})
     return found
 
 
 def mixed_model(rows: Sequence[dict[str, Any]], terms: Sequence[str]) -> MixedModel | None:
-    """Fits score on level, its square, `terms` and the interactions of level with size and share.
+    """Fits score on level, its square, `terms` and the interactions of level with size, share and parameters.
 
     A random intercept takes up what the arms of one draw of seeds share. Every term is standardised; what does not
     vary, or repeats another (correlation above `MOST_CORRELATED`), is left out and named. Maximum likelihood through
@@ -86,7 +87,7 @@ def mixed_model(rows: Sequence[dict[str, Any]], terms: Sequence[str]) -> MixedMo
 
     Args:
         rows: As from `rows_of`; those that lack a term are not used.
-        terms: Names of further columns: `size`, `share`, a measure of shift, correctness.
+        terms: Names of further columns: `size`, `share`, `parameters`, a measure of shift, correctness.
 
     Returns:
         Null with fewer than two units, or fewer than three arms more than there are terms.
@@ -129,7 +130,7 @@ def _design(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> tuple[dict[
     columns = {name: _standardised([row[name] for row in rows]) for name in names}
     if columns["level"].any():
         columns["level squared"] = _standardised(columns["level"] ** 2)
-        for name in ("size", "share"):
+        for name in ("size", "share", "parameters"):
             if name in columns:
                 columns[f"level x {name}"] = columns["level"] * columns[name]
                 columns[f"level squared x {name}"] = columns["level squared"] * columns[name]
