@@ -95,7 +95,7 @@ def harness(report: ReportInput, levels: Sequence[float]) -> Table:
 def measured_sets(report: ReportInput, sets: Mapping[Key, Measured], levels: Sequence[float]) -> Table:
     """One set a row, one measure a column; the real set last."""
     names = measures(report)
-    places: list[tuple[str, float | None]] = [(name, level) for name in FILTERS for level in levels] + [("real", None)]
+    places: list[tuple[str, float | None]] = [*((name, level) for name in FILTERS for level in levels), ("real", None)]
     rows = []
     for place in places:
         found = [sets.get((name, place[0], place[1])) for name in names]
