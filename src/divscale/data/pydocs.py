@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import re
 import sysconfig
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -29,6 +29,7 @@ PACKAGES = {
 }
 MIN_CHARS, MAX_CHARS = 20, 160
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
+_BLOCKS = {"body", "handlers", "orelse", "finalbody", "cases"}  # fields that hold statements, or what holds them
 _Documented = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -85,9 +86,20 @@ def _docstrings(tree: ast.Module, module: str) -> Iterator[tuple[str, str]]:
         yield module, doc
     for top in tree.body:
         group = f"{module}.{top.name}" if isinstance(top, _Documented) else module
-        for node in ast.walk(top):
+        for node in _statements(top):
             if isinstance(node, _Documented) and (doc := ast.get_docstring(node)):
                 yield group, doc
+
+
+def _statements(top: ast.stmt) -> Iterator[ast.AST]:
+    """`top` and the statements in it, in the order of `ast.walk`, but not their expressions, which are most of a tree."""
+    found = deque[ast.AST]([top])
+    while found:
+        node = found.popleft()
+        yield node
+        for name in node._fields:
+            if name in _BLOCKS:
+                found.extend(getattr(node, name))
 
 
 def first_sentence(docstring: str) -> str:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import TemplateSyntaxError, meta
@@ -108,13 +109,18 @@ def load(name_or_path: str, packaged: Path | None = None) -> str:
 def check(template: str, where: str | None = None) -> None:
     """Raise a ConfigError if the text (of the file `where`) is not a Jinja2 template. Runs none of it."""
     try:
-        sandbox.ENVIRONMENT.parse(template)     # to compile it would compute what is constant in it
+        _parse(template)
     except TemplateSyntaxError as error:
         raise ConfigError(f"line {error.lineno} of the template {where or _excerpt(template)} does not parse: "
                           f"{(error.message or '').rstrip('.')}. Correct the Jinja2 syntax there.") from error
     except RecursionError as error:
         raise ConfigError(f"the template {where or _excerpt(template)} does not parse: it is nested too "
                           "deeply. Flatten its blocks and brackets.") from error
+
+
+@lru_cache(maxsize=256)  # one is checked whenever it is filled, which parsing took nine tenths of
+def _parse(template: str) -> None:
+    sandbox.ENVIRONMENT.parse(template)     # to compile it would compute what is constant in it
 
 
 class _Renderer:
