@@ -61,9 +61,11 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _study_verb(verbs, "run", "run a study; what is cached is not run again")
     run.set_defaults(run=_run)
+    _budget_option(run)
     plan = _study_verb(verbs, "plan", "print what is cached, what would run and why")
     plan.add_argument("--json", action="store_true", help="print JSON")
     plan.set_defaults(run=_plan)
+    _budget_option(plan)
     preview = _study_verb(verbs, "preview", "print rendered prompts, a parsed example and the training pair")
     preview.add_argument("-n", type=int, default=3, metavar="N", help="prompts of each round (default: 3)")
     preview.add_argument("--json", action="store_true", help="print JSON")
@@ -167,6 +169,11 @@ def _text_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--embedder", default="minilm", help="minilm (packaged) or a sentence-transformers model")
 
 
+def _budget_option(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--budget", action="append", default=[], metavar="KIND=N", help="refuse what is estimated to "
+                      "take more, and say what would fit: gpu_hours, core_hours or hours (several: give it again)")
+
+
 def _study_verb(verbs: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
     verb = verbs.add_parser(name, help=text, description=text)
     verb.add_argument("study", help="study file (YAML)")
@@ -179,13 +186,18 @@ def _study_verb(verbs: argparse._SubParsersAction, name: str, text: str) -> argp
 def _run(arguments: argparse.Namespace) -> int:
     from divscale.run import run_from_terminal
 
-    return run_from_terminal(_study(arguments), arguments.store)
+    study = _study(arguments)
+    _check_budget(arguments, study)
+    return run_from_terminal(study, arguments.store)
 
 
 def _plan(arguments: argparse.Namespace) -> int:
     from divscale.look import print_plan
 
-    return print_plan(_study(arguments), arguments.store, as_json=arguments.json)
+    study = _study(arguments)
+    code = print_plan(study, arguments.store, as_json=arguments.json)
+    _check_budget(arguments, study)
+    return code
 
 
 def _preview(arguments: argparse.Namespace) -> int:
@@ -266,7 +278,19 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return print_findings(as_json=arguments.json)
 
 
-def _study(arguments: argparse.Namespace):
+def _study(arguments: argparse.Namespace, more: Sequence[str] = ()):
     from divscale.study_file import load
 
-    return load(arguments.study, arguments.overrides, cluster=arguments.cluster)
+    return load(arguments.study, [*arguments.overrides, *more], cluster=arguments.cluster)
+
+
+def _check_budget(arguments: argparse.Namespace, study) -> None:
+    if not arguments.budget:
+        return
+    from divscale.budget import check, limits_of
+    from divscale.run import store_of
+
+    store, limits = store_of(arguments.store), limits_of(arguments.budget)
+    left_out = check(study, store, limits, lambda more: _study(arguments, more))
+    if left_out:
+        print(f"divscale: {left_out}.", file=sys.stderr)

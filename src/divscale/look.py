@@ -13,14 +13,17 @@ from divscale.run import store_of
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests, expected_rows
 from divscale.stages.identity import unresolved_model
+from divscale.stages.study_cost import study_cost
 
 
 def print_plan(study: Study, root: str | None, *, as_json: bool) -> int:
-    """What is cached, what would run and why."""
+    """What is cached, what would run and why, and what it would cost."""
     store, target = store_of(root), expand(study)
     steps = make_plan([target], store)
-    pending = [step.stage for step in steps if step.stage.name == "generate" and not step.cached]
-    requests, no_estimate = _requests(study) if pending else (None, "")
+    waiting = [step.stage for step in steps if not step.cached]
+    requests, no_estimate = _requests(study) if waiting else (None, "")
+    whole = study_cost(study, target, waiting, requests, store) if requests else None
+    pending = [stage for stage in waiting if stage.name == "generate"]
     cost = requests.cost(pending, store) if requests else None
     changed = changed_versions([target], store)
     unresolved = sorted({model for step in steps if (model := unresolved_model(step.stage)) is not None})
@@ -30,7 +33,7 @@ def print_plan(study: Study, root: str | None, *, as_json: bool) -> int:
                 {"stage": s.stage.name, "title": s.stage.title, "fingerprint": s.stage.fingerprint, "cached": s.cached,
                  "reason": s.reason, "rows": expected_rows(s.stage, store, requests)} for s in steps],
             "generation": {**asdict(cost), "seconds": cost.seconds} if cost else None, "no_estimate": no_estimate,
-            "changed_versions": changed, "unresolved_models": unresolved}))
+            "cost": whole.as_json() if whole else None, "changed_versions": changed, "unresolved_models": unresolved}))
         return 0
     for name, group in _by_name(steps).items():
         cached = sum(step.cached for step in group)
@@ -41,6 +44,8 @@ def print_plan(study: Study, root: str | None, *, as_json: bool) -> int:
         print(f"{line}{'  ' + why if why else ''}")
     if pending:
         print(f"generation: {cost.in_words() if cost else f'no estimate, for the study would stop: {no_estimate}'}")
+    for line in whole.lines() if whole else ():
+        print(line)
     for model in unresolved:
         print(f"unresolved: model {model} is not on this machine; its stages can be planned, not run")
     for name, (then, now) in changed.items():

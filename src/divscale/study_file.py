@@ -137,6 +137,8 @@ def _apply(raw: dict[str, Any], override: str) -> None:
 
 
 def _child(node: Any, name: str, path: Sequence[str], override: str) -> Any:
+    if name == "0" and path[:-1] in (["mix"], ["train"]) and isinstance(node, dict):
+        return cast(Any, node)  # one entry may stand without a list around it
     if isinstance(node, list):
         child = node[_index(cast(list[Any], node), name, path[:-1], override)]
     else:

@@ -31,8 +31,10 @@ def test_a_plan_says_of_every_kind_of_stage_how_much_is_cached_and_why_the_rest_
 ) -> None:
     lines = said(capsys, "plan", SMOKE, "--store", str(tmp_path / "store")).splitlines()
     assert lines[0].split() == ["load", "1", "stage(s),", "0", "cached,", "1", "to", "run", "pydocs:", "never", "run"]
-    assert [line.split()[0] for line in lines if "never run" in line and line.split()[0] in STAGES] == [
-        line.split()[0] for line in lines if line.split()[0] in STAGES]
+    kinds = [line for line in lines if "stage(s)" in line]
+    assert [line.split()[0] for line in kinds if "never run" in line and line.split()[0] in STAGES] == [
+        line.split()[0] for line in kinds if line.split()[0] in STAGES]
+    assert lines[-1].startswith("in all about ") and "core hours" in lines[-1]
     assert set(STAGES) <= {line.split()[0] for line in lines}
     assert not (tmp_path / "store").exists()
 
@@ -52,7 +54,7 @@ def test_a_plan_names_what_is_cached_and_the_field_that_differs(
 
 def test_a_plan_as_json_has_every_stage_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(said(capsys, "plan", SMOKE, "--json", "--store", str(tmp_path)))
-    assert set(found) == {"stages", "generation", "no_estimate", "changed_versions", "unresolved_models"}
+    assert set(found) == {"stages", "generation", "no_estimate", "cost", "changed_versions", "unresolved_models"}
     assert found["unresolved_models"] == [] and found["changed_versions"] == {}
     prints = [step["fingerprint"] for step in found["stages"]]
     assert len(set(prints)) == len(prints) and all(re.fullmatch("[0-9a-f]{64}", fingerprint) for fingerprint in prints)

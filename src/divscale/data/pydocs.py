@@ -92,7 +92,7 @@ def _docstrings(tree: ast.Module, module: str) -> Iterator[tuple[str, str]]:
 
 
 def _statements(top: ast.stmt) -> Iterator[ast.AST]:
-    """`top` and the statements in it, in the order of `ast.walk`, but not their expressions, which are most of a tree."""
+    """`top` and the statements in it, in the order of `ast.walk`, without expressions, which are most of a tree."""
     found = deque[ast.AST]([top])
     while found:
         node = found.popleft()

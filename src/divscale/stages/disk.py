@@ -58,18 +58,18 @@ def _bytes_a_weight(config: Any) -> int:
 
 def _parameters(model: ModelIdentity | None, study: Study) -> int:
     if model is not None:
-        return _parameters_in(Path(model_named(study, model)))
+        return parameters_in(Path(model_named(study, model)))
     # of those trained on the spot, the largest
-    return max(_parameters_of(study.pretrain.named(entry.model).architecture)
+    return max(parameters_made(study.pretrain.named(entry.model).architecture)
                for entry in study.train if entry.from_scratch)
 
 
-def _parameters_of(made: ArchitectureConfig) -> int:
-    # tied embeddings; four projections, and an MLP of 8/3 in three matrices
+def parameters_made(made: ArchitectureConfig) -> int:
+    """Of a model trained on the spot: tied embeddings; four projections, and an MLP of 8/3 in three matrices."""
     return made.hidden_size * (made.vocab_size + made.layers * (4 + 8) * made.hidden_size)
 
 
-def _parameters_in(folder: Path) -> int:
+def parameters_in(folder: Path) -> int:
     """Numbers in the safetensors files of a folder, by their headers."""
     from safetensors import safe_open
 

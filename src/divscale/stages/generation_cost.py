@@ -10,7 +10,7 @@ from divscale.config import Study
 from divscale.graph.record import Record
 from divscale.graph.stage import Stage
 from divscale.graph.store import Store
-from divscale.stages.planned_requests import Planned, planned_rounds, visible_rows
+from divscale.stages.planned_requests import Planned, planned_rounds, real_rows
 from divscale.stages.prompt_tokens import prompt_reader
 
 SAMPLES = 1000  # per label or in total: requests of more follow in proportion
@@ -66,13 +66,18 @@ def duration(seconds: float) -> str:
 
 
 class Requests:
-    """Requests of every generate stage of a study, from the real rows. Reads the data once."""
+    """Requests of every generate stage of a study, from the real rows. Reads the data once.
+
+    Attributes:
+        real: these rows.
+    """
 
     def __init__(self, study: Study) -> None:
+        self.real = real_rows(study)
         self._reader = prompt_reader(study)
         self._planned = {_key(planned.this.name, planned.this.recipe.model_copy(
             update={"samples": study.recipe.samples} if planned.this.recipe.kind == study.recipe.kind else {})): planned
-            for planned in planned_rounds(study, visible_rows(study), SAMPLES)}
+            for planned in planned_rounds(study, self.real.visible, SAMPLES)}
 
     def of(self, stage: Stage) -> Planned | None:
         """The round of a generate stage; None where its requests cannot be known yet."""

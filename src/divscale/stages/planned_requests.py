@@ -49,13 +49,35 @@ class Planned:
     unknown: str = ""
 
 
+@dataclass(frozen=True)
+class RealRows:
+    """Real data as a run would find it, at seed 0.
+
+    Attributes:
+        samples: SAMPLES, all but held-out files.
+        visible: those that the generator may know.
+        prior, held_out: rows of the prior, and those that models are scored on.
+    """
+
+    samples: pa.Table
+    visible: pa.Table
+    prior: int
+    held_out: int
+
+
 def visible_rows(study: Study) -> pa.Table:
     """SAMPLES that the generator may know, at seed 0. Reads the data."""
+    return real_rows(study).visible
+
+
+def real_rows(study: Study) -> RealRows:
+    """Reads the data, and splits it at seed 0."""
     loaded = load(study.data)
     samples, test = loaded.train.samples, loaded.test.samples if loaded.test else None
     parts = split(samples, held_out=test, test_share=None if test is not None else study.data.test_share,
                   prior_share=study.data.prior_share, validation_share=study.data.validation_share, seed=SEED)
-    return samples.take(pa.array(seen(sees(study), np.asarray(parts.prior), np.asarray(parts.pool))))
+    visible = samples.take(pa.array(seen(sees(study), np.asarray(parts.prior), np.asarray(parts.pool))))
+    return RealRows(samples, visible, len(parts.prior), len(parts.test) if test is None else test.num_rows)
 
 
 def planned_rounds(study: Study, real: pa.Table, most: int) -> Iterator[Planned]:

@@ -41,3 +41,33 @@ def test_a_method_and_its_class_are_one_group():
     assert sorted(pydocs._docstrings(tree, "pkg.mod")) == [
         ("pkg.mod", "Module."), ("pkg.mod.A", "Class."), ("pkg.mod.A", "Method."),
         ("pkg.mod.g", "Function."), ("pkg.mod.g", "Inner.")]
+
+
+def test_statements_come_in_the_order_of_a_whole_walk_and_none_with_a_docstring_is_missed():
+    source = """
+if 1:
+    def a():
+        "A."
+        try:
+            class B: "B."
+        except E:
+            def c(): "C."
+        else:
+            for _ in (lambda: 0, 1 if 2 else 3):
+                def d(): "D."
+        finally:
+            with e:
+                async def f(): "F."
+        match 1:
+            case 1:
+                def g(): "G."
+else:
+    while 1:
+        def h():
+            def i(): "I."
+"""
+    (top,) = ast.parse(source).body
+    documented = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    whole = [ast.get_docstring(node) for node in ast.walk(top) if isinstance(node, documented)]
+    assert [doc for _, doc in pydocs._docstrings(ast.parse(source), "m")] == [doc for doc in whole if doc]
+    assert len(whole) == 8
