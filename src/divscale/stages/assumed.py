@@ -31,7 +31,8 @@ EMBEDDED_ROWS = {"core": 60.0, "GPU": 800.0}  # short texts a second; of a GPU N
 # Seconds a stage on two cores, over the workers; of a study of 223 probes on pydocs.
 STAGE_S = {
     "load": 1.0, "split": 0.1, "mix": 0.01, "probe": 0.05, "score": 0.01, "clean": 0.05, "correctness": 0.02,
-    "measure": 2.0, "relabel": 0.1, "compose": 0.2, "blend": 0.2, "pilot": 0.2, "rate": 0.01, "report": 10.0,
+    "measure": 2.0, "relabel": 0.1, "compose": 0.2, "blend": 0.2, "pilot": 0.2, "match": 0.5, "rate": 0.01,
+    "report": 10.0,
 }
 START_S = {"core": 10.0, "GPU": 60.0}  # of an engine or a training group
 WEIGHTS_BYTES_S = 1e9  # at which an arm's weights are read and written

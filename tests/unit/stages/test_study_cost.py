@@ -14,9 +14,10 @@ from divscale.graph.record import Rows
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
 from divscale.runtime.resources import Resources
-from divscale.stages.assumed import parameters_by_name
+from divscale.stages.assumed import STAGE_S, parameters_by_name
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests
+from divscale.stages.handlers import RUN
 from divscale.stages.machine import machine_of
 from divscale.stages.planned_work import PlannedWork
 from divscale.stages.study_cost import KindCost, StudyCost, study_cost
@@ -123,6 +124,11 @@ def test_what_nobody_can_say_is_named_and_the_rest_is_estimated(tmp_path):
     assert (served.unknown, served.gpus) == (2, 0) and "the endpoint" in served.source
     named = cost(load(SMOKE, ["generator={model: some/model-1.5B-chat, engine: {engine: vllm}}"]), Store(tmp_path / "store"))
     assert not named.unknown and "1.5B parameters" in kind(named, "generate").source
+
+
+def test_something_is_assumed_of_every_kind_of_stage_but_the_harness_whose_tasks_are_anybodys():
+    by_work = {"generate", "answer", "evaluate", "read", "embed", "train", "trial", "pretrain", "descend"}
+    assert set(RUN) - set(STAGE_S) - by_work == {"harness"}
 
 
 @pytest.mark.parametrize(("name", "size"), [
