@@ -48,8 +48,9 @@ class Quadratic:
 
     Attributes:
         top: Where the mean parabola is highest, between the levels; null where it opens upwards or tops outside.
-        low, high: Where its slope is not told apart from zero (Fieller's interval at 95 %), within the levels; null
-            where it is told apart everywhere. Exact for normal differences if the curve is a parabola.
+        low, high: Where its slope is not told apart from zero (Fieller's interval at 95 %), within the levels. Null
+            where it is told apart everywhere, or not told apart at both ends but in between: such a set, of an
+            uncertain curvature, is no interval.
         p: Larger one-sided p-value of "rises at the first level" and "falls at the last" (Lind and Mehlum 2010,
             doi:10.1111/j.1468-0084.2009.00569.x).
     """
@@ -90,13 +91,14 @@ def quadratic(levels: Sequence[float], scores: Paired) -> Quadratic | None:
         return estimate(dict(zip(units, slope_U + 2 * curvature_U * position, strict=True)), bootstrap=False)
 
     grid = np.linspace(0, last, STEPS + 1)
-    flat = [x for x in grid if (at := slope_at(x)).low <= 0 <= at.high]
+    flat = np.flatnonzero([(at := slope_at(x)).low <= 0 <= at.high for x in grid])
+    whole = len(flat) > 0 and flat[-1] - flat[0] + 1 == len(flat)
     curvature, slope = curvature_U.mean(), slope_U.mean()
     top = -slope / (2 * curvature) if curvature < 0 else -1.0
     first, end = slope_at(0), slope_at(last)
+    low, high = (_level(levels, grid[flat[0]]), _level(levels, grid[flat[-1]])) if whole else (None, None)
     return Quadratic(
-        _level(levels, top) if 0 <= top <= last else None, *((_level(levels, flat[0]), _level(levels, flat[-1])) if flat
-        else (None, None)), max(first.p_above, 1 - end.p_above))
+        _level(levels, top) if 0 <= top <= last else None, low, high, max(first.p_above, 1 - end.p_above))
 
 
 def may_be_best(levels: Sequence[float], scores: Paired) -> tuple[float, ...]:
