@@ -12,7 +12,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "report"))
 import synthetic_report
 
-from divscale.report.model import Example
+from divscale.report.model import Example, Neighbour, Repeats
 from divscale.report.page import render
 
 pytestmark = pytest.mark.browser
@@ -29,8 +29,11 @@ if CHROMIUM is None and not os.environ.get("CI"):
 def page_file(tmp_path_factory):
     report = synthetic_report.build(labelled=(2, 20))
     wide_word = "x" * 400
-    report = replace(report, notes=(*report.notes, HOSTILE), study_yaml=f"name: {wide_word}\n",
-                     examples={0.2: (Example("email", HOSTILE, True), Example("email", wide_word, False))})
+    hostile = Neighbour(HOSTILE, HOSTILE, 0.9)
+    report = replace(report, notes=(*report.notes, HOSTILE), study_yaml=f"name: {wide_word}\n", examples={
+        0.2: (Example("email", "A message.", True, hostile, hostile), Example(HOSTILE, wide_word, False)),
+        0.8: (Example("email", HOSTILE, True, Neighbour("http", "A request.", 0.5)),)},
+        neighbours_from=HOSTILE, repeats={0.2: Repeats(20_000, 10_000, 12, 345, 0.95)})
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render(report), encoding="utf-8")
     return path
@@ -78,7 +81,9 @@ def test_it_asks_the_network_for_nothing_and_the_console_stays_silent(opened, pa
 def test_hostile_text_is_shown_and_not_run(opened):
     page, _, _ = opened(1280)
     assert page.title() == "quickstart · divscale"
-    assert page.get_by_text(HOSTILE).count() == 2
+    # a note, the sentence on real rows, an example, two neighbours; as a label: in the choice, of an example, of both
+    assert page.locator("body").inner_text().count(HOSTILE) == 9
+    assert page.locator("option", has_text=HOSTILE).count() == 1
     assert page.locator("script").count() == 0
 
 
@@ -102,6 +107,23 @@ def test_the_headings_tell_the_story_in_order(opened):
     assert page.locator("h2").all_inner_texts() == [
         "Dose and response", "The same with correctness held", "Full fine-tuning", "How much to mix in",
         "What goes with the score", "What the dial changes", "What the generator wrote", "How it was made"]
+
+
+def test_examples_can_be_chosen_by_level_and_by_label_with_the_keyboard_alone(opened):
+    page, _, messages = opened(1280)
+    shown = page.locator(".example").filter(visible=True)
+    assert shown.count() == 3
+    page.get_by_label("Temperature").focus()
+    page.keyboard.press("ArrowDown")  # the first level
+    assert shown.count() == 2 and page.locator("article").filter(visible=True).count() == 1
+    assert "20,000 rows. Among the first 10,000: 12 repeat the text of an earlier one, 345 nearly its vector" in (
+        page.locator("article").first.inner_text())
+    page.keyboard.press("Tab")
+    page.keyboard.press("e")  # the label "email"
+    assert shown.count() == 1 and "Nearest real, 0.90" in shown.first.inner_text()
+    page.get_by_label("Temperature").select_option("0.8")
+    assert "Nearest real, 0.50 (http) A request." in shown.first.inner_text()
+    assert messages == []
 
 
 def test_text_has_contrast_in_light_and_in_dark(opened):

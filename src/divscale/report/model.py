@@ -79,12 +79,49 @@ LINES = pa.schema([
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """A row that a generated one is like: its label, its text, and the cosine similarity of their vectors."""
+
+    label: str
+    text: str
+    cosine: float
+
+
+@dataclass(frozen=True)
 class Example:
-    """One generated text, the label it was asked for, and whether the filter kept it (null: no filter)."""
+    """One generated text.
+
+    Attributes:
+        label: The label it was asked for; empty where there are none.
+        text: What was written.
+        kept: Whether the filter kept it; null without a filter.
+        real, generated: The nearest real row, and the nearest other row of the same set; null where there is none.
+    """
 
     label: str
     text: str
     kept: bool | None = None
+    real: Neighbour | None = None
+    generated: Neighbour | None = None
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """How often a set repeats itself.
+
+    Attributes:
+        rows: Rows of the set.
+        compared: How many of them, the first ones, were compared with each other.
+        exact: Of these, rows whose text an earlier one has.
+        near: Rows whose vector is nearly that of an earlier one (these take in the same text).
+        cosine: Similarity from which vectors are nearly the same.
+    """
+
+    rows: int
+    compared: int
+    exact: int
+    near: int
+    cosine: float
 
 
 @dataclass(frozen=True)
@@ -158,6 +195,8 @@ class ReportInput:
         judge_accuracy: Share of held-out real rows the judge labels right; null without a judge.
         judge_kind: What the judge is, in words ("probe trained on the prior", "oracle").
         examples: Generated texts by level.
+        repeats: How often each level's set repeats itself.
+        neighbours_from: Which real rows the nearest ones were looked for among, in words.
         study_yaml: The resolved configuration.
         versions: Versions by package.
         harness: Table of schema `ARMS` and one float64 column a task and metric of lm-evaluation-harness; null: none.
@@ -177,6 +216,8 @@ class ReportInput:
     judge_accuracy: float | None = None
     judge_kind: str | None = None
     examples: Mapping[float, tuple[Example, ...]] = field(default_factory=dict)
+    repeats: Mapping[float, Repeats] = field(default_factory=dict)
+    neighbours_from: str = ""
     costs: tuple[StageCost, ...] = ()
     study_yaml: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)

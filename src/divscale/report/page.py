@@ -50,6 +50,8 @@ def render(report: ReportInput | Analysis) -> str:
                 "without_level": [table for method in METHODS
                                   if (table := tables.without_level(other.references, metric, method)).rows]}
 
+    shown = [level for level in levels if level in report.examples]
+    labels = dict.fromkeys(example.label for level in shown for example in report.examples[level])
     environment = Environment(
         loader=PackageLoader("divscale.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True)
@@ -67,6 +69,7 @@ def render(report: ReportInput | Analysis) -> str:
         descent=descent_section(report, found.descent) if found.descent else None,
         squares=squares(report, curves, plain),
         set_kinds=[name for name in FILTERS if name != "real" and any(key[1] == name for key in sets)],
+        shown_levels=shown, shown_labels=sorted(labels), dial=report.dial.replace("_", " "),
         filters=FILTERS, methods=how_intervals_were_made(report))
 
 

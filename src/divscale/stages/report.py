@@ -22,19 +22,23 @@ from divscale.graph.record import package_versions
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Artifact, Draft, Store
-from divscale.report.model import ARMS, LINES, MIXES, SETS, TEST, Cleaned, Example, Failure, ReportInput, StageCost
+from divscale.report.model import ARMS, LINES, MIXES, SETS, TEST, Cleaned, Failure, ReportInput, StageCost
 from divscale.schema import CORRECT, MATCHED, Task
 from divscale.stages import evaluate
 from divscale.stages.context import Context
+from divscale.stages.embed import vectors
+from divscale.stages.examples import examples, repeats
 from divscale.stages.rates import Choice, chosen_rates
 from divscale.stages.short_labels import in_words
+from divscale.stages.sources import real_rows, sees
 from divscale.study_file import dump
 
 if TYPE_CHECKING:
     from divscale.stages.expand import Arm, GeneratedSet, Measured, World
     from divscale.stages.recursion import Generation
 
-EXAMPLES_PER_LEVEL = 6
+REAL_ROWS = {"prior": "the prior, which is what the generator and the judge may have seen",
+             "training": "the rows that models are trained on, which the generator may have seen too"}
 TableFormat = Literal["md", "csv", "parquet"]
 
 
@@ -93,7 +97,10 @@ def stage(
         "mixes": tuple(arm.mixed for arm in arms),
         "sets": tuple(item.stage for item in measured),
         "examples": tuple(item.samples for item in shown.values()),
+        "example_vectors": tuple(item.vectors for item in shown.values()),
     }
+    if shown:
+        inputs |= {"data": worlds[0].data, "split": worlds[0].split, "data_vectors": worlds[0].data_vectors}
     if study.evaluate.writes:
         inputs["answers"] = tuple(arm.answered for arm in arms if arm.answered is not None)
     if asked:
@@ -118,7 +125,7 @@ def stage(
             inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
     if worlds[0].judge is not None and study.agreement.by == "judge":
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
-    return Stage("report", 7, config, inputs, title=study.name)
+    return Stage("report", 8, config, inputs, title=study.name)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -163,7 +170,7 @@ def _report_input(job: Job, context: Context) -> ReportInput:
         else "oracle"
         if context.study.data.source == "storyland"
         else ("probe trained on the prior" if judges else None),
-        examples=_examples(job),
+        **_examples(job, context.study),
         cleaned=tuple(_cleaned(job)),
         rates=tuple(chosen_rates(job, config.rates)),
         harness=harness_table(job) if config.harness else None,
@@ -322,24 +329,22 @@ def _mixes(job: Job) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=MIXES)
 
 
-def _examples(job: Job) -> dict[float, tuple[Example, ...]]:
+def _examples(job: Job, study: Study) -> dict[str, Any]:
+    """Fields of the report: examples, repeats, and which real rows the nearest ones were looked for among."""
     config: Any = job.stage.config
+    if not config.examples:
+        return {}
     right = job.inputs("right") if "right" in job.stage.inputs else [None] * len(config.examples)
-    shown = {}
-    for level, artifact, checked in zip(config.examples, job.inputs("examples"), right, strict=True):
-        samples = artifact.table("samples")
-        step = max(samples.num_rows // EXAMPLES_PER_LEVEL, 1)
-        rows = list(range(0, samples.num_rows, step))[:EXAMPLES_PER_LEVEL]
-        kept = checked.table("right")["right"].take(rows).to_pylist() if checked is not None else [None] * len(rows)
-        shown[level] = tuple(
-            Example(row["label"] or "", _example_text(row), verdict)
-            for row, verdict in zip(samples.take(rows).to_pylist(), kept, strict=True)
-        )
-    return shown
-
-
-def _example_text(row: dict[str, Any]) -> str:
-    return f"{row['text']} -> {row['answers'][0]}" if row["answers"] else row["text"]
+    rows = real_rows(job, sees(study))
+    real, real_MD = job.input("data").table("samples").take(pa.array(rows)), vectors(job.input("data_vectors"))[rows]
+    shown, repeated = {}, {}
+    for level, artifact, embedded, checked in zip(
+            config.examples, job.inputs("examples"), job.inputs("example_vectors"), right, strict=True):
+        samples, x_ND = artifact.table("samples"), vectors(embedded)
+        kept = checked.table("right")["right"].to_pylist() if checked is not None else None
+        shown[level] = examples(samples, x_ND, kept, real, real_MD)
+        repeated[level] = repeats(samples, x_ND)
+    return {"examples": shown, "repeats": repeated, "neighbours_from": REAL_ROWS[sees(study)]}
 
 
 def _costs(job: Job, store: Store) -> tuple[StageCost, ...]:

@@ -82,9 +82,13 @@ def _bars(axes: Axes, xs: Sequence[float], points: Sequence[Point], scale: float
 
 
 def shared_limits(curves: Sequence[Curve], extra: Sequence[float] = ()) -> tuple[float, float]:
-    """Y limits, in shown units, that hold every interval of `curves` and the shown values `extra`."""
+    """Y limits, in shown units, that hold every interval of `curves` and the shown values `extra`.
+
+    Of shares they stay between 0 and 100: few seeds have intervals far beyond, which would flatten every curve.
+    """
     values = list(extra)
     for curve in curves:
         for found in [*(point.score for point in curve.points), *([curve.baseline] if curve.baseline else [])]:
             values += [factor(curve.metric) * v for v in (found.mean, found.low, found.high)]
-    return style.limits(values, 0.06)
+    low, high = style.limits(values, 0.06)
+    return (max(low, 0.0), min(high, 100.0)) if curves and factor(curves[0].metric) == 100 else (low, high)
