@@ -106,7 +106,8 @@ def test_the_headings_tell_the_story_in_order(opened):
     assert page.locator("h1").all_inner_texts() == ["quickstart"]
     assert page.locator("h2").all_inner_texts() == [
         "Dose and response", "The same with correctness held", "Full fine-tuning", "How much to mix in",
-        "What goes with the score", "What the dial changes", "What the generator wrote", "How it was made"]
+        "Real by generated rows", "What goes with the score", "What the dial changes", "What the generator wrote",
+        "How it was made"]
 
 
 def test_examples_can_be_chosen_by_level_and_by_label_with_the_keyboard_alone(opened):
