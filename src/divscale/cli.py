@@ -43,7 +43,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments. Overrides may stand after options too, which argparse alone refuses."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    wrong = [word for word in rest if word.startswith("-") or "=" not in word]
+    several = hasattr(arguments, "other_studies")
+    wrong = [word for word in rest if word.startswith("-") or ("=" not in word and not several)]
     if rest and (wrong or not hasattr(arguments, "overrides")):
         parser.error(f"unrecognized arguments: {' '.join(wrong or rest)}")
     if rest:
@@ -91,12 +92,15 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_argument("--out", required=True, metavar="DIR", help="for the recommended training set")
     recommend.add_argument("--budget", type=int, metavar="N", help="trainings at most (default: a third of the grid)")
     recommend.set_defaults(run=_recommend)
-    report = _study_verb(verbs, "report", "write the report of a finished study, or its tables")
-    report.add_argument("--html", metavar="FILE", help="where to write it (default: print where it lies)")
+    report = _study_verb(
+        verbs, "report", "write the report of a finished study, or its tables; of two, print what differs",
+        "key.sub=value | STUDY", "change a value of the study before it; or a second study, to compare with the first")
+    report.add_argument("--html", metavar="FILE", help="where to write it, or the comparison (default: print where the "
+                        "report lies)")
     report.add_argument("--format", metavar="F,F", help="write its tables too: md (one file to read), csv, parquet (a "
                         "file a table, as numbers)")
     report.add_argument("--out", metavar="DIR", help="folder for --format (default: STORE/reports/NAME)")
-    report.set_defaults(run=_report)
+    report.set_defaults(run=_report, other_studies=True)
 
     measure = verbs.add_parser("measure", help="measure the diversity of any dataset, and its shift from another",
                                description="Measure the diversity of any dataset, and its shift from another. DATA is "
@@ -174,10 +178,13 @@ def _budget_option(verb: argparse.ArgumentParser) -> None:
                       "take more, and say what would fit: gpu_hours, core_hours or hours (several: give it again)")
 
 
-def _study_verb(verbs: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+def _study_verb(
+    verbs: argparse._SubParsersAction, name: str, text: str, more: str = "key.sub=value",  # type: ignore[type-arg]
+    help_more: str = "change a value of the study",
+) -> argparse.ArgumentParser:
     verb = verbs.add_parser(name, help=text, description=text)
     verb.add_argument("study", help="study file (YAML)")
-    verb.add_argument("overrides", nargs="*", metavar="key.sub=value", help="change a value of the study")
+    verb.add_argument("overrides", nargs="*", metavar=more, help=help_more)
     verb.add_argument("--store", metavar="DIR", help="where results live (default: $DIVSCALE_STORE or .divscale)")
     verb.add_argument("--cluster", metavar="FILE", help="a file of configs/clusters/ that says what may be used")
     return verb
@@ -234,6 +241,12 @@ def _recommend(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from divscale.report_command import write_report
 
+    if any("=" not in word for word in arguments.overrides):
+        from divscale.compare_command import compare_from_terminal
+
+        return compare_from_terminal(
+            [arguments.study, *arguments.overrides], arguments.store, html=arguments.html,
+            alone=[name for name in ("format", "out", "cluster") if getattr(arguments, name) is not None])
     return write_report(_study(arguments), arguments.store, html=arguments.html, formats=arguments.format,
                         out=arguments.out)
 

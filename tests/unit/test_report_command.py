@@ -78,3 +78,34 @@ def test_a_study_whose_results_are_all_there_but_its_report_is_told_what_running
     assert main(["report", SMOKE, "--store", str(tmp_path)]) == 1
     assert re.search("has all results of the study, but no report .* writes one, and runs nothing else",
                      capsys.readouterr().err)
+
+
+def test_two_studies_are_compared_each_with_the_overrides_that_stand_behind_it(tmp_path: Path, capsys) -> None:
+    a = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), seed=1)
+    b = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), seed=2)
+    keep(tmp_path, a, "data.max_rejected_share=0.1")
+    keep(tmp_path, b, "train.0.probe_c=0.1", "name=other")
+    page = tmp_path / "page.html"
+    words = ["report", SMOKE, "data.max_rejected_share=0.1", "--store", str(tmp_path), SMOKE, "train.0.probe_c=0.1",
+             "name=other", "--html", str(page)]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("A: smoke data.max_rejected_share=0.1\nB: other train.0.probe_c=0.1 name=other\n")
+    table = said[said.index("Setting"):said.index("\n\nAccuracy")].splitlines()[1:]
+    assert [line.split() for line in table] == [
+        ["data.max_rejected_share", "0.1", "0.0"], ["train.0.probe_c", "1.0", "0.1"], ["name", "smoke", "other"]]
+    assert "14 kinds of arms are in both studies; 14 were tested" in said
+    assert "train.0.probe_c" in page.read_text("utf-8") and said.splitlines()[-1] == str(page)
+
+
+@pytest.mark.parametrize(("words", "message", "code"), [
+    ([SMOKE, SMOKE], "report compares two studies, and 3 were named", 2),
+    ([SMOKE, "--format", "md"], "--format belongs to the report of one study", 2),
+    ([SMOKE, "--html", SMOKE], "is the data that is read; name another file.", 2),
+    ([SMOKE, "--html", "nowhere/page.html"], "its folder does not exist. Make it first.", 2),
+    (["nothere.yaml"], "nothere.yaml: no such study file.", 2),
+    ([SMOKE, "seeds.data=4"], "the study has not finished. Run it: divscale run.", 1),
+], ids=lambda value: "" if isinstance(value, (str, int)) else " ".join(value))
+def test_what_cannot_be_compared_is_said(store: Path, words: list[str], message: str, code: int, capsys) -> None:
+    assert main(["report", SMOKE, *words, "--store", str(store)]) == code
+    assert message in capsys.readouterr().err

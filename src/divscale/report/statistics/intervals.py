@@ -78,9 +78,6 @@ def estimate(values: Mapping[Unit, float], *, bootstrap: bool = True) -> Estimat
 
     Without any spread over n units the t test has no answer; the sign test then gives the p-value (2^-n one-sided).
     """
-    # The special functions behind scipy.stats.t: a hundred times quicker for one value, and a study has thousands.
-    from scipy.special import stdtr, stdtrit
-
     y_GD = grid(values)
     mean, units = float(y_GD.mean()), max(y_GD.shape)
     error, dof = standard_error(y_GD)
@@ -89,10 +86,16 @@ def estimate(values: Mapping[Unit, float], *, bootstrap: bool = True) -> Estimat
     if error <= 1e-12 * max(1.0, abs(mean)):
         p_above = 0.5**units if mean > 0 else 1.0
         return Estimate(mean, mean, mean, mean, mean, min(1.0, 2 * 0.5**units) if mean else 1.0, p_above, units)
+    return _by_t(mean, error, dof, units, _bootstrap(y_GD) if bootstrap else (nan, nan))
+
+
+def _by_t(mean: float, error: float, dof: float, units: int, bootstrap: tuple[float, float] = (nan, nan)) -> Estimate:
+    # The special functions behind scipy.stats.t: a hundred times quicker for one value, and a study has thousands.
+    from scipy.special import stdtr, stdtrit
+
     half = float(stdtrit(dof, (1 + CONFIDENCE) / 2)) * error
-    low, high = _bootstrap(y_GD) if bootstrap else (nan, nan)
     p_above = float(stdtr(dof, -mean / error))
-    return Estimate(mean, mean - half, mean + half, low, high, 2 * min(p_above, 1 - p_above), p_above, units)
+    return Estimate(mean, mean - half, mean + half, *bootstrap, 2 * min(p_above, 1 - p_above), p_above, units)
 
 
 def _bootstrap(y_GD: np.ndarray) -> tuple[float, float]:
@@ -114,6 +117,21 @@ def difference(a: Mapping[Unit, float], b: Mapping[Unit, float], *, bootstrap: b
     """The paired difference a - b over the units both have; null without any."""
     shared = {unit: a[unit] - b[unit] for unit in a if unit in b}
     return estimate(shared, bootstrap=bootstrap) if shared else None
+
+
+def welch(a: Mapping[Unit, float], b: Mapping[Unit, float]) -> Estimate:
+    """The difference of the means a - b of units that have nothing to do with each other (Welch 1947).
+
+    The errors of both means are those of `standard_error`, their degrees of freedom together Satterthwaite's. With one
+    unit on a side, or no spread on either, there is no interval and no test: nan. `units` are those of both.
+    """
+    y_GD, z_GD = grid(a), grid(b)
+    mean, units = float(y_GD.mean() - z_GD.mean()), max(y_GD.shape) + max(z_GD.shape)
+    (error_a, dof_a), (error_b, dof_b) = standard_error(y_GD), standard_error(z_GD)
+    error = sqrt(error_a**2 + error_b**2)
+    if dof_a == 0 or dof_b == 0 or error <= 1e-12 * max(1.0, abs(mean)):
+        return Estimate(mean, nan, nan, nan, nan, nan, nan, units)
+    return _by_t(mean, error, error**4 / (error_a**4 / dof_a + error_b**4 / dof_b), units)
 
 
 def holm(p: Sequence[float]) -> list[float]:
