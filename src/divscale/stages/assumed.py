@@ -21,18 +21,19 @@ class Speed:
 
 
 # A core: 47M parameters write 943 tokens/s on two cores, 0.7M 8,741 (generation_throughput.json in benchmarks/results);
-# 4.2M train on 1,985 (train_vs_trl.json). A GPU: SmolLM2-1.7B writes 9,220 tokens/s on an H100 and Qwen3-8B 6,443 (vLLM
-# as datatrove tuned it); training at a fifth of an H100's peak at 16 bits, in float32 at a fifth of that.
+# 4.2M train on 1,985 (train_vs_trl.json), 0.7M on 6,800 beside other work. A GPU: SmolLM2-1.7B writes 9,220 tokens/s on
+# an H100 and Qwen3-8B 6,443 (vLLM as datatrove tuned it); training at a fifth of an H100's peak at 16 bits, in float32
+# at a fifth of that.
 WRITING = {"core": Speed(44e9, 4_400), "GPU": Speed(1e14, 10_000)}
-TRAINING = {"core": Speed(25e9, 1_000), "GPU": Speed(2e14, 20_000)}
+TRAINING = {"core": Speed(25e9, 4_000), "GPU": Speed(2e14, 20_000)}
 FLOAT32_SHARE = 0.2  # of a GPU's speed at 16 bits
 EMBEDDED_ROWS = {"core": 60.0, "GPU": 800.0}  # short texts a second; of a GPU NeMo Curator's gate, 6,400 on 8
 
-# Seconds a stage on two cores, over the workers; of a study of 223 probes on pydocs.
+# Seconds a stage on two cores, over the workers; of studies with 223 and 260 probes on pydocs.
 STAGE_S = {
-    "load": 1.0, "split": 0.1, "mix": 0.01, "probe": 0.05, "score": 0.01, "clean": 0.05, "correctness": 0.02,
-    "measure": 2.0, "relabel": 0.1, "compose": 0.2, "blend": 0.2, "pilot": 0.2, "match": 0.5, "rate": 0.01,
-    "report": 10.0,
+    "load": 1.0, "split": 0.1, "mix": 0.02, "probe": 0.05, "score": 0.02, "clean": 0.05, "correctness": 0.02,
+    "measure": 0.5, "relabel": 0.1, "compose": 0.2, "blend": 0.2, "pilot": 0.2, "match": 0.2, "rate": 0.01,
+    "report": 5.0,
 }
 START_S = {"core": 10.0, "GPU": 60.0}  # of an engine or a training group
 WEIGHTS_BYTES_S = 1e9  # at which an arm's weights are read and written

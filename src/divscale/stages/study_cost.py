@@ -102,7 +102,9 @@ class StudyCost:
 
     def lines(self) -> list[str]:
         """For people: the arms, the kinds that take time and what each rests on, the total."""
-        found = [f"arms: {self.arms:,}, {self.arms_to_train:,} to train; {self.training_tokens:,} training tokens"]
+        stages = sum(kind.stages for kind in self.kinds)
+        found = [f"arms: {self.arms:,}, {self.arms_to_train:,} to train; {stages:,} stages to run; "
+                 f"{self.training_tokens:,} training tokens"]
         small = 0.01 * self.hours * 3600
         for kind in sorted(self.kinds, key=lambda kind: -kind.seconds):
             if kind.unknown or kind.seconds >= small:
