@@ -143,8 +143,9 @@ class Study(FrozenConfig):
                              "generator.engine.engine vllm or openai, or leave recipe.structured out")
         pretrains = any(model.model == "pretrain" for model in self.generator.models)
         untaught = getattr(MODULES[self.recipe.kind], "untaught", None)
-        if pretrains and untaught and (reason := untaught(self.recipe)):
-            raise ValueError(f"generator.model: pretrain: {reason}")
+        if (pretrains or self.recursion) and untaught and (reason := untaught(self.recipe)):
+            taught = "generator.model: pretrain" if pretrains else "recursion: descendants are taught by what they read"
+            raise ValueError(f"{taught}: {reason}")
         if self.data.prior_share == 0:
             _check_without_prior(self)
         architecture = self.pretrain.generator.architecture
@@ -215,9 +216,20 @@ def _check_recursion(study: Study) -> None:
     """Later generations can be taught, and their sets measured like the first."""
     if study.recursion is None:
         return
-    if any(model.model != "pretrain" for model in study.generator.models) or len(study.generator.models) > 1:
-        raise ValueError("recursion: descendants learn from scratch, as generator.model: pretrain does, and from one "
-                         "generator; name that model, and leave generator.others out")
+    if study.generator.engine.engine == "openai":
+        raise ValueError("recursion: what an endpoint serves cannot be taught here; name a model that is trained here, "
+                         "with generator.engine.engine vllm or transformers")
+    for model in {each.model for each in study.generator.models} - {PRETRAIN}:
+        entry = next((e for e in study.train if e.method != "probe" and e.model == model and e.head == "causal"), None)
+        if entry is None:
+            raise ValueError(f"recursion: {model} learns from what it reads as an entry of train says that names the "
+                             "same model with head: causal, and there is none; add one, or set generator.model: "
+                             "pretrain")
+        if entry.method == "lora" and not entry.lora.merge:
+            raise ValueError(f"recursion: the engine loads whole models, and the train entry of {model} leaves "
+                             "adapters alone; set its lora.merge to true")
+    if study.recipe.structured:
+        raise ValueError("recursion: descendants are taught plain text; leave recipe.structured out")
     if study.recipe.target is not None:
         raise ValueError("recursion: a target of diversity would be met anew by every generation; name the levels of "
                          "the dial instead")
@@ -270,6 +282,7 @@ def _check_target(study: Study) -> None:
 def _check_without_prior(study: Study) -> None:
     """Everything that learns from the prior, and so needs one."""
     needing = [f"train.{i}.model: {entry.model}" for i, entry in enumerate(study.train) if entry.from_scratch]
+    needing += ["recursion"] if study.recursion else []
     needing += ["generator.model: pretrain"] if any(m.model == "pretrain" for m in study.generator.models) else []
     judged = not CORRECT.isdisjoint(study.recipe.filters) and study.agreement.by == "judge"
     needing += ["the filters label_agreement and both (unless agreement.by is votes)"] if judged else []

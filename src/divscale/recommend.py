@@ -62,7 +62,13 @@ def recommend(study: Study, store: Store, events: Tally, budget: int | None = No
     Raises:
         ConfigError: The study leaves open what is to be chosen, or the budget is too small.
     """
-    among = candidates(study)
+    return recommend_among(candidates(study), study, store, events, budget)
+
+
+def recommend_among(
+    among: Candidates, study: Study, store: Store, events: Tally, budget: int | None = None,
+) -> Recommendation:
+    """As `recommend`, among candidates that are given."""
     draws, settings = len(among.draws), len(among.settings)
     whole = (settings + 1) * draws
     wanted = budget if budget is not None else max(-(-whole // 3), settings + 2 * draws)

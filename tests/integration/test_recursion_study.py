@@ -1,5 +1,6 @@
 """Generation after generation on real engines: what the report is told, and what more generations cost."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,29 @@ from divscale.stages.expand import expand
 from divscale.study_file import load
 from divscale.view import Tally
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "generation"))
+from tiny_model import make_tiny_model
+
 pytestmark = pytest.mark.engine
 
 SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
 LINES = ["recursion={generations: 2, regimes: [replace, accumulate]}", "recipe.temperature=[0.8]", "recipe.filters=[none]",
          "mix=[]", "train={method: probe}", "generator.engine={engine: transformers, max_model_len: 96}",
          "pretrain.generator.optim.steps=40", "recipe.max_failed_share=0.9", "evaluate.metrics=[accuracy, ece]"]
+
+
+def test_a_named_model_is_tuned_on_every_generation_and_writes_the_next(tmp_path):
+    model = make_tiny_model(tmp_path / "model")
+    study, store = load(SMOKE, [*LINES, f"generator.model={model}", "recursion={generations: 2, regimes: [replace]}",
+                                f"train={{method: full, model: {model}, head: causal, optim: {{lr: 1.0e-3, steps: 6, batch_size: 16}}, max_length: 64}}",
+                                "evaluate.metrics=[loss]", "measure={n: 8, subsamples: 2, shift: [mmd]}", "clean.contamination.allowed_share=1.0"]), Store(tmp_path / "store")
+    lines = run_study(study, store, Tally()).table("lines").to_pylist()
+    losses = [row["value"] for row in lines if row["metric"] == "real_loss"]
+    assert len(losses) == 3 and len(set(losses)) == 3
+    tuned = [stage for stage in in_order([expand(study)]) if stage.name == "descend"]
+    assert [store.open(stage).values["steps"] for stage in tuned] == [6, 6]
+    again = [stage for stage in in_order([expand(study)]) if stage.name == "generate"]
+    assert len(again) == 2 and all(store.open(stage).table("samples").num_rows for stage in again)
 
 
 def test_lines_of_descent_are_measured_read_and_scored_and_one_more_generation_makes_only_itself(tmp_path):

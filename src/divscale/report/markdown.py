@@ -10,6 +10,7 @@ from divscale.report.descent import tables_of
 from divscale.report.method import how_intervals_were_made
 from divscale.report.naming import METHODS, score_name
 from divscale.report.relations import relations
+from divscale.report.square import squares
 from divscale.report.tables import Table
 
 
@@ -40,6 +41,9 @@ def _tables(found: Analysis) -> Iterator[tuple[str, str, Table | None]]:
             yield f"Points of the curves: {name}{where}", "", tables.points(own, sets, found.axis)
             yield f"Arms without generated text: {name}{where}", "", tables.without_level(
                 scored.references, metric, method)
+    for square in squares(report, found.lead.curves, found.lead.references):
+        yield f"Real by generated rows: {square.title}", "", square.scores
+        yield f"Worth, in real rows: {square.title}", "How many real rows alone score as much.", square.worth
     yield "Measured sets", "", tables.measured_sets(report, sets, levels)
     if found.relations is not None:
         told = relations(report, levels, found.relations)

@@ -14,23 +14,25 @@ from divscale.generation.pretraining import pairs
 from divscale.generation.prompts import prompts_for
 from divscale.generation.recipes import get
 from divscale.generation.recursion import Regime
+from divscale.generation.seeds import row_seed
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.order import shuffled
 from divscale.schema import Task
 from divscale.stages import split as splits
 from divscale.stages.context import Context
-from divscale.stages.pretrain import from_scratch
+from divscale.stages.identity import model_identity
+from divscale.stages.pretrain import from_scratch, prompted
 from divscale.stages.sources import code_of
-from divscale.stages.train import run_arms
-from divscale.training.config import PretrainConfig
+from divscale.stages.train import TrainStageConfig, arm_of, config_of, model_named, run_arms
+from divscale.training.config import PretrainConfig, TrainConfig
 
 if TYPE_CHECKING:
     from divscale.stages.expand import World
 
 
 class DescendConfig(FrozenConfig):
-    """Identity of a descendant: the regime it learns under, and how it is trained."""
+    """Identity of a descendant: the regime it learns under, and how it is trained: from scratch, or a named model."""
 
     regime: Regime
     real_share: float
@@ -38,16 +40,21 @@ class DescendConfig(FrozenConfig):
     recipe_kind: str
     code: str | None
     prompts: dict[str, str]
-    pretrain: PretrainConfig
+    pretrain: PretrainConfig | None
+    tuned: TrainStageConfig | None
     seed: int
 
 
-def stage(study: Study, world: World, regime: Regime, sets: Sequence[Stage]) -> Stage:
-    """The model that has learnt from `sets`, the first of which the study's generator wrote.
+def stage(study: Study, world: World, regime: Regime, sets: Sequence[Stage], source: int = 0) -> Stage:
+    """The model that has learnt from `sets`, the first of which the study's generators wrote; one for each of them.
 
-    It starts from scratch with the seed of the study's generator, so that lines of descent differ by what they read.
+    It starts where the study's generator of that number did: from scratch with the same seed, or from the named model,
+    which learns as the entry of `train` that names it says. So lines of descent differ by what they read.
     """
     assert study.recursion is not None
+    writer = study.generator.source(source)
+    seed = row_seed(world.seed, "source", source) % 2**31 if source else world.seed
+    entry = writer_entry(study, writer.model)
     config = DescendConfig(
         regime=regime,
         real_share=study.recursion.real_share if regime == "replace" else 0.0,
@@ -55,12 +62,21 @@ def stage(study: Study, world: World, regime: Regime, sets: Sequence[Stage]) -> 
         recipe_kind=study.recipe.kind,
         code=code_of(study),
         prompts=prompts_for(study.data.task, "pretrained", study.recipe),
-        pretrain=study.pretrain.generator,
-        seed=world.seed,
+        pretrain=None if entry else study.pretrain.generator,
+        tuned=config_of(entry, study.data.task, model_identity(entry.model, entry.revision, "generator.model"), seed)
+        if entry else None,
+        seed=seed,
     )
     read = tuple(sets[-1:]) if regime == "replace" else tuple(sets)
-    return Stage("descend", 1, config, {"data": world.data, "split": world.split, "sets": read},
-                 f"{regime}, generation {len(sets)}, seed {world.seed}")
+    which = f", source {source + 1}" if source else ""
+    return Stage("descend", 2, config, {"data": world.data, "split": world.split, "sets": read},
+                 f"{regime}, generation {len(sets)}{which}, seed {world.seed}")
+
+
+def writer_entry(study: Study, model: str) -> TrainConfig | None:
+    """How a named generator learns from what it reads; null for those that are trained on the spot."""
+    return next((entry for entry in study.train if entry.method != "probe" and entry.head == "causal"
+                 and entry.model == model and not entry.from_scratch), None)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -69,7 +85,9 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     for job in jobs:
         config: Any = job.stage.config
         taught = pairs(read_by(job), config.task, get(context.study.recipe), config.prompts)
-        arms[job.stage.fingerprint] = from_scratch(job, taught, context)
+        arms[job.stage.fingerprint] = from_scratch(job, taught, context) if config.tuned is None else arm_of(
+            job, config.tuned, model_named(context.study, config.tuned.model), prompted(taught), context,
+            optim=config.tuned.optim)
     run_arms("descend", jobs, arms, context)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -38,7 +38,7 @@ from divscale.training.config import TrainConfig
 class World:
     """What one generation seed shares: the split, the vectors, the judge, the rows that models are scored on.
 
-    `writer` writes in place of the study's generator: a later generation.
+    `writers` write, each in place of the study's generator of its number: a later generation.
     """
 
     seed: int
@@ -49,7 +49,7 @@ class World:
     data_vectors: Stage
     judge: Stage | None
     bases: Mapping[str, Stage]
-    writer: Stage | None = None
+    writers: Mapping[int, Stage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -71,11 +71,12 @@ def stage(
         task=study.data.task,
         recipe=cast(AnyRecipe, this.recipe.identity()),
         content=content_of(study),
-        prompt=prompts_for(study.data.task, style(writer, engine), recipe or study.recipe)[this.template],
+        prompt=prompts_for(
+            study.data.task, "pretrained" if model else style(writer, engine), recipe or study.recipe)[this.template],
         source=this.source,
         engine=engine.model_copy(update={"base_url": None}),
         model=identity,
-        chat_template=load(writer.chat_template) if writer.chat_template else None,
+        chat_template=load(writer.chat_template) if writer.chat_template and not model else None,
         sees=sees(study),
         seed=seed,
         setting=setting,
@@ -233,5 +234,6 @@ def _written_by(job: Job, context: Context) -> tuple[str, GeneratorModel]:
     if config.engine.engine == "openai":
         return model.model, model
     if config.model is None:
-        return str(job.input("model").tree("model")), model
+        folder = str(job.input("model").tree("model"))
+        return folder, GeneratorModel(model=folder)
     return model_location(model.model, model.revision), model

@@ -40,6 +40,11 @@ def _cleaned(study: Study, world: World, samples: Stage) -> Set:
     return cleaned, cleaned
 
 
+def writing(study: Study, level: float) -> list[int]:
+    """Numbers of the generators that write a level."""
+    return sorted({this.source for this in get(study.recipe).rounds(study.recipe, level)})
+
+
 def votes(study: Study, world: World, samples: Stage) -> Stage | None:
     """What a generator votes on a set's labels or answers; None where the study asks nobody."""
     if study.agreement.by != "votes":
@@ -100,8 +105,8 @@ def _made(
 
 
 def _pretrained(study: Study, world: World, source: int) -> Stage | None:
-    if world.writer is not None:
-        return world.writer
+    if world.writers:
+        return world.writers[source]
     if study.generator.source(source).model != "pretrain":
         return None
     return pretrain.generator_stage(study, world.data, world.split, world.seed, source)

@@ -32,6 +32,11 @@ class Pass:
     rejected: pa.Table | None = None
     lost: DivscaleError | None = None  # why it cannot be made: nothing more is asked for it
 
+    @property
+    def as_taught(self) -> bool:
+        """Whether the model that writes is one that the study has taught these prompts."""
+        return "model" in self.job.stage.inputs
+
     def take_up(self) -> None:
         """Find what an earlier run was answered. What was refused is asked again: the endpoint may have been mended."""
         for shard in self.job.draft.shards("completions"):
@@ -56,7 +61,8 @@ def ask(folder: str, model: GeneratorModel, asked: list[tuple[Pass, pa.Table]], 
         _of_place(each.open(wanted), place) for place, (each, wanted) in enumerate(asked))
     if not open_requests.num_rows:
         return
-    fleet = context.generation(folder, model, context.study.generator.engine)
+    # a model that the study has taught knows its prompts as they are, without turns around them
+    fleet = context.generation(folder, model, context.study.generator.engine, as_trained=asked[0][0].as_taught)
     shards, allowed = Shards("completions", COMPLETIONS), context.study.recipe.max_failed_share
     refused = [0] * len(asked)
     total = sum(wanted.num_rows for _, wanted in asked)

@@ -90,7 +90,7 @@ def from_scratch(job: Job, taught: Sequence[tuple[str, str]], context: Context) 
     from divscale.training.work import Arm
 
     config: Any = job.stage.config
-    rows = pa.table({"prompt": [p for p, _ in taught], "completion": [c for _, c in taught]})
+    rows = prompted(taught)
     return Arm(
         key=job.stage.fingerprint,
         model=config.pretrain.architecture,
@@ -105,6 +105,11 @@ def from_scratch(job: Job, taught: Sequence[tuple[str, str]], context: Context) 
         checkpoint_every_s=context.study.resources.checkpoint_every_s,
         tracking=tracking(context, job.stage, config.pretrain.optim, rows=rows.num_rows, seed=config.seed),
     )
+
+
+def prompted(taught: Sequence[tuple[str, str]]) -> pa.Table:
+    """(prompt, completion) pairs as the rows of a causal arm."""
+    return pa.table({"prompt": [p for p, _ in taught], "completion": [c for _, c in taught]})
 
 
 def _pairs(config: PretrainStageConfig, samples: pa.Table, study: Study) -> list[tuple[str, str]]:

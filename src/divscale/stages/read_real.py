@@ -19,6 +19,8 @@ from divscale.graph.stage import Stage
 from divscale.schema import Task
 from divscale.stages import evaluate
 from divscale.stages.context import Context
+from divscale.stages.descend import writer_entry
+from divscale.stages.identity import ModelIdentity, model_identity, model_location
 
 if TYPE_CHECKING:
     from divscale.stages.expand import World
@@ -34,16 +36,24 @@ class ReadConfig(FrozenConfig):
     prompts: dict[str, str]
     max_length: int
     part: str
+    model: ModelIdentity | None  # null: it is an input stage
 
 
-def stage(study: Study, world: World, model: Stage) -> Stage:
-    """The loss of a model trained on the spot on the test rows, under the prompts that it was taught with."""
+def stage(study: Study, world: World, model: Stage | None) -> Stage:
+    """The loss of a writer on the test rows, under the prompts that descendants are taught with.
+
+    `model` is one that the study trained; null: `generator.model`, as it is named.
+    """
+    identity = None if model else model_identity(study.generator.model, study.generator.revision, "generator.model")
+    entry = writer_entry(study, study.generator.model)
     config = ReadConfig(
         task=study.data.task, recipe_kind=study.recipe.kind,
         prompts=prompts_for(study.data.task, "pretrained", study.recipe),
         # A writer taught by repetitive text has a poorer vocabulary, in which real rows are longer than it ever saw.
-        max_length=4 * study.pretrain.generator.architecture.max_length, part=world.test.part)
-    return Stage("read", 2, config, {"model": model, **evaluate.held_out_inputs(world, world.test)}, model.title)
+        max_length=entry.max_length if entry else 4 * study.pretrain.generator.architecture.max_length,
+        part=world.test.part, model=identity)
+    inputs = {**({"model": model} if model else {}), **evaluate.held_out_inputs(world, world.test)}
+    return Stage("read", 3, config, inputs, model.title if model else study.generator.model)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -63,7 +73,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         rows = pa.table({"prompt": [prompt for prompt, _ in taught], "completion": [text for _, text in taught],
                          "id": [str(i) for i in range(len(taught))]})
         asked[job.stage.fingerprint] = rows
-        items.append(Evaluation(job.stage.fingerprint, str(job.input("model").tree("model")), "causal", rows,
+        items.append(Evaluation(job.stage.fingerprint, _folder(job, context), "causal", rows,
                                 max_length=config.max_length))
 
     def done(result: Any) -> None:
@@ -72,7 +82,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             job.fail(result.reason)
             return
         rows = asked[result.key]
-        _, tokenizer = load(str(job.input("model").tree("model")), "causal", ())
+        _, tokenizer = load(_folder(job, context), "causal", ())
         encoded = encode_rows(tokenizer, rows, "causal", (), cast(Any, job.stage.config).max_length, prompt_weight=0.0)
         loss = result.predictions["loss"].to_numpy() * [int((row.weights_T > 0).sum()) for row in encoded]
         size = np.array([len(text.encode()) for text in rows["completion"].to_pylist()])
@@ -85,3 +95,9 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             "missing": {}})
 
     context.training().run(items, done, lambda _: None)
+
+
+def _folder(job: Job, context: Context) -> str:
+    if "model" in job.stage.inputs:
+        return str(job.input("model").tree("model"))
+    return model_location(context.study.generator.model, context.study.generator.revision)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from divscale.config import Study
 from divscale.generation.seeds import row_seed
 from divscale.graph.stage import Stage
 from divscale.stages import correctness, descend, evaluate, levels, measure, mix, pretrain, read_real, train
-from divscale.training.config import TrainConfig
+from divscale.training.config import PRETRAIN, TrainConfig
 
 if TYPE_CHECKING:
     from divscale.stages.expand import GeneratedSet, World
@@ -24,7 +24,7 @@ class Generation:
         words: `regime`, `level`, `generation` (0: the real prior and the first writer) and `generation_seed`.
         measured: Diversity and shift of its set.
         checked: Whether its labels are right; null where nobody can tell, and of the prior.
-        reads: The loss on real text of the model that learnt from it.
+        reads: The loss on real text of the model that learnt from it (of several sources, the first).
         scored: (data seed, predictions on the test set) of the probes that were trained on its set alone.
     """
 
@@ -44,7 +44,9 @@ def stages(study: Study, world: World, sets: list[GeneratedSet]) -> Iterator[Gen
         return
     from divscale.stages.expand import GeneratedSet
 
-    first_writer = pretrain.generator_stage(study, world.data, world.split, world.seed)
+    first_writer = None
+    if study.generator.model == PRETRAIN:
+        first_writer = pretrain.generator_stage(study, world.data, world.split, world.seed)
     for begun in (item for item in sets if item.level is not None and item.filter == study.recipe.filters[0]):
         assert begun.level is not None
         for regime in study.recursion.regimes:
@@ -55,20 +57,23 @@ def stages(study: Study, world: World, sets: list[GeneratedSet]) -> Iterator[Gen
             item, written = begun, []
             for generation in range(1, study.recursion.generations + 1):
                 written.append(item.samples)
-                model = descend.stage(study, world, regime, written)
+                writers = {source: descend.stage(study, world, regime, written, source)
+                           for source in levels.writing(study, begun.level)}
                 own = GeneratedSet(begun.level, "none", item.samples, item.vectors)
                 measured = measure.stage(study, world, own)
                 yield Generation({**line, "generation": generation}, measured, item.correctness,
-                                 read_real.stage(study, world, model), _scored(study, world, own))
+                                 read_real.stage(study, world, writers[0]), _scored(study, world, own))
                 if generation < study.recursion.generations:
-                    item = _written_by(study, world, model, begun.level, generation)
+                    item = _written_by(study, world, writers, begun.level, generation)
 
 
-def _written_by(study: Study, world: World, model: Stage, level: float, generation: int) -> GeneratedSet:
-    """The next set: the same recipe at the same level from another writer, and from other random numbers."""
+def _written_by(
+    study: Study, world: World, writers: Mapping[int, Stage], level: float, generation: int,
+) -> GeneratedSet:
+    """The next set: the same recipe at the same level from other writers, and from other random numbers."""
     from divscale.stages.expand import GeneratedSet
 
-    later = replace(world, writer=model, seed=row_seed(world.seed, "generation", generation) % 2**31)
+    later = replace(world, writers=writers, seed=row_seed(world.seed, "generation", generation) % 2**31)
     samples, vectors = levels.made(study, later, level)
     return GeneratedSet(level, "none", samples, vectors,
                         correctness.stage(study, samples, vectors, world.judge, levels.votes(study, world, samples)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -57,13 +57,13 @@ class TrainStageConfig(FrozenConfig):
 
     model: ModelIdentity | None
     revision: str | None
-    head: str
+    head: Literal["classifier", "causal"]
     task: Task
     optim: OptimConfig
     lora: LoraConfig | None
     validation: ValidationConfig | None
     zero_stage: int
-    dtype: str
+    dtype: Literal["float32", "bfloat16"]
     max_length: int
     packing: Packing
     batching: Batching
@@ -108,11 +108,21 @@ def stage(
         inputs["model"] = world.bases[entry.model]
     else:
         model = model_identity(downstream_model(entry), entry.revision, "train.model")
-    config = TrainStageConfig(
+    config = config_of(entry, study.data.task, model, seed, validation)
+    if trial:
+        return Stage("trial", 1, config, inputs, f"{mixed.title}, rate {entry.optim.lr:g}")
+    return Stage("train", 2, config, inputs, mixed.title, light=frozenset({"trials"}))
+
+
+def config_of(
+    entry: TrainConfig, task: Task, model: ModelIdentity | None, seed: int, validation: ValidationConfig | None = None,
+) -> TrainStageConfig:
+    """How an entry trains, as identity; `model` is null where it is an input stage."""
+    return TrainStageConfig(
         model=model,
         revision=entry.revision,
         head=entry.head,
-        task=study.data.task,
+        task=task,
         optim=entry.optim,
         lora=entry.lora if entry.method == "lora" else None,
         validation=validation,
@@ -125,9 +135,6 @@ def stage(
         offload=entry.offload,
         seed=seed,
     )
-    if trial:
-        return Stage("trial", 1, config, inputs, f"{mixed.title}, rate {entry.optim.lr:g}")
-    return Stage("train", 2, config, inputs, mixed.title, light=frozenset({"trials"}))
 
 
 def downstream_model(entry: TrainConfig) -> str:
@@ -157,8 +164,6 @@ def classes_of(data: Artifact) -> tuple[str, ...]:
 
 def run(jobs: Sequence[Job], context: Context) -> None:
     """Fine-tune every arm through the training fleet."""
-    from divscale.training.work import Arm
-
     arms: dict[str, Any] = {}
     for job in jobs:
         config: Any = job.stage.config
@@ -177,32 +182,44 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             labels = classes_of(job.input("data"))
         model = (str(job.input("model").tree("model")) if config.model is None
                  else model_named(context.study, config.model))
-        arms[job.stage.fingerprint] = Arm(
-            key=job.stage.fingerprint,
-            model=model,
-            head=config.head,
-            rows=training_rows(samples, config.head, config.task),
-            optim=optim,
-            output_dir=str(job.draft.new_tree("model")),
-            labels=labels,
-            revision=config.revision,
-            lora=config.lora,
-            zero_stage=config.zero_stage,
-            dtype=config.dtype,
-            max_length=config.max_length,
-            packing=config.packing,
-            batching=config.batching,
-            gradient_checkpointing=config.gradient_checkpointing,
-            offload=config.offload,
-            seed=config.seed,
-            validation=config.validation,
-            validation_rows=_validation_rows(job),
-            work_dir=str(job.draft.unfinished()),
-            checkpoint_every_s=context.study.resources.checkpoint_every_s,
-            tracking=tracking(context, job.stage, optim, rows=samples.num_rows, head=config.head, dtype=config.dtype,
-                              zero_stage=config.zero_stage, seed=config.seed),
-        )
+        arms[job.stage.fingerprint] = arm_of(
+            job, config, model, training_rows(samples, config.head, config.task), context, optim=optim, labels=labels,
+            validation_rows=_validation_rows(job))
     run_arms(jobs[0].stage.name, jobs, arms, context)
+
+
+def arm_of(
+    job: Job, config: TrainStageConfig, model: str, rows: pa.Table, context: Context, *, optim: OptimConfig,
+    labels: tuple[str, ...] = (), validation_rows: pa.Table | None = None,
+) -> Any:
+    """The arm that trains the model in a folder on rows, as a configuration says, at `optim`."""
+    from divscale.training.work import Arm
+
+    return Arm(
+        key=job.stage.fingerprint,
+        model=model,
+        head=config.head,
+        rows=rows,
+        optim=optim,
+        output_dir=str(job.draft.new_tree("model")),
+        labels=labels,
+        revision=config.revision,
+        lora=config.lora,
+        zero_stage=config.zero_stage,
+        dtype=config.dtype,
+        max_length=config.max_length,
+        packing=config.packing,
+        batching=config.batching,
+        gradient_checkpointing=config.gradient_checkpointing,
+        offload=config.offload,
+        seed=config.seed,
+        validation=config.validation,
+        validation_rows=validation_rows,
+        work_dir=str(job.draft.unfinished()),
+        checkpoint_every_s=context.study.resources.checkpoint_every_s,
+        tracking=tracking(context, job.stage, optim, rows=rows.num_rows, head=config.head, dtype=config.dtype,
+                          zero_stage=config.zero_stage, seed=config.seed),
+    )
 
 
 def tracking(context: Context, stage: Stage, optim: OptimConfig, **others: str | float) -> Tracking | None:

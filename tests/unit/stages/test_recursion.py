@@ -53,6 +53,17 @@ def test_generations_of_one_line_are_written_from_other_random_numbers():
     assert len(set(seeds)) == len(seeds) == 3
 
 
+def test_several_sources_have_a_descendant_each_and_one_of_them_is_a_line_of_its_own():
+    found = stages("recipe={kind: sources, sources: [1, 2], samples: 4}",
+                   "generator.others=[pretrain]", "recursion={generations: 3, regimes: [replace]}")
+    assert len(found["pretrain"]) == 2
+    # sets of the two levels differ from the second generation on, and so does the first source's descendant
+    assert len(found["descend"]) == (1 + 2) * 3 - 1  # of the last generation the second source would write for nobody
+    second = [stage for stage in found["descend"] if "source 2" in stage.title]
+    assert len(second) == 2 and len({stage.config.seed for stage in found["descend"]}) == 2
+    assert len(found["read"]) == 1 + 3 * 2
+
+
 def test_a_level_is_a_line_of_its_own():
     found = stages("recipe.temperature=[0.5,1.0]")
     assert len(found["descend"]) == 2 * 3 * 3 and len(found["pretrain"]) == 1
@@ -106,7 +117,8 @@ def test_what_a_descendant_reads_is_what_its_regime_says(world):
     ("recursion.regimes=[]", "regimes"),
     ("recursion.generations=1", "generations"),
     ("recursion={regimes: [accumulate], real_share: 0.1}", "real_share is of the regime replace"),
-    ("generator.model=gpt2", "descendants learn from scratch"),
+    ("generator.model=gpt2", "gpt2 learns from what it reads as an entry of train says .* there is none"),
+    ("generator={model: gpt2, engine: {engine: openai, base_url: 'http://127.0.0.1:1/v1'}}", "an endpoint serves cannot be taught"),
 ])
 def test_a_recursion_that_cannot_be_is_refused_in_words(override, words):
     with pytest.raises(ConfigError, match=words):
