@@ -7,10 +7,21 @@ from collections.abc import Sequence
 
 from divscale.report.diversity import measured, ordered_levels
 from divscale.report.model import TEST, ReportInput
-from divscale.report.naming import factor, higher_is_better, level_name, number, p_value, rows_name, score_name, unit
+from divscale.report.naming import (
+    FILTERS,
+    factor,
+    higher_is_better,
+    level_name,
+    number,
+    p_value,
+    rows_name,
+    score_name,
+    unit,
+)
 from divscale.report.statistics.curves import Curve, CurveKey, Point, curves, main_curves, references, seed_counts
 from divscale.report.statistics.intervals import Estimate
 from divscale.report.statistics.verdict import ALPHA, Verdict
+from divscale.schema import MATCHED
 
 
 def headline_method(found: Sequence[Curve]) -> str | None:
@@ -27,7 +38,19 @@ def answer(report: ReportInput) -> tuple[str, str, str]:
     lead = headline_method(found)
     main = main_curves(found, lead) if lead else []
     leading = [curve for curve in main if curve.key.model == main[0].key.model]
-    return three_sentences(report, leading, levels, references(report, report.metrics[0]))
+    asked, best, rest = three_sentences(report, leading, levels, references(report, report.metrics[0]))
+    return asked, best, rest + by_model(report, main)
+
+
+def by_model(report: ReportInput, main: Sequence[Curve]) -> str:
+    """The best level of every model, with fewest labels and text as generated; nothing where there is one model."""
+    models = list(dict.fromkeys(curve.key.model for curve in main))
+    scarce = [next(c for c in main if c.key.model == model) for model in models]
+    if len(scarce) < 2:
+        return ""
+    found = [f"{_best_point(c).level or 0.0:g} for {c.key.model} ({_value(c.metric, _best_point(c).score)}"
+             f"{', an interior optimum' if c.verdict.shape == 'interior_optimum' else ''})" for c in scarce]
+    return f" By model, the best {report.dial.replace('_', ' ')} is {_list(found, 'and')}."
 
 
 def three_sentences(
@@ -39,6 +62,7 @@ def three_sentences(
     """
     plain = [c for c in main if c.key.filter == "none"] or list(main)
     held = [c for c in main if c.key.filter == "label_agreement" and c not in plain]
+    matched = [c for c in main if c.key.filter in MATCHED and c not in plain]
     if not plain:
         third = "The report has diversity and shift of every level; which level is best for training they do not say."
         if report.arms.num_rows == 0:
@@ -47,7 +71,7 @@ def three_sentences(
         return _asked(report, plain, levels), found, third
     scarce = plain[0]
     found = f"With {rows_name(report, scarce.key.labelled)}, {_best(report, scarce)}: {_shape(scarce)}."
-    return _asked(report, plain, levels), found, _rest(report, plain, held, references)
+    return _asked(report, plain, levels), found, _rest(report, plain, held, matched, references)
 
 
 def _asked(report: ReportInput, plain: Sequence[Curve], levels: Sequence[float]) -> str:
@@ -123,12 +147,13 @@ def _more(verdict: Verdict) -> str:
 
 
 def _rest(
-    report: ReportInput, plain: Sequence[Curve], held: Sequence[Curve], references: dict[CurveKey, Point],
+    report: ReportInput, plain: Sequence[Curve], held: Sequence[Curve], matched: Sequence[Curve],
+    references: dict[CurveKey, Point],
 ) -> str:
     parts = []
     if len(plain) > 1:
         hits = [c.verdict.shape == "interior_optimum" for c in plain]
-        parts.append(f"{'with text as generated, ' if held else ''}an interior optimum is supported "
+        parts.append(f"{'with text as generated, ' if held or matched else ''}an interior optimum is supported "
                      f"{_where(plain, hits)}, and the best level beats real data alone "
                      f"{_where(plain, [_beats_real(c) for c in plain])}")
     if held:
@@ -141,6 +166,11 @@ def _rest(
         if control:
             text += f"; real text labelled by the same judge scored {_value(held[0].metric, control.score)}"
         parts.append(text)
+    for filtered in dict.fromkeys(c.key.filter for c in matched):
+        own = [c for c in matched if c.key.filter == filtered]
+        hits = [c.verdict.shape == "interior_optimum" for c in own]
+        supported = f"supported {_where(own, hits)}" if len(own) > 1 else "supported" if hits[0] else "not supported"
+        parts.append(f"with {FILTERS[filtered]}, {_best(report, own[0])}, and an interior optimum is {supported}")
     if not parts:
         return ("Correctness was not held constant and one labelled count was tried, so wrong labels and scarcity "
                 "cannot be told from diversity here.")

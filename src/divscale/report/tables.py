@@ -47,9 +47,10 @@ def verdicts(found: Sequence[Curve]) -> Table:
             MISSING if v.more_units is None else f"{v.more_units}",
         ))
     name = score_name(found[0].metric).capitalize() + unit(found[0].metric) if found else "Score"
-    return Table(("Text", "Labelled", "Verdict", "Best level", name, "Over real only", "Over least diverse",
-                  "Over most diverse", "Interior optimum, p", "Two lines, p", "May be best", "More seeds"),
-                 tuple(rows), names=3)
+    return _with_model(Table(
+        ("Text", "Labelled", "Verdict", "Best level", name, "Over real only", "Over least diverse", "Over most diverse",
+         "Interior optimum, p", "Two lines, p", "May be best", "More seeds"), tuple(rows), names=3),
+        [curve.key.model for curve in found])
 
 
 def points(found: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | None) -> Table:
@@ -67,8 +68,19 @@ def points(found: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | Non
             ))
     metric = score_name(found[0].metric).capitalize() + unit(found[0].metric) if found else "Score"
     diversity = measure_name(axis) if axis else "Diversity"
-    return Table(("Text", "Mix", "Labelled", "Generated", "Share, %", "Level", diversity, metric,
-                  "Over real only", "Bootstrap", "With other test rows", "p (Holm)", "Units"), tuple(rows), names=2)
+    return _with_model(Table(
+        ("Text", "Mix", "Labelled", "Generated", "Share, %", "Level", diversity, metric, "Over real only", "Bootstrap",
+         "With other test rows", "p (Holm)", "Units"), tuple(rows), names=2),
+        [curve.key.model for curve in found for _ in curve.points])
+
+
+def _with_model(table: Table, models: Sequence[str]) -> Table:
+    """The table with the model of every row behind its words, where rows are of several models."""
+    if len(set(models)) < 2:
+        return table
+    at = table.names
+    rows = ((*row[:at], model, *row[at:]) for row, model in zip(table.rows, models, strict=True))
+    return Table((*table.columns[:at], "Model", *table.columns[at:]), tuple(rows), names=at + 1)
 
 
 def without_level(found: Mapping[CurveKey, Point], metric: str, method: str) -> Table:

@@ -396,6 +396,18 @@ def _notes(study: Study, missing: int, unasked: int) -> Iterator[str]:
             "the held sets, and training on them is partly distillation of the judge; a causal claim about "
             "diversity needs an oracle."
         )
+    if not MATCHED.isdisjoint(study.recipe.filters):
+        yield (
+            "Shift is held as far as the candidates allow: rows are drawn by the odds of a classifier between "
+            "generated and real text. That moves diversity as well, towards that of real text; the measures say what "
+            "is left of shift."
+        )
+    tuned = [entry for entry in study.train if entry.method != "probe"]
+    for kind in ("steps", "epochs"):
+        if held := [entry for entry in tuned if getattr(entry.optim, kind) is not None]:
+            amounts = ", ".join(dict.fromkeys(f"{getattr(entry.optim, kind):g}" for entry in held))
+            longer = "" if kind == "steps" else ", so a larger mix trains longer"
+            yield f"Training is held constant by {kind} ({amounts}), whatever the number of rows{longer}."
     worse = [m for m in study.evaluate.metrics if not HIGHER_IS_BETTER[m]]
     if worse:
         yield f"Lower is better for {', '.join(worse)}."

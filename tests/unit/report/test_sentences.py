@@ -1,11 +1,13 @@
 from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import synthetic_report
 
+from divscale.report import tables
 from divscale.report.diversity import measured, ordered_levels
-from divscale.report.sentences import three_sentences
+from divscale.report.sentences import answer, three_sentences
 from divscale.report.statistics.curves import curves, main_curves, references
 
 
@@ -71,3 +73,22 @@ def test_a_study_without_generated_mixes_says_so():
     real = report.arms.filter(pc.equal(report.arms["design"], "real_only"))
     assert _sentences(replace(report, arms=real))[1] == (
         "No level has a score, because no mix with generated rows was trained on.")
+
+
+def test_with_shift_held_the_best_level_and_the_verdict_are_told_for_each_filter():
+    report = synthetic_report.build(full=False, filters=("none", "label_agreement", "shift_matched", "both"))
+    rest = _sentences(report)[2]
+    for words in ("with correctness held (the judge", "with shift held, temperature", "with correctness and shift held, temperature"):
+        assert words in rest
+
+
+def test_with_several_models_the_best_level_of_each_is_told_and_tables_name_them():
+    report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
+    arms = report.arms.to_pylist()
+    other = [{**arm, "arm": arm["arm"] + "b", "model": "large", "parameters": 9, "accuracy": arm["accuracy"] - 0.1} for arm in arms]
+    several = replace(report, arms=pa.Table.from_pylist([*arms, *other], schema=report.arms.schema))
+    assert " By model, the best temperature is " in answer(several)[2] and "for large (" in answer(several)[2]
+    assert "By model" not in answer(report)[2]
+    found = curves(several, ordered_levels(several, measured(several)), "accuracy")
+    assert {row[2] for row in tables.points(found, {}, None).rows} == {"minilm", "large"}
+    assert tables.verdicts(found).columns[3] == "Model" and "Model" not in tables.verdicts(found[:1]).columns

@@ -96,7 +96,7 @@ def quadratic(levels: Sequence[float], scores: Paired) -> Quadratic | None:
     curvature, slope = curvature_U.mean(), slope_U.mean()
     top = -slope / (2 * curvature) if curvature < 0 else -1.0
     first, end = slope_at(0), slope_at(last)
-    low, high = (_level(levels, grid[flat[0]]), _level(levels, grid[flat[-1]])) if whole else (None, None)
+    low, high = (_level(levels, float(grid[flat[0]])), _level(levels, float(grid[flat[-1]]))) if whole else (None, None)
     return Quadratic(
         _level(levels, top) if 0 <= top <= last else None, low, high, max(first.p_above, 1 - end.p_above))
 
