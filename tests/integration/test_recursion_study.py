@@ -24,9 +24,10 @@ LINES = ["recursion={generations: 2, regimes: [replace, accumulate]}", "recipe.t
 
 
 def test_a_named_model_is_tuned_on_every_generation_and_writes_the_next(tmp_path):
-    model = make_tiny_model(tmp_path / "model")
-    study, store = load(SMOKE, [*LINES, f"generator.model={model}", "recursion={generations: 2, regimes: [replace]}",
-                                f"train={{method: full, model: {model}, head: causal, optim: {{lr: 1.0e-3, steps: 6, batch_size: 16}}, max_length: 64}}",
+    model = make_tiny_model(tmp_path / "model", 512)
+    study, store = load(SMOKE, [*LINES, f"generator={{model: {model}, engine: {{engine: transformers, max_model_len: 384}}}}",
+                                "recursion={generations: 2, regimes: [replace]}",
+                                f"train={{method: full, model: {model}, head: causal, optim: {{lr: 1.0e-3, steps: 6, batch_size: 16}}, max_length: 256}}",
                                 "evaluate.metrics=[loss]", "measure={n: 8, subsamples: 2, shift: [mmd]}", "clean.contamination.allowed_share=1.0"]), Store(tmp_path / "store")
     lines = run_study(study, store, Tally()).table("lines").to_pylist()
     losses = [row["value"] for row in lines if row["metric"] == "real_loss"]
