@@ -42,8 +42,7 @@ class PlannedWork:
     def units(self, stage: Stage) -> float | None:
         """Rows (`BY_ROWS`), samples that training sees, or 1; None where it is not known before a run."""
         if stage.name in FINE_TUNED or stage.name in FROM_SCRATCH:
-            config: Any = stage.config
-            optim = config.optim if stage.name in FINE_TUNED else config.pretrain.optim
+            optim = how_trained(stage).optim
             return samples_seen({"steps": optim.steps, "epochs": optim.epochs, "batch_size": optim.batch_size},
                                 self._rows_learnt(stage))
         return self.rows(stage) if stage.name in BY_ROWS else 1.0
@@ -65,11 +64,9 @@ class PlannedWork:
         """Tokens that a training reads, as the packaged tokenizer counts real rows; None for other stages."""
         if stage.name not in (*FINE_TUNED, *FROM_SCRATCH):
             return None
-        config: Any = stage.config
-        fine_tuned = stage.name in FINE_TUNED
-        longest = config.max_length if fine_tuned else config.pretrain.architecture.max_length
-        units = self.units(stage)
-        return None if units is None else units * self._tokens_a_row(config.head if fine_tuned else "causal", longest)
+        how, units = how_trained(stage), self.units(stage)
+        longest = how.architecture.max_length if hasattr(how, "architecture") else how.max_length
+        return None if units is None else units * self._tokens_a_row(getattr(how, "head", "causal"), longest)
 
     def read_tokens(self, stage: Stage) -> float:
         """Tokens of held-out rows that an evaluate or read stage scores."""
@@ -92,16 +89,18 @@ class PlannedWork:
 
     def _count(self, stage: Stage) -> int | None:
         config: Any = stage.config
-        if stage.name in FROM_SCRATCH:
-            return parameters_made(config.pretrain.architecture)
+        if stage.name in (*FROM_SCRATCH, *FINE_TUNED) and hasattr(how_trained(stage), "architecture"):
+            return parameters_made(how_trained(stage).architecture)
         model = stage.inputs.get("model")
         if isinstance(model, Stage):
             return self.parameters(model)
+        if stage.name == "read":  # of the generator as it is named
+            return _of_model(self._study.generator.model, self._study.generator.revision)
         if stage.name == "generate":
             written_by = self._study.generator.source(config.source)
             return None if config.engine.engine == "openai" else _of_model(written_by.model, written_by.revision)
-        if stage.name in FINE_TUNED:
-            return _of_identity(self._study, config.model)
+        if stage.name in (*FROM_SCRATCH, *FINE_TUNED):
+            return _of_identity(self._study, how_trained(stage).model)
         return None
 
     def _rows_learnt(self, stage: Stage) -> int:
@@ -144,10 +143,17 @@ class PlannedWork:
         return self._known_lengths[head]
 
 
+def how_trained(stage: Stage) -> Any:
+    """The part of a training stage's configuration that says how; descendants of a named model are tuned as arms."""
+    config: Any = stage.config
+    return config if stage.name in FINE_TUNED else config.pretrain or config.tuned
+
+
 def recorded_units(record: Record) -> float | None:
     """What `PlannedWork.units` would have said of a stage that is recorded."""
     if record.stage in FINE_TUNED or record.stage in FROM_SCRATCH:
-        optim = record.config.get("optim") or record.config.get("pretrain", {}).get("optim", {})
+        trained = record.config.get("pretrain") or record.config.get("tuned") or record.config
+        optim = trained.get("optim", {})
         return samples_seen(optim, record.rows.asked) if record.rows and optim else None
     if record.stage in BY_ROWS:
         return float(record.rows.asked) if record.rows else None

@@ -18,13 +18,13 @@ from divscale.stages import assumed
 from divscale.stages.assumed import Estimate
 from divscale.stages.generation_cost import Requests, duration
 from divscale.stages.machine import Machine, machine_of
-from divscale.stages.planned_work import FINE_TUNED, FROM_SCRATCH, PlannedWork, recorded_units
+from divscale.stages.planned_work import FINE_TUNED, FROM_SCRATCH, PlannedWork, how_trained, recorded_units
 
 # Fields of a configuration that cost depends on, beside the model; stages that agree on them are alike.
 MATTERS: dict[str, tuple[str, ...]] = {
     "generate": ("model", "engine"), "embed": ("model",), "answer": ("engine", "max_tokens"),
     "evaluate": ("head", "max_length", "part"), "measure": ("n", "diversity", "shift", "subsamples"),
-    "harness": ("tasks", "limit"), "pretrain": ("role",),
+    "harness": ("tasks", "limit"), "pretrain": ("role",), "read": ("model",),
     **dict.fromkeys(FINE_TUNED, ("model", "head", "lora", "zero_stage", "dtype", "max_length", "packing", "batching",
                                  "gradient_checkpointing", "offload")),
 }
@@ -186,12 +186,14 @@ def _assumed(name: str, stages: Sequence[Stage], work: PlannedWork, machine: Mac
     if name in ("generate", "answer"):
         return assumed.writing(sum(work.written_tokens(stage) or 0 for stage in stages), parameters, machine, name)
     if name in ("evaluate", "read"):
-        trained, passes = stages[0].inputs["model"], 2
+        trained, passes = cast(Stage, stages[0].inputs.get("model", stages[0])), 2
         read = sum(work.read_tokens(stage) for stage in stages)
     else:
-        trained, passes = stages[0], 4 if getattr(stages[0].config, "lora", None) is not None else 6
+        trained = stages[0]
+        passes = 4 if getattr(how_trained(trained), "lora", None) is not None else 6
         read = sum(work.training_tokens(stage) or 0 for stage in stages)
-    half = getattr(cast(Stage, trained).config, "dtype", "float32") != "float32"
+    known = how_trained(trained) if trained.name in (*FINE_TUNED, *FROM_SCRATCH) else None
+    half = getattr(known, "dtype", "float32") != "float32"
     return assumed.training(read, parameters, machine, name, stages=len(stages), passes=passes, half=half)
 
 
@@ -235,7 +237,8 @@ class _Alike:
     def _key(self, name: str, config: Mapping[str, Any], model: str | None) -> str:
         fields = {field: config.get(field) for field in MATTERS.get(name, ())}
         if name in FROM_SCRATCH:
-            fields["architecture"] = config["pretrain"]["architecture"]
+            fields["architecture"] = (config.get("pretrain") or {}).get("architecture")
+            fields |= {field: (config.get("tuned") or {}).get(field) for field in MATTERS["train"]}
         by = self._of_model(model) if model is not None and name in BY_MODEL else None
         return json.dumps([name, fields, by], sort_keys=True)
 

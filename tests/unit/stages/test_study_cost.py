@@ -131,6 +131,16 @@ def test_something_is_assumed_of_every_kind_of_stage_but_the_harness_whose_tasks
     assert set(RUN) - set(STAGE_S) - by_work == {"harness"}
 
 
+def test_descendants_of_a_named_model_are_estimated_as_arms_of_it_are(tmp_path):
+    model = "train={method: full, model: some/model-1B, head: causal, dtype: bfloat16, max_length: 64, optim: {epochs: 2}}"
+    study = load(SMOKE, ["generator={model: some/model-1B, engine: {engine: vllm}}", model, "mix=[]", "recipe.filters=none",
+                         "recursion={generations: 2}", "evaluate.metrics=[loss]"])
+    found = cost(study, Store(tmp_path / "store"))
+    assert not found.unknown
+    for name in ("descend", "read", "train"):
+        assert "1.0B parameters" in kind(found, name).source and kind(found, name).seconds > 0
+
+
 @pytest.mark.parametrize(("name", "size"), [
     ("Qwen/Qwen2.5-7B-Instruct", 7e9), ("meta-llama/Llama-3.2-1B", 1e9), ("HuggingFaceTB/SmolLM2-135M", 135e6),
     ("EleutherAI/pythia-70m", 70e6), ("Qwen/Qwen3-30B-A3B", 30e9), ("openai-community/gpt2", 124e6),
