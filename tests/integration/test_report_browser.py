@@ -12,8 +12,10 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "unit" / "report"))
 import synthetic_report
 
+from divscale.report import comparison
 from divscale.report.model import Example, Neighbour, Repeats
 from divscale.report.page import render
+from divscale.report.statistics.compare import Side
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium")
@@ -27,7 +29,7 @@ if CHROMIUM is None and not os.environ.get("CI"):
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
-    report = synthetic_report.build(labelled=(2, 20))
+    report = synthetic_report.build(labelled=(2, 20), sizes=(20, 50))
     wide_word = "x" * 400
     hostile = Neighbour(HOSTILE, HOSTILE, 0.9)
     report = replace(report, notes=(*report.notes, HOSTILE), study_yaml=f"name: {wide_word}\n", examples={
@@ -36,6 +38,16 @@ def page_file(tmp_path_factory):
         neighbours_from=HOSTILE, repeats={0.2: Repeats(20_000, 10_000, 12, 345, 0.95)})
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render(report), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def comparison_file(tmp_path_factory):
+    a, b = (synthetic_report.build(full=False, labelled=(2,), sizes=(50,), seed=seed) for seed in (1, 2))
+    sides = [Side(report.dial, report.metrics, report.arms, report.sets) for report in (a, b)]
+    found = comparison.compare(*sides, ("one", HOSTILE), [("recipe.temperature", "[0.2]", HOSTILE)])
+    path = tmp_path_factory.mktemp("comparison") / "comparison.html"
+    path.write_text(comparison.render(found), encoding="utf-8")
     return path
 
 
@@ -56,14 +68,14 @@ def opened(browser, page_file):
     """Opens the report at a width and colour scheme; also gives every request and everything the console said."""
     contexts = []
 
-    def open_at(width, scheme="light"):
+    def open_at(width, scheme="light", file=page_file):
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
         contexts.append(context)
         page, requests, messages = context.new_page(), [], []
         page.on("request", lambda request: requests.append(request.url))
         page.on("console", lambda message: messages.append(message.text))
         page.on("pageerror", lambda error: messages.append(str(error)))
-        page.goto(page_file.as_uri())
+        page.goto(file.as_uri())
         return page, requests, messages
 
     yield open_at
@@ -114,7 +126,7 @@ def test_examples_can_be_chosen_by_level_and_by_label_with_the_keyboard_alone(op
     page, _, messages = opened(1280)
     shown = page.locator(".example").filter(visible=True)
     assert shown.count() == 3
-    page.get_by_label("Temperature").focus()
+    page.get_by_role("combobox", name="Temperature").focus()
     page.keyboard.press("ArrowDown")  # the first level
     assert shown.count() == 2 and page.locator("article").filter(visible=True).count() == 1
     assert "20,000 rows. Among the first 10,000: 12 repeat the text of an earlier one, 345 nearly its vector" in (
@@ -122,7 +134,7 @@ def test_examples_can_be_chosen_by_level_and_by_label_with_the_keyboard_alone(op
     page.keyboard.press("Tab")
     page.keyboard.press("e")  # the label "email"
     assert shown.count() == 1 and "Nearest real, 0.90" in shown.first.inner_text()
-    page.get_by_label("Temperature").select_option("0.8")
+    page.get_by_role("combobox", name="Temperature").select_option("0.8")
     assert "Nearest real, 0.50 (http) A request." in shown.first.inner_text()
     assert messages == []
 
@@ -139,6 +151,37 @@ def test_text_has_contrast_in_light_and_in_dark(opened):
         page, _, _ = opened(1280, scheme)
         for selector in ("h1", ".found", ".lead", ".hint", "td", "th", "summary", ".tag"):
             assert page.locator(selector).first.evaluate(luminance) >= 4.5, (scheme, selector)
+
+
+@pytest.mark.parametrize(("which", "width", "scheme"), [
+    ("page_file", 1280, "light"), ("page_file", 390, "dark"), ("comparison_file", 390, "light"),
+    ("comparison_file", 1280, "dark")])
+def test_axe_finds_nothing_serious_with_everything_open(opened, request, which, width, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page, _, messages = opened(width, scheme, request.getfixturevalue(which))
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    found = Axe().run(page).response
+    assert len(found["passes"]) > 20
+    wrong = [(v["id"], v["impact"], v["nodes"][0]["html"][:200]) for v in found["violations"]]
+    assert wrong == []
+    assert messages == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_the_keyboard_reaches_every_table_and_shows_where_it_is(opened):
+    page, _, _ = opened(390)
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    scrolling = page.locator(".scroll")
+    assert scrolling.count() > 5
+    names = page.evaluate("[...document.querySelectorAll('[role=region]')].map(region => region.ariaLabel)")
+    assert len(set(names)) == len(names) == scrolling.count()
+    page.locator("summary").first.focus()
+    page.keyboard.press("Tab")
+    focused = page.evaluate("[document.activeElement.className, getComputedStyle(document.activeElement).outlineWidth]")
+    assert focused == ["scroll", "3px"]
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0")
 
 
 def test_it_prints(opened, tmp_path):

@@ -33,23 +33,31 @@ def picture(title: str, svg: str, alt: str) -> Picture:
 def dose_pictures(
     report: ReportInput, main: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | None, *, held: bool,
     references: dict[CurveKey, Point],
-) -> list[Picture]:
-    """One panel a model and labelled count; with `held`, both filters together, the judge and its control."""
+) -> list[tuple[str, list[Picture]]]:
+    """One panel a model and labelled count, all with one y axis; with `held`, all filters, the judge and its control.
+
+    Panels of several models stand side by side, in the order of the arms, under the labelled count that they share;
+    those of one model are one group without a name.
+    """
     judge = report.judge_accuracy if held and main and main[0].metric == "accuracy" else None
     limits = shared_limits(main, [100 * judge] if judge is not None else [])
-    several = len({curve.key.model for curve in main}) > 1
-    panels: dict[tuple[str, int], list[Curve]] = {}
+    models = [model for model in dict.fromkeys(report.arms["model"].to_pylist())
+              if any(curve.key.model == model for curve in main)]
+    panels: dict[tuple[int, str], list[Curve]] = {}
     for curve in main:
         if held or curve.key.filter == "none":
-            panels.setdefault((curve.key.model, curve.key.labelled), []).append(curve)
-    pictures = []
-    for (model, labelled), panel in panels.items():
+            panels.setdefault((curve.key.labelled, curve.key.model), []).append(curve)
+    groups: dict[str, list[Picture]] = {}
+    for labelled, model in sorted(panels, key=lambda place: (place[0], models.index(place[1]))):
+        panel = panels[labelled, model]
         judged = judged_control(panel[-1], references) if held else None
         svg = dose_response(panel, report=report, sets=sets, axis=axis, y_limits=limits, judged=judged,
                             judge_line=judge)
-        title = f"{rows_name(report, labelled)} + {panel[-1].key.generated} generated{f' · {model}' if several else ''}"
-        pictures.append(picture(title, svg, f"Dose-response curve, {title}. {_told(panel)}"))
-    return pictures
+        rows, generated = rows_name(report, labelled), f"{panel[-1].key.generated} generated"
+        group, title = (rows, f"{model}, + {generated}") if len(models) > 1 else ("", f"{rows} + {generated}")
+        groups.setdefault(group, []).append(
+            picture(title, svg, f"Dose-response curve, {group} {title}. {_told(panel)}"))
+    return list(groups.items())
 
 
 def _told(panel: Sequence[Curve]) -> str:

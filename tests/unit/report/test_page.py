@@ -1,4 +1,5 @@
 import re
+from base64 import b64decode
 from dataclasses import replace
 
 import pyarrow as pa
@@ -104,3 +105,20 @@ def test_scores_of_the_harness_stand_in_a_table_by_group_of_arms_with_their_diff
     assert by_mix["added on top"][7].startswith("0.75") and by_mix["added on top"][8].startswith("+0.25")
     page = render(asked)
     assert "<h2>Harness</h2>" in page and "lm-evaluation-harness 0.4.13" in page
+
+
+def test_panels_of_several_models_stand_side_by_side_under_their_labelled_count_with_one_y_axis():
+    report = synthetic_report.build(full=False, labelled=(2, 20), sizes=(50,), filters=("none",))
+    place = report.arms.column_names.index("model")
+    better = pc.multiply(report.arms["accuracy"], 1.2)
+    small = report.arms.set_column(place, "model", pa.array(["small"] * report.arms.num_rows))
+    large = report.arms.set_column(place, "model", pa.array(["a-large"] * report.arms.num_rows))
+    large = large.set_column(large.column_names.index("accuracy"), "accuracy", better)
+    page = render(replace(report, arms=pa.concat_tables([small, large])))
+    section = page[page.index("<h2>Dose and response"):page.index("<h3>What the curves say")]
+    assert re.findall(r"<h3>([^<]+)</h3>|<figcaption>([^<]+)</figcaption>", section) == [
+        ("2 real rows a label", ""), ("", "small, + 50 generated"), ("", "a-large, + 50 generated"),
+        ("20 real rows a label", ""), ("", "small, + 50 generated"), ("", "a-large, + 50 generated")]
+    ticks = [re.findall(r">(\d+)</text>", b64decode(uri).decode()) for uri in
+             re.findall(r"data:image/svg\+xml;base64,([^\"]+)", section)]
+    assert len(ticks) == 4 and all(own == ticks[0] for own in ticks)
