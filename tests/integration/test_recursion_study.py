@@ -23,13 +23,38 @@ LINES = ["recursion={generations: 2, regimes: [replace, accumulate]}", "recipe.t
          "pretrain.generator.optim.steps=40", "recipe.max_failed_share=0.9", "evaluate.metrics=[accuracy, ece]"]
 
 
-def test_a_named_model_is_tuned_on_every_generation_and_writes_the_next(tmp_path):
+class Interrupts(Tally):
+    """Ctrl-C as soon as the first descendant is whole."""
+
+    def committed(self, stage, artifact):
+        super().committed(stage, artifact)
+        if stage.name == "descend":
+            raise KeyboardInterrupt
+
+
+class Lists(Tally):
+    """What a run has made."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = []
+
+    def committed(self, stage, artifact):
+        super().committed(stage, artifact)
+        self.made.append(stage.name)
+
+
+def test_a_named_model_is_tuned_on_every_generation_and_writes_the_next_and_an_interrupted_line_goes_on(tmp_path):
     model = make_tiny_model(tmp_path / "model", 512)
     study, store = load(SMOKE, [*LINES, f"generator={{model: {model}, engine: {{engine: transformers, max_model_len: 384}}}}",
                                 "recursion={generations: 2, regimes: [replace]}",
                                 f"train={{method: full, model: {model}, head: causal, optim: {{lr: 1.0e-3, steps: 6, batch_size: 16}}, max_length: 256}}",
                                 "evaluate.metrics=[loss]", "measure={n: 8, subsamples: 2, shift: [mmd]}", "clean.contamination.allowed_share=1.0"]), Store(tmp_path / "store")
-    lines = run_study(study, store, Tally()).table("lines").to_pylist()
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, store, Interrupts())
+    rest = Lists()
+    lines = run_study(study, store, rest).table("lines").to_pylist()
+    assert rest.made.count("descend") == 1 and rest.made.count("generate") == 1 and "load" not in rest.made
     losses = [row["value"] for row in lines if row["metric"] == "real_loss"]
     assert len(losses) == 3 and len(set(losses)) == 3
     tuned = [stage for stage in in_order([expand(study)]) if stage.name == "descend"]
