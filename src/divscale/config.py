@@ -162,6 +162,7 @@ class Study(FrozenConfig):
                 raise ValueError(f"evaluate.metrics: {score} does not apply to data.task {self.data.task}")
         _check_metrics_of_causal(self)
         _check_measures(self.measure)
+        _check_view(self)
         _check_answers(self)
         _check_harness(self)
         _check_recursion(self)
@@ -268,6 +269,13 @@ def _check_measures(wanted: MeasureConfig) -> None:
                                  "or leave the measure out")
 
 
+def _check_view(study: Study) -> None:
+    """The models that look at sets are there, where the study trains them itself."""
+    for role, model in study.measure.model_view.models.items() if study.measure.model_view else ():
+        if model.from_scratch:
+            _base(model.model, f"measure.model_view.{role}", study)
+
+
 def _check_target(study: Study) -> None:
     """Pilots and sets have the rows that a target is measured at. How many labels there are only the data say."""
     recipe = study.recipe
@@ -284,6 +292,9 @@ def _check_without_prior(study: Study) -> None:
     needing = [f"train.{i}.model: {entry.model}" for i, entry in enumerate(study.train) if entry.from_scratch]
     needing += ["recursion"] if study.recursion else []
     needing += ["generator.model: pretrain"] if any(m.model == "pretrain" for m in study.generator.models) else []
+    view = study.measure.model_view
+    needing += [f"measure.model_view.{role}: {model.model}" for role, model in view.models.items()
+                if model.from_scratch] if view else []
     judged = not CORRECT.isdisjoint(study.recipe.filters) and study.agreement.by == "judge"
     needing += ["the filters label_agreement and both (unless agreement.by is votes)"] if judged else []
     needing += [f"mix.{i}.design: judge_labelled" for i, mix in enumerate(study.mix) if mix.design == "judge_labelled"]
@@ -344,16 +355,20 @@ def _check_selection(train: TrainConfig, where: str, study: Study) -> None:
 
 
 def _check_base(train: TrainConfig, where: str, study: Study) -> None:
-    try:
-        positions = study.pretrain.named(train.model).architecture.max_length
-    except KeyError:
-        raise ValueError(f"{where}.model: {train.model} is none of pretrain.bases "
-                         f"({', '.join(study.pretrain.bases) or 'there are none'}); name one, or describe it there"
-                         ) from None
+    positions = _base(train.model, f"{where}.model", study).architecture.max_length
     if train.max_length > positions:
         own = "base" if train.model == PRETRAIN else f"bases.{train.model.partition(':')[2]}"
         raise ValueError(f"{where}.max_length: {train.max_length} tokens are more than the model {train.model} has "
                          f"positions for ({positions}); lower it, or raise pretrain.{own}.architecture.max_length")
+
+
+def _base(model: str, where: str, study: Study) -> PretrainConfig:
+    try:
+        return study.pretrain.named(model)
+    except KeyError:
+        raise ValueError(f"{where}: {model} is none of pretrain.bases "
+                         f"({', '.join(study.pretrain.bases) or 'there are none'}); name one, or describe it there"
+                         ) from None
 
 
 def _subset(chosen: tuple[Any, ...] | None, of: tuple[Any, ...], where: str, source: str) -> None:

@@ -27,6 +27,7 @@ UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design",
                "data.task", "data.labels", "recipe.replaced_share", "recipe.kind", "recipe.topics", "recipe.target", "recipe.filters", "train.*.method", "train.*.lora", "train.*.packing", "train.*.batching",
                "train.*.gradient_checkpointing", "train.*.offload",
                "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.validation", "train.*.dtype", "train.*.max_length", "train.*.lr",
+               "measure.model_view",  # tests/unit/stages/test_model_view_stage.py
                "recursion",  # tests/unit/stages/test_recursion.py
                "pretrain.bases",  # below
                "seeds.pairing", "generator.engine.engine", "generator.engine.api",

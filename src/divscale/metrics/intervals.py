@@ -26,6 +26,16 @@ class Interval:
     value: float
     half_width: float | None
 
+    @property
+    def low(self) -> float | None:
+        """Lower end."""
+        return None if self.half_width is None else self.value - self.half_width
+
+    @property
+    def high(self) -> float | None:
+        """Upper end."""
+        return None if self.half_width is None else self.value + self.half_width
+
 
 def subsampled(
     fn: Callable[..., Mapping[str, float]], n_rows: int | tuple[int, ...], n: int, subsamples: int, seed: int,
@@ -96,6 +106,20 @@ def jackknife(value: float, left_out_N: ArrayLike) -> Interval:
         raise DataError(f"The jackknife compares a score with rows left out, and there are {n}; give two or more.")
     variance = (n - 1) / n * float(((left_out - left_out.mean()) ** 2).sum())
     return Interval(value, float(stdtrit(n - 1, 0.975)) * math.sqrt(variance))
+
+
+def ratio(numerators_N: ArrayLike, denominators_N: ArrayLike) -> Interval:
+    """sum a / sum b over independent rows, as nats a byte: with the linearised error of a ratio of sums at 95 %.
+
+    Args:
+        numerators_N: a, float.
+        denominators_N: b, positive; as many.
+    """
+    a_N, b_N = np.asarray(numerators_N, np.float64), np.asarray(denominators_N, np.float64)
+    value = float(a_N.sum() / b_N.sum())
+    if len(a_N) < 2:
+        return Interval(value, None)
+    return Interval(value, float(1.96 * (a_N - value * b_N).std(ddof=1) / (math.sqrt(len(a_N)) * b_N.mean())))
 
 
 def _rows(sizes: tuple[int, ...], n: int, draw: int, seed: int) -> list[Rows]:

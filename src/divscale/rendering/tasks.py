@@ -34,6 +34,21 @@ def training_pair(sample: Mapping[str, Any], task: Task) -> tuple[str, str]:
     return context or "", f" {_need(sample, 'text', task)}" if context else _need(sample, "text", task)
 
 
+def written_pair(sample: Mapping[str, Any], task: Task) -> tuple[str, str]:
+    """What a writer of such samples is given and what it writes, labels apart: what a reader's loss is of.
+
+    As `training_pair`, and with its errors, but classification: nothing -> text; qa: context -> question and the first
+    answer, in the same words.
+    """
+    if task == "classification":
+        return "", f" {_need(sample, 'text', task)}"
+    prompt, completion = training_pair(sample, task)
+    if task == "qa":
+        prompt, question = prompt[:-len(end := f" {sample['text']}\nanswer:")], end
+        return prompt, question + completion
+    return prompt, completion
+
+
 def _need(sample: Mapping[str, Any], field: str, task: Task) -> Any:
     value = sample.get(field)
     if value is None or len(value) == 0:

@@ -24,6 +24,9 @@ _KEYED = {output.name: _FAMILY[entry.kind] for entry in CATALOGUE for output in 
 MEASURES = {
     **{output.name: (output.title, _FAMILY[entry.kind])
        for entry in CATALOGUE for output in entry.outputs if not entry.keyed},
+    "g_vendi": ("G-Vendi, gradients of a proxy model", "Diversity"),
+    "reference_loss": ("Loss of a reference model, nats a byte", "Shift from real data"),
+    "reference_perplexity": ("Perplexity of a reference model, a token", "Shift from real data"),
     "label_correct": ("Labels right, as judged", "Label correctness"),
     "accepted": ("Kept by the filter", "Label correctness"),
 }

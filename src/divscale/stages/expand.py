@@ -22,6 +22,7 @@ from divscale.stages import (
     match,
     measure,
     mix,
+    model_view,
     pretrain,
     recursion,
     relabel,
@@ -66,11 +67,12 @@ class GeneratedSet:
 
 @dataclass(frozen=True)
 class Measured:
-    """One measured set and what it is; null: the real pool."""
+    """One measured set and what it is; null: the real pool. `view`: as a model sees it, where the study asks for that."""
 
     words: dict[str, Any]
     stage: Stage
     chosen: GeneratedSet | None
+    view: Stage | None
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def expand(study: Study, reported: Callable[[Stage], bool] = lambda _: True) -> 
     made = worlds(study)
     sets = {seed: list(sets_of(study, world)) for seed, world in made.items()}
     choices = _choices(study, made[0], sets[0])
-    measured = [item for seed, world in made.items() for item in _measured(study, world, sets[seed])]
+    measured = [item for seed, world in made.items() for item in _measured(study, world, sets[seed], made[0])]
     arms = {
         arm.scored.fingerprint: arm
         for draw in draws(study)
@@ -170,12 +172,13 @@ def draws(study: Study) -> list[tuple[int, int, int]]:
     return list(product(range(seeds.generation), range(seeds.data), range(seeds.training)))
 
 
-def _measured(study: Study, world: World, sets: list[GeneratedSet]) -> Iterator[Measured]:
+def _measured(study: Study, world: World, sets: list[GeneratedSet], first: World) -> Iterator[Measured]:
     if world.seed == 0:
         yield Measured(
             {"level": None, "filter": "real", "generation_seed": None},
             measure.stage(study, world),
             None,
+            model_view.stage(study, first, world),
         )
     for item in sets:
         if item.level is not None:
@@ -183,6 +186,7 @@ def _measured(study: Study, world: World, sets: list[GeneratedSet]) -> Iterator[
                 {"level": item.level, "filter": item.filter, "generation_seed": world.seed},
                 measure.stage(study, world, item),
                 item,
+                model_view.stage(study, first, world, item),
             )
 
 

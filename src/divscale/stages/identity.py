@@ -57,9 +57,9 @@ def model_identity(model: str, revision: str | None, field: str = "model") -> Mo
 
 
 def unresolved_model(stage: Stage) -> str | None:
-    """The model of a stage, where it is not on this machine: its fingerprint is not that of a stage that was run."""
-    model = stage.plain_config.get("model")
-    return model["value"] if isinstance(model, dict) and model.get("kind") == "unresolved" else None
+    """A model of a stage that is not on this machine: its fingerprint is not that of a stage that was run."""
+    return next((model["value"] for model in stage.plain_config.values()
+                 if isinstance(model, dict) and model.get("kind") == "unresolved"), None)
 
 
 def not_here(model: str, where: str) -> PreflightError:

@@ -76,7 +76,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     calls = []
     for job in jobs:
         samples = job.input("samples").table("samples")
-        rows = _rows(job, samples)
+        rows = rows_of(job, samples)
         test = splits.rows(job.input("split"), "test")
         held_out = job.input("test").table("samples").take(test) if "test" in job.stage.inputs else None
         data = job.input("data").table("samples") if "data" in job.stage.inputs else None
@@ -107,7 +107,11 @@ def first_per_label(labels: Sequence[str | None], count: int, per_label: bool) -
     return np.asarray(chosen, np.int64)
 
 
-def _rows(job: Job, samples: Any) -> np.ndarray:
+def rows_of(job: Job, samples: Any) -> np.ndarray:
+    """Ordinals of the rows that a set is measured by: the first of each label, right ones alone where that is held.
+
+    The job's config has `part`, `samples` and `per_label`; its inputs are the split for real rows, and correctness.
+    """
     config: Any = job.stage.config
     if config.part == "real":
         return splits.rows(job.input("split"), "pool")

@@ -16,6 +16,7 @@ from divscale.generation.recipes import get
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
+from divscale.metrics.intervals import ratio
 from divscale.schema import Task
 from divscale.stages import evaluate
 from divscale.stages.context import Context
@@ -86,12 +87,10 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         encoded = encode_rows(tokenizer, rows, "causal", (), cast(Any, job.stage.config).max_length, prompt_weight=0.0)
         loss = result.predictions["loss"].to_numpy() * [int((row.weights_T > 0).sum()) for row in encoded]
         size = np.array([len(text.encode()) for text in rows["completion"].to_pylist()])
-        value = float(loss.sum() / size.sum())
-        spread = float((loss - value * size).std(ddof=1)) if len(loss) > 1 else 0.0  # of a ratio of sums
-        error = 1.96 * spread / (np.sqrt(len(loss)) * float(size.mean()))
+        found = ratio(loss, size)
         context.events.advanced("read", rows=len(loss))
         job.commit(rows=Rows(asked=len(loss), ok=len(loss)), values={
-            "metrics": {MEASURE: {"value": value, "low": value - error, "high": value + error, "n": len(loss)}},
+            "metrics": {MEASURE: {"value": found.value, "low": found.low, "high": found.high, "n": len(loss)}},
             "missing": {}})
 
     context.training().run(items, done, lambda _: None)

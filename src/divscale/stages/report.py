@@ -101,6 +101,8 @@ def stage(
     }
     if shown:
         inputs |= {"data": worlds[0].data, "split": worlds[0].split, "data_vectors": worlds[0].data_vectors}
+    if study.measure.model_view is not None:
+        inputs["views"] = tuple(item.view for item in measured if item.view is not None)
     if study.evaluate.writes:
         inputs["answers"] = tuple(arm.answered for arm in arms if arm.answered is not None)
     if asked:
@@ -223,7 +225,7 @@ def _described(words: Mapping[str, Any], scored: Artifact, mixed: Artifact) -> d
 def _sets(job: Job) -> pa.Table:
     config: Any = job.stage.config
     rows: list[dict[str, Any]] = []
-    for words, artifact in zip(config.sets, job.inputs("sets"), strict=True):
+    for words, artifact in _measured(job):
         for metric, found in artifact.values["metrics"].items():
             rows.append({**words, "metric": metric, **found})
     if "correctness" in job.stage.inputs:
@@ -246,6 +248,14 @@ def _right_share(checked: Artifact, words: Mapping[str, Any], matched: Artifact 
         return checked.values["label_correct"]
     kept = matched.table("kept")["ordinal"].to_numpy()
     return float(checked.table("right")["right"].to_numpy(zero_copy_only=False)[kept].mean())
+
+
+def _measured(job: Job) -> Iterator[tuple[dict[str, Any], Artifact]]:
+    """Every set and what was measured of it: from vectors and words, then as a model sees it."""
+    config: Any = job.stage.config
+    for role in ("sets", "views"):
+        if role in job.stage.inputs:
+            yield from zip(config.sets, job.inputs(role), strict=True)
 
 
 def _by_example(job: Job) -> dict[str, np.ndarray]:
@@ -292,11 +302,11 @@ def without_number(arms: pa.Table, metrics: Sequence[str]) -> Iterator[Failure]:
 
 def _failures(job: Job) -> Iterator[Failure]:
     """Measures of sets that their rows did not allow, with the reason: one of them, or all."""
-    config: Any = job.stage.config
-    for words, artifact in zip(config.sets, job.inputs("sets"), strict=True):
+    for words, artifact in _measured(job):
         which = "real rows" if words["filter"] == "real" else f"level {words['level']:g}, filter {words['filter']}"
         if "reason" in artifact.values:
-            yield Failure(f"diversity and shift of {which}", artifact.values["reason"], of_a_set=True)
+            what = "a model's view" if artifact.record.stage == "model_view" else "diversity and shift"
+            yield Failure(f"{what} of {which}", artifact.values["reason"], of_a_set=True)
         for name, reason in artifact.values["missing"].items():
             yield Failure(f"{name} of {which}", reason, of_a_set=True)
 

@@ -7,7 +7,7 @@ from typing import Any
 from divscale.errors import ConfigError, PreflightError
 
 
-def check_causal(model: Any, name: str) -> None:
+def check_causal(model: Any, name: str, field: str = "train.head") -> None:
     """Asks a model, by two rows of four tokens, whether what comes later changes what it said before.
 
     transformers makes a `ForCausalLM` of BERT and its kind as well, with attention in both directions: every token
@@ -25,12 +25,12 @@ def check_causal(model: Any, name: str) -> None:
         logits_BTV = model(input_ids=torch.tensor([[common] * 3 + [one], [common] * 3 + [other]])).logits[:, :3]
     if (logits_BTV[0] - logits_BTV[1]).abs().max() > 1e-4 * logits_BTV.abs().max():
         raise PreflightError(
-            f"train.head: {name} ({type(model).__name__}) reads both ways: each token sees the one that it is to "
-            "predict, so that no loss or answer would mean anything. Name a causal language model, or set head: "
-            "classifier.")
+            f"{field}: {name} ({type(model).__name__}) reads both ways: each token sees the one that it is to predict, "
+            "so that no loss or answer would mean anything. Name a causal language model"
+            f"{', or set head: classifier' if field == 'train.head' else ''}.")
 
 
-def check_positions(model: Any, name: str, max_length: int) -> None:
+def check_positions(model: Any, name: str, max_length: int, field: str = "train.max_length") -> None:
     """Raises ConfigError if a sample may be longer than the positions that the model states or has learned."""
     import torch
 
@@ -42,5 +42,5 @@ def check_positions(model: Any, name: str, max_length: int) -> None:
                 if isinstance(module, torch.nn.Embedding) and module is not model.get_input_embeddings()
                 and module.num_embeddings == stated and module.padding_idx is not None), default=0)
     if max_length > stated - lost:
-        raise ConfigError(f"train.max_length: {max_length} tokens are more than {name} has positions for "
+        raise ConfigError(f"{field}: {max_length} tokens are more than {name} has positions for "
                           f"({stated - lost}). Lower it to {stated - lost} or less, or name another model.")

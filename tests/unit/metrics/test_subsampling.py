@@ -7,6 +7,7 @@ import pytest
 
 from divscale.errors import ConfigError, DataError
 from divscale.metrics import dcscore, subsampled
+from divscale.metrics.intervals import ratio
 
 
 def test_draws_have_n_different_rows_and_all_sets_draw_on_their_own():
@@ -91,3 +92,13 @@ def test_more_rows_than_there_are_and_too_few_for_a_spread_are_refused():
         subsampled(lambda rows: {}, (10, 20), 11, 5, seed=0)
     with pytest.raises(ConfigError, match="n=3"):
         subsampled(lambda rows: {}, 10, 3, 5, seed=0)
+
+
+def test_the_interval_of_a_ratio_of_sums_covers_the_true_ratio_as_often_as_it_says():
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(400):
+        size_N = rng.integers(1, 40, 200)
+        found = ratio(size_N * rng.normal(2.0, 1.0, 200), size_N)
+        covered += found.low <= 2.0 <= found.high
+    assert 0.92 < covered / 400 < 0.975
+    assert ratio([3.0], [2.0]).value == 1.5 and ratio([3.0], [2.0]).low is None

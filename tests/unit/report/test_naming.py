@@ -24,6 +24,8 @@ def test_p_values_do_not_pretend_to_more_digits_than_they_have():
 
 def test_measures_have_names_and_families_and_unknown_ones_keep_theirs():
     assert measure_name("dcscore@0.05") == "DCScore, τ = 0.05, ÷ n"
+    assert (measure_name("g_vendi"), family("g_vendi")) == ("G-Vendi, gradients of a proxy model", "Diversity")
+    assert {family(name) for name in ("reference_loss", "reference_perplexity")} == {"Shift from real data"}
     assert (measure_name("topic_entropy"), family("topic_entropy")) == ("topic entropy", "Other")
 
 

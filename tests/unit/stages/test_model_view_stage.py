@@ -1,0 +1,92 @@
+"""The stages of a model's view: which there are, what they hang on, and what changes them."""
+
+from pathlib import Path
+
+import pytest
+from toys import Silent
+
+from divscale.errors import ConfigError, PreflightError
+from divscale.graph.runner import Job
+from divscale.graph.stage import in_order
+from divscale.graph.store import Store
+from divscale.stages import load, model_view
+from divscale.stages.expand import expand
+from divscale.stages.identity import unresolved_model
+from divscale.study_file import load as load_study
+
+SMOKE = Path(__file__).parents[2] / "studies" / "smoke.yaml"
+ON = "measure.model_view={}"
+
+
+def stages(*overrides):
+    found = {}
+    for stage in in_order([expand(load_study(SMOKE, overrides))]):
+        found.setdefault(stage.name, []).append(stage)
+    return found
+
+
+def prints(found):
+    return {stage.fingerprint for group in found.values() for stage in group}
+
+
+def test_every_measured_set_and_the_real_rows_are_viewed_and_only_where_that_is_asked_for():
+    assert "model_view" not in stages()
+    found = stages(ON)
+    assert [s.title for s in found["model_view"]] == [s.title for s in found["measure"]]
+    assert {s.config.part for s in found["model_view"]} == {"real", "none", "label_agreement"}
+    assert prints(stages()) - prints(found) == {stages()["report"][0].fingerprint}
+
+
+def test_sets_of_several_generators_are_viewed_by_one_and_the_same_model():
+    found = stages(ON, "seeds.generation=2")["model_view"]
+    assert len({stage.inputs["samples"].fingerprint for stage in found}) > 3
+    assert len({stage.inputs["proxy"].fingerprint for stage in found}) == 1
+    assert all("reference" not in stage.inputs and stage.config.reference is None for stage in found)
+
+
+@pytest.mark.parametrize("change", ["loss: target", "projected: 512", "n: 20", "max_length: 64", "reference: pretrain"])
+def test_every_field_changes_the_views_and_nothing_else_but_the_report(change):
+    before = prints(stages(ON))
+    moved = {name for name, group in stages(f"measure.model_view={{{change}}}").items() for s in group if s.fingerprint not in before}
+    assert moved == {"model_view", "report"}
+
+
+def test_a_model_is_known_by_its_contents_and_one_that_is_not_here_can_be_planned(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "config.json").write_text('{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}')
+    (tmp_path / "model.safetensors").write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")
+    here = stages(f"measure.model_view={{proxy: {tmp_path}}}")["model_view"][0]
+    assert here.config.proxy.kind == "folder" and "proxy" not in here.inputs
+    away = stages("measure.model_view={reference: {model: nobody/nothing, revision: abc}}")["model_view"][0]
+    assert unresolved_model(away) == "nobody/nothing@abc" and "proxy" in away.inputs
+    with pytest.raises(PreflightError, match=r"measure\.model_view\.proxy: /no/such: no such model folder"):
+        stages("measure.model_view={proxy: /no/such}")
+
+
+@pytest.mark.parametrize(("overrides", "words"), [
+    (["measure.model_view={n: 41}"], "model_view.n: 41 rows are more than the 40 of measure.n"),
+    (["measure.model_view={projected: 10}"], "projected"),
+    (["measure.model_view={loss: words}"], "loss"),
+    (["measure.model_view={reference: 'pretrain:large'}"], "measure.model_view.reference: pretrain:large is none of pretrain.bases"),
+    (["measure.model_view={proxi: pretrain}"], "proxy"),
+    ([ON, "data.prior_share=0", "generator.model=gpt2", "recipe.filters=[none]", "mix=[]", "train={method: probe}"],
+     "leaves no prior to learn from, for measure.model_view.proxy: pretrain"),
+])
+def test_a_view_that_cannot_be_is_refused_in_words(overrides, words):
+    with pytest.raises(ConfigError, match=words):
+        load_study(SMOKE, overrides)
+
+
+def test_a_set_with_too_few_rows_is_not_viewed_and_says_so(tmp_path):
+    study, store = load_study(SMOKE, [ON]), Store(tmp_path)
+    found = {stage.name: stage for stage in in_order([expand(study)])}
+    context = type("Context", (), {"study": study, "events": Silent()})()
+    load.run([Job(found["load"], store, Silent())], context)
+    view = next(s for s in in_order([expand(study)]) if s.name == "model_view" and s.config.part == "none")
+    written = store.draft(view.inputs["samples"])
+    written.write_table("samples", store.open(found["load"]).table("samples").slice(0, 30))
+    written.commit()
+    model_view.run([Job(view, store, Silent())], context)
+    assert store.open(view).values["metrics"] == {}
+    assert store.open(view).values["reason"].startswith("The set has")
+    assert "a model looks at 40 of each; set measure.model_view.n to" in store.open(view).values["reason"]
