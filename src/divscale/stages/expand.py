@@ -67,7 +67,7 @@ class GeneratedSet:
 
 @dataclass(frozen=True)
 class Measured:
-    """One measured set and what it is; null: the real pool. `view`: as a model sees it, where the study asks for that."""
+    """One measured set and what it is; null: the real pool. `view`: as a model sees it, where that is asked for."""
 
     words: dict[str, Any]
     stage: Stage
