@@ -33,7 +33,7 @@ EMBEDDED_ROWS = {"core": 60.0, "GPU": 800.0}  # short texts a second; of a GPU N
 STAGE_S = {
     "load": 1.0, "split": 0.1, "mix": 0.02, "probe": 0.05, "score": 0.02, "clean": 0.05, "correctness": 0.02,
     "measure": 0.5, "relabel": 0.1, "compose": 0.2, "blend": 0.2, "pilot": 0.2, "match": 0.2, "rate": 0.01,
-    "report": 5.0,
+    "report": 5.0, "model_view": 4.0,  # 200 rows by a proxy of 0.7M parameters
 }
 START_S = {"core": 10.0, "GPU": 60.0}  # of an engine or a training group
 WEIGHTS_BYTES_S = 1e9  # at which an arm's weights are read and written

@@ -32,7 +32,7 @@ class Machine:
             size = fleet_size(self.cpus, self.gpus, wanted.generation_actors, wanted.gpus_per_engine)
         elif name == "embed":
             size = fleet_size(self.cpus, self.gpus, wanted.embedding_actors)
-        elif name == "harness":
+        elif name in ("harness", "model_view"):
             size = fleet_size(self.cpus, self.gpus)
         else:
             return 0

@@ -14,6 +14,7 @@ from typing import Any, cast
 from divscale.config import Study
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
+from divscale.metrics.config import ROLES
 from divscale.stages import assumed
 from divscale.stages.assumed import Estimate
 from divscale.stages.generation_cost import Requests, duration
@@ -25,6 +26,7 @@ MATTERS: dict[str, tuple[str, ...]] = {
     "generate": ("model", "engine"), "embed": ("model",), "answer": ("engine", "max_tokens"),
     "evaluate": ("head", "max_length", "part"), "measure": ("n", "diversity", "shift", "subsamples"),
     "harness": ("tasks", "limit"), "pretrain": ("role",), "read": ("model",),
+    "model_view": ("proxy", "reference", "n", "loss"),
     **dict.fromkeys(FINE_TUNED, ("model", "head", "lora", "zero_stage", "dtype", "max_length", "packing", "batching",
                                  "gradient_checkpointing", "offload")),
 }
@@ -176,6 +178,8 @@ def _is_served(stage: Stage) -> bool:
 
 
 def _assumed(name: str, stages: Sequence[Stage], work: PlannedWork, machine: Machine) -> Estimate | None:
+    if name == "model_view" and any(stages[0].plain_config[role] for role in ROLES):
+        return None  # what is assumed is of models trained on the spot, and gradients of larger ones take anything
     if name == "embed":
         return assumed.embedding(sum(work.rows(stage) or 0 for stage in stages), machine)
     if name not in ("generate", "answer", "evaluate", "read", *FINE_TUNED, *FROM_SCRATCH):

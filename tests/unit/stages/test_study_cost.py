@@ -126,6 +126,13 @@ def test_what_nobody_can_say_is_named_and_the_rest_is_estimated(tmp_path):
     assert not named.unknown and "1.5B parameters" in kind(named, "generate").source
 
 
+def test_a_view_by_a_model_trained_on_the_spot_is_assumed_and_by_another_is_not_known(tmp_path):
+    small = kind(cost(load(SMOKE, ["measure.model_view={}"]), Store(tmp_path)), "model_view")
+    assert (small.unknown, small.seconds) == (0, small.stages * STAGE_S["model_view"])
+    other = kind(cost(load(SMOKE, ["measure.model_view={proxy: some/model}"]), Store(tmp_path)), "model_view")
+    assert other.unknown == other.stages and "none is recorded" in other.source
+
+
 def test_something_is_assumed_of_every_kind_of_stage_but_the_harness_whose_tasks_are_anybodys():
     by_work = {"generate", "answer", "evaluate", "read", "embed", "train", "trial", "pretrain", "descend"}
     assert set(RUN) - set(STAGE_S) - by_work == {"harness"}
