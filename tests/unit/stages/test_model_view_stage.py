@@ -9,10 +9,12 @@ from divscale.errors import ConfigError, PreflightError
 from divscale.graph.runner import Job
 from divscale.graph.stage import in_order
 from divscale.graph.store import Store
-from divscale.stages import load, model_view
+from divscale.stages import load, model_view, split
 from divscale.stages.expand import expand
 from divscale.stages.identity import unresolved_model
 from divscale.study_file import load as load_study
+from divscale.training.config import ArchitectureConfig
+from divscale.training.models import from_scratch, train_tokenizer
 
 SMOKE = Path(__file__).parents[2] / "studies" / "smoke.yaml"
 ON = "measure.model_view={}"
@@ -90,3 +92,35 @@ def test_a_set_with_too_few_rows_is_not_viewed_and_says_so(tmp_path):
     assert store.open(view).values["metrics"] == {}
     assert store.open(view).values["reason"].startswith("The set has")
     assert "a model looks at 40 of each; set measure.model_view.n to" in store.open(view).values["reason"]
+
+
+class Here:
+    """Workers' work in this process."""
+
+    def map(self, function, calls):
+        return ((i, function(*call)) for i, call in enumerate(calls))
+
+
+@pytest.mark.parametrize("loss", ["text", "target"])
+def test_real_rows_are_viewed_by_the_model_that_the_study_trains(tmp_path, loss):
+    study, store = load_study(SMOKE, [f"measure.model_view={{loss: {loss}, projected: 256, n: 12}}"]), Store(tmp_path)
+    found = {}
+    for stage in in_order([expand(study)]):
+        found.setdefault(stage.name, []).append(stage)
+    context = type("Context", (), {"study": study, "events": Silent(), "workers": Here})()
+    for name, run in (("load", load.run), ("split", split.run)):
+        run([Job(found[name][0], store, Silent())], context)
+    real = next(stage for stage in found["model_view"] if stage.config.part == "real")
+    texts = store.open(found["load"][0]).table("samples")["text"].to_pylist()[:200]
+    proxy = store.draft(real.inputs["proxy"])
+    tokenizer = train_tokenizer(texts, 300, 128)
+    model = from_scratch(ArchitectureConfig(hidden_size=16, layers=1, heads=2, vocab_size=300), tokenizer, "causal")
+    folder = proxy.new_tree("model")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    proxy.commit()
+    model_view.run([Job(real, store, Silent())], context)
+    view = store.open(real)
+    assert view.values["missing"] == {} and view.record.rows.ok == 12
+    assert 1 < view.values["metrics"]["g_vendi"]["value"] <= 12 == view.values["metrics"]["g_vendi"]["n"]
+    assert view.values["metrics"]["reference_loss"]["value"] > 0.5
