@@ -63,3 +63,25 @@ def test_point_names_do_not_cover_each_other():
     boxes = [text.get_window_extent() for text in axes.texts]
     assert len(boxes) == 3
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1:])
+
+
+def test_point_names_stand_beside_bars_and_not_on_them():
+    figure, axes = style.figure()
+    axes.set_xlim(0, 10)
+    axes.set_ylim(0, 10)
+    figure.draw_without_rendering()
+    style.place_labels(axes, [2, 5], [5, 5], ["0.2", "0.8"], style.INK, [(2, 8), (float("nan"), float("nan"))])
+    figure.draw_without_rendering()
+    beside, above = (text.get_window_extent() for text in axes.texts)
+    bar = axes.transData.transform((2, 5))[0]
+    assert beside.x0 > bar or beside.x1 < bar
+    free = axes.transData.transform((5, 5))[0]
+    assert above.x0 < free < above.x1
+
+
+def test_a_point_without_a_place_is_no_obstacle():
+    _, axes = style.figure()
+    axes.set_xlim(0, 10)
+    axes.set_ylim(0, 10)
+    style.place_labels(axes, [2, float("nan"), 5], [5, 5, 5], ["0.2", "0.5", "0.8"], style.INK)
+    assert [text.get_text() for text in axes.texts] == ["0.2", "0.5", "0.8"]

@@ -54,7 +54,8 @@ def dose_response(
         axes.plot(xs, ys, linestyle="", marker=style.MARKER[curve.key.filter], color=colour, markersize=6,
                   markeredgecolor="white", markeredgewidth=0.8)
         if len(panel) == 1 or curve.key.filter != "none":
-            style.place_labels(axes, xs, ys, [f"{point.level:g}" for point in curve.points], style.INK)
+            style.place_labels(axes, xs, ys, [f"{point.level:g}" for point in curve.points], style.INK,
+                               [(scale * point.score.low, scale * point.score.high) for point in curve.points])
     return style.svg(drawn)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from math import hypot, isfinite
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,15 +69,25 @@ def limits(values: Iterable[float], margin: float = 0.08) -> tuple[float, float]
     return low - room, high + room
 
 
-def place_labels(axes: Axes, x: Sequence[float], y: Sequence[float], texts: Sequence[str], colour: str) -> None:
-    """Names each point at the nearest spot that covers no other point, name or path. Limits must be set before."""
+def place_labels(axes: Axes, x: Sequence[float], y: Sequence[float], texts: Sequence[str], colour: str,
+                 bars: Sequence[tuple[float, float]] = ()) -> None:
+    """Names each point at the nearest spot that covers no other point, name, path or bar. Limits must be set before.
+
+    `bars` are the ends of the bar through each point; nan where it has none.
+    """
     place = axes.transData.transform
     points = [place(pair) for pair in zip(x, y, strict=True)]
     scale = axes.figure.dpi / 72
     taken = [(px - 5 * scale, py - 5 * scale, px + 5 * scale, py + 5 * scale) for px, py in points]
-    for (ax, ay), (bx, by) in pairwise(points):  # the path between the points
+    for along, (low, high) in zip(x, bars, strict=False):
+        if low == low:
+            (left, bottom), (_, top) = place((along, low)), place((along, high))
+            taken.append((left - 3, bottom, left + 3, top))
+    for (ax, ay), (bx, by) in pairwise(points):  # the path between the points, a box every few pixels
+        length = hypot(bx - ax, by - ay)
+        steps = max(6, int(length / 6)) if isfinite(length) else 0  # a set that was not measured has no place
         taken += [(ax + f * (bx - ax) - 3, ay + f * (by - ay) - 3, ax + f * (bx - ax) + 3, ay + f * (by - ay) + 3)
-                  for f in (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)]
+                  for f in (step / steps for step in range(1, steps))]
     frame = axes.get_window_extent()
     for pair, (px, py), text in zip(zip(x, y, strict=True), points, texts, strict=True):
         width, height = 5.8 * scale * len(text), 9 * scale
