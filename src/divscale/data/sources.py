@@ -16,7 +16,7 @@ from divscale.errors import ConfigError, DataError
 from divscale.schema import Task
 
 TEST, OTHER = "data.test", "data.out_of_distribution."
-WORLDS: dict[str, Task] = {"pydocs": "classification", "storyland": "qa"}
+WORLDS: dict[str, tuple[Task, ...]] = {"pydocs": ("classification", "text"), "storyland": ("qa",)}
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,10 @@ def identity(config: DataConfig) -> dict[str, str]:
 
 
 def _world(config: DataConfig) -> pa.Table:
-    if config.task != WORLDS[config.source]:
-        raise ConfigError(f"data.task: {config.source} is a {WORLDS[config.source]} world, not {config.task}. Set "
-                          f"data.task: {WORLDS[config.source]}.")
+    tasks = WORLDS[config.source]
+    if config.task not in tasks:
+        raise ConfigError(f"data.task: {config.source} is a {' or '.join(tasks)} world, not {config.task}. Set "
+                          f"data.task: {tasks[0]}.")
     return pydocs.load() if config.source == "pydocs" else storyland.load(config.world_size)
 
 

@@ -56,7 +56,7 @@ def dose_pictures(
         rows, generated = rows_name(report, labelled), f"{panel[-1].key.generated} generated"
         group, title = (rows, f"{model}, + {generated}") if len(models) > 1 else ("", f"{rows} + {generated}")
         groups.setdefault(group, []).append(
-            picture(title, svg, f"Dose-response curve, {group} {title}. {_told(panel)}"))
+            picture(title, svg, f"Dose-response curve, {f'{group}, ' if group else ''}{title}. {_told(panel)}"))
     return list(groups.items())
 
 

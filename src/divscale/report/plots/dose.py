@@ -54,8 +54,11 @@ def dose_response(
         axes.plot(xs, ys, linestyle="", marker=style.MARKER[curve.key.filter], color=colour, markersize=6,
                   markeredgecolor="white", markeredgewidth=0.8)
         if len(panel) == 1 or curve.key.filter != "none":
-            style.place_labels(axes, xs, ys, [f"{point.level:g}" for point in curve.points], style.INK,
-                               [(scale * point.score.low, scale * point.score.high) for point in curve.points])
+            # of many curves the ends are named: names of all would cover points
+            named = [i for i in range(len(xs)) if len(panel) <= 2 or i in (0, len(xs) - 1)]
+            own = [curve.points[i] for i in named]
+            style.place_labels(axes, [xs[i] for i in named], [ys[i] for i in named], [f"{p.level:g}" for p in own],
+                               style.INK, [(scale * p.score.low, scale * p.score.high) for p in own])
     return style.svg(drawn)
 
 
