@@ -3,7 +3,7 @@
 Banking77, 20 intents, 5 real rows an intent, a linear head on the packaged MiniLM. The grid is six temperatures x three
 amounts of generated rows x as generated or with correctness held, on five draws of the labelled rows: 185 trainings with
 real rows alone. Five times, each with a generator of its own trained on the spot, the choice is made by successive halving
-on validation rows within 62 trainings. The best arm is the one with the highest mean on the test rows over the same five
+on validation rows within 61 trainings. The best arm is the one with the highest mean on the test rows over the same five
 draws: chosen with the test rows in hand, which a recommendation never has.
 
 Run: python benchmarks/recommend_banking77.py DATA STORE   (prints JSON; exits 1 where it is missed; 20 minutes on two cores)
@@ -33,6 +33,9 @@ GENERATORS = 5
 
 
 def main() -> int:
+    if len(sys.argv) < 3:
+        print("it needs Banking77's files and a store: recommend_banking77.py DATA STORE", file=sys.stderr)
+        return 3
     data, store = Path(sys.argv[1]), store_of(sys.argv[2])
     study = load(STUDY, [
         f"data.source={data / 'train.parquet'}", f"data.test={data / 'test.parquet'}", "data.labelled=[5]",
@@ -44,7 +47,7 @@ def main() -> int:
         everything = [one for tried in (*among.settings.values(), among.real_only) for one in tried]
         make(stages_of(iter(everything), tested=True), study, store, tally)
         rows = [one_generator(seed, among, study, store, tally) for seed in range(GENERATORS)]
-    met = all(row["within_one_standard_error"] and row["trainings"] <= row["whole_grid"] / 3 + 1 for row in rows)
+    met = all(row["within_one_standard_error"] and row["trainings"] <= row["whole_grid"] / 3 for row in rows)
     print(json.dumps({"requirement": REQUIREMENT, "met": met, "generators": rows}, indent=1))
     return 0 if met else 1
 
@@ -58,7 +61,8 @@ def one_generator(seed: int, among: Candidates, study: Any, store: Store, tally:
 
     own = Candidates({key: part(tried) for key, tried in among.settings.items()}, part(among.real_only),
                      [among.draws[i] for i in mine])
-    found = recommend_among(own, study, store, tally)
+    whole = (len(own.settings) + 1) * len(own.draws)
+    found = recommend_among(own, study, store, tally, whole // 3)
     scores = {key: on_test(tried, own, store) for key, tried in own.settings.items()}
     means = {key: estimate(values) for key, values in scores.items()}
     best = max(means, key=lambda key: means[key].mean)

@@ -10,7 +10,7 @@ from divscale.data.config import DataConfig, MixConfig
 from divscale.evaluation.config import HarnessConfig
 from divscale.frozen import Count, Distinct, FrozenConfig
 from divscale.generation.agreement import AgreementConfig
-from divscale.generation.config import GeneratorConfig
+from divscale.generation.config import GeneratorConfig, GeneratorModel
 from divscale.generation.filters.config import CleanConfig
 from divscale.generation.recipes import MODULES, AnyRecipe
 from divscale.generation.recursion import RecursionConfig
@@ -220,20 +220,33 @@ def _check_recursion(study: Study) -> None:
     if study.generator.engine.engine == "openai":
         raise ValueError("recursion: what an endpoint serves cannot be taught here; name a model that is trained here, "
                          "with generator.engine.engine vllm or transformers")
-    for model in {each.model for each in study.generator.models} - {PRETRAIN}:
-        entry = next((e for e in study.train if e.method != "probe" and e.model == model and e.head == "causal"), None)
-        if entry is None:
-            raise ValueError(f"recursion: {model} learns from what it reads as an entry of train says that names the "
-                             "same model with head: causal, and there is none; add one, or set generator.model: "
-                             "pretrain")
-        if entry.method == "lora" and not entry.lora.merge:
-            raise ValueError(f"recursion: the engine loads whole models, and the train entry of {model} leaves "
-                             "adapters alone; set its lora.merge to true")
+    for writer in study.generator.models:
+        if writer.model != PRETRAIN:
+            _check_writer(study, writer)
     if study.recipe.structured:
         raise ValueError("recursion: descendants are taught plain text; leave recipe.structured out")
     if study.recipe.target is not None:
         raise ValueError("recursion: a target of diversity would be met anew by every generation; name the levels of "
                          "the dial instead")
+
+
+def _check_writer(study: Study, writer: GeneratorModel) -> None:
+    """A named generator of a recursion can be taught, and by as many steps whatever it reads."""
+    model = writer.model
+    entry = next((entry for entry in study.train if entry.teaches(model, writer.revision)), None)
+    if entry is None:
+        raise ValueError(f"recursion: {model} learns from what it reads as an entry of train says that names the same "
+                         "model and revision with head: causal, and there is none; add one, or set generator.model: "
+                         "pretrain")
+    if entry.method == "lora" and not entry.lora.merge:
+        raise ValueError(f"recursion: the engine loads whole models, and the train entry of {model} leaves adapters "
+                         "alone; set its lora.merge to true")
+    if entry.optim.steps is None:
+        raise ValueError(f"recursion: regimes differ in how many rows a model reads, so that it has to train for the "
+                         f"same steps, and the train entry of {model} counts epochs; give its optim.steps")
+    if len(entry.lr) > 1 or entry.validation is not None:
+        raise ValueError(f"recursion: descendants train at one rate and to the end, and the train entry of {model} "
+                         f"has {'several rates' if len(entry.lr) > 1 else 'a validation'}; leave that out")
 
 
 def _check_agreement(study: Study) -> None:

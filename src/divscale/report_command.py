@@ -28,6 +28,8 @@ def write_report(study: Study, root: str | None, *, html: str | None, formats: s
     if out is not None and formats is None:
         raise ConfigError(f"--out: {out} is a folder for tables; say which with --format, of {', '.join(FORMATS)}.")
     wanted = wanted_formats(formats) if formats is not None else ()
+    if html and (Path(html).suffix.lower() in (".yaml", ".yml") or Path(html).is_dir()):
+        raise ConfigError(f"--html: {html} is a study's file or a folder; name a file like report.html.")
     store = store_of(root)
     artifact = finished(study, store)
     publish(artifact, study, store)

@@ -14,6 +14,7 @@ from divscale.report.plots.levels import measure_over_levels
 from divscale.report.plots.mix import groups, mix_curves
 from divscale.report.sentences import judged_control
 from divscale.report.statistics.curves import Curve, CurveKey, Point
+from divscale.schema import CORRECT
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ def dose_pictures(
     Panels of several models stand side by side, in the order of the arms, under the labelled count that they share;
     those of one model are one group without a name.
     """
-    judge = report.judge_accuracy if held and main and main[0].metric == "accuracy" else None
+    correct = any(curve.key.filter in CORRECT for curve in main)
+    judge = report.judge_accuracy if held and correct and main[0].metric == "accuracy" else None
     limits = shared_limits(main, [100 * judge] if judge is not None else [])
     models = [model for model in dict.fromkeys(report.arms["model"].to_pylist())
               if any(curve.key.model == model for curve in main)]
@@ -50,7 +52,7 @@ def dose_pictures(
     groups: dict[str, list[Picture]] = {}
     for labelled, model in sorted(panels, key=lambda place: (place[0], models.index(place[1]))):
         panel = panels[labelled, model]
-        judged = judged_control(panel[-1], references) if held else None
+        judged = judged_control(panel[-1], references) if held and correct else None
         svg = dose_response(panel, report=report, sets=sets, axis=axis, y_limits=limits, judged=judged,
                             judge_line=judge)
         rows, generated = rows_name(report, labelled), f"{panel[-1].key.generated} generated"

@@ -75,7 +75,8 @@ def _line(cells: Sequence[str]) -> str:
 
 def escaped(text: str) -> str:
     """Text on one line that no reader of Markdown takes for anything else."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")
-    for sign in "|`*":
+    text = text.replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;")
+    text = text.replace("](", "]\\(")
+    for sign in "|`*_~$":
         text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split("\n"))
+    return " ".join(text.split())

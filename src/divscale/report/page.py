@@ -40,6 +40,7 @@ def render(report: ReportInput | Analysis) -> str:
             if method == "probe" and any(c.key.filter != "none" for c in own) else [],
             "kinds": [name for name in FILTERS if any(c.key.filter == name for c in own)],
             "held_name": _held_name({c.key.filter for c in own}),
+            "judged": any(c.key.filter in CORRECT for c in own),
             "verdicts": tables.verdicts(own), "points": tables.points(own, sets, axis),
             "without_level": tables.without_level(plain, metric, method),
         }

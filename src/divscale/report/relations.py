@@ -72,8 +72,9 @@ def relations(report: ReportInput, levels: Sequence[float], found: Found) -> Rel
         _parts(found.parts, metric) if found.parts else None, _parts_note(report, found.start, levels, found.parts),
         _trust(found.trust, found.shift) if found.trust else None,
         "Spearman's rank correlation with the score (1: a set that measures higher trains better): over all arms; "
-        "ranked within arms of one labelled count; and with what shift explains taken out. Brackets: 95 % bootstrap "
-        "over seeds. A measure that changes its sign between columns is not one to choose a level by.")
+        "ranked within arms of one labelled count, model and way of training; and with what shift explains taken out. "
+        "Brackets: 95 % bootstrap over seeds. A measure that changes its sign between columns is not one to choose a "
+        "level by.")
 
 
 def _trust(found: Sequence[Trust], shift: str | None) -> Table:

@@ -50,7 +50,7 @@ def by_model(report: ReportInput, main: Sequence[Curve]) -> str:
         return ""
     found = [f"{_best_point(c).level or 0.0:g} for {c.key.model} ({_value(c.metric, _best_point(c).score)}"
              f"{', an interior optimum' if c.verdict.shape == 'interior_optimum' else ''})" for c in scarce]
-    return f" By model, the best {report.dial.replace('_', ' ')} is {_list(found, 'and')}."
+    return f" By model, the {report.dial.replace('_', ' ')} that scored best is {_list(found, 'and')}."
 
 
 def three_sentences(

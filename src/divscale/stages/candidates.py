@@ -11,7 +11,7 @@ from divscale.errors import ConfigError
 from divscale.graph.stage import Stage
 from divscale.stages import evaluate, train
 from divscale.stages.evaluate import HeldOut
-from divscale.stages.expand import World, draws, mixes, sets_of, worlds
+from divscale.stages.expand import World, draws, mixes, selected, sets_of, worlds
 
 REAL_ONLY = "real_only"
 
@@ -47,7 +47,7 @@ def candidates(study: Study) -> Candidates:
         ConfigError: It has several of either, no validation rows to choose on, or a score that needs written answers.
     """
     _check(study)
-    entry = study.train[0]
+    entry = study.train[0].at_its_rate
     made = worlds(study)
     sets = {seed: list(sets_of(study, world)) for seed, world in made.items()}
     settings: dict[tuple[Any, ...], list[Tried]] = {}
@@ -55,7 +55,7 @@ def candidates(study: Study) -> Candidates:
     for generation_seed, data_seed, training_seed in draws(study):
         world = made[generation_seed]
         for words, mixed, chosen in mixes(study, world, sets[generation_seed], data_seed):
-            if words["design"] == "judge_labelled":
+            if words["design"] == "judge_labelled" or not selected(entry, words, data_seed):
                 continue
             trained = train.stage(study, entry, world, mixed, chosen, training_seed)
             tried = Tried(mixed, *(evaluate.stage(entry, study.data.task, trained, world, rows)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from divscale.config import Study
 from divscale.frozen import FrozenConfig
+from divscale.generation.config import GeneratorModel
 from divscale.generation.pretraining import pairs
 from divscale.generation.prompts import prompts_for
 from divscale.generation.recipes import get
@@ -54,7 +55,7 @@ def stage(study: Study, world: World, regime: Regime, sets: Sequence[Stage], sou
     assert study.recursion is not None
     writer = study.generator.source(source)
     seed = row_seed(world.seed, "source", source) % 2**31 if source else world.seed
-    entry = writer_entry(study, writer.model)
+    entry = writer_entry(study, writer)
     config = DescendConfig(
         regime=regime,
         real_share=study.recursion.real_share if regime == "replace" else 0.0,
@@ -73,10 +74,9 @@ def stage(study: Study, world: World, regime: Regime, sets: Sequence[Stage], sou
                  f"{regime}, generation {len(sets)}{which}, seed {world.seed}")
 
 
-def writer_entry(study: Study, model: str) -> TrainConfig | None:
+def writer_entry(study: Study, writer: GeneratorModel) -> TrainConfig | None:
     """How a named generator learns from what it reads; null for those that are trained on the spot."""
-    return next((entry for entry in study.train if entry.method != "probe" and entry.head == "causal"
-                 and entry.model == model and not entry.from_scratch), None)
+    return next((entry.at_its_rate for entry in study.train if entry.teaches(writer.model, writer.revision)), None)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:

@@ -166,8 +166,7 @@ def base_of(job: Job, context: Context) -> str | None:
 def _commit(job: Job, predictions: pa.Table, context: Context) -> None:
     job.draft.write_table("predictions", predictions)
     context.events.advanced(job.stage.name, rows=predictions.num_rows)
-    job.commit(rows=Rows(asked=predictions.num_rows, ok=predictions.num_rows),
-               values={"parameters": job.input("model").values.get("parameters")})
+    job.commit(rows=Rows(asked=predictions.num_rows, ok=predictions.num_rows))
 
 
 def _predict(

@@ -156,8 +156,9 @@ def sets_of(study: Study, world: World) -> Iterator[GeneratedSet]:
         votes = levels.votes(study, world, samples)
         checked = correctness.stage(study, samples, vectors, world.judge, votes)
         for name in study.recipe.filters:
-            matched = match.stage(study, world, samples, vectors, checked if name in CORRECT else None)
-            yield GeneratedSet(level, name, samples, vectors, checked, matched if name in MATCHED else None)
+            matched = match.stage(study, world, samples, vectors, checked if name in CORRECT else None) \
+                if name in MATCHED else None
+            yield GeneratedSet(level, name, samples, vectors, checked, matched)
     if any(m.design == "judge_labelled" for m in study.mix):
         assert world.judge is not None
         relabelled = relabel.stage(world.data, world.split, world.data_vectors, world.judge)
@@ -195,7 +196,7 @@ def _choices(study: Study, world: World, sets: list[GeneratedSet]) -> dict[tuple
     trials: dict[tuple[int, int], dict[str, tuple[Stage, ...]]] = {}
     for words, mixed, chosen in mixes(study, world, sets, 0):
         for i, entry in enumerate(study.train):
-            if len(entry.lr) > 1 and _selected(entry, words, 0):
+            if len(entry.lr) > 1 and selected(entry, words, 0):
                 trials.setdefault((i, _rows(words)), {})[mixed.fingerprint] = tuple(
                     train.stage(study, entry.at(rate), world, mixed, chosen, 0, trial=True) for rate in entry.lr)
     return {(i, rows): choice(study.train[i].lr, own, f"{study.train[i].method}, {study.train[i].model}", rows)
@@ -214,10 +215,10 @@ def _arms(
     generation_seed, data_seed, training_seed = draw
     for words, mixed, chosen in mixes(study, world, sets, data_seed):
         for i, entry in enumerate(study.train):
-            if not _selected(entry, words, data_seed):
+            if not selected(entry, words, data_seed):
                 continue
-            made = entry.at(entry.lr[0]) if len(entry.lr) == 1 else entry
-            trained = train.stage(study, made, world, mixed, chosen, training_seed, choices.get((i, _rows(words))))
+            trained = train.stage(study, entry.at_its_rate, world, mixed, chosen, training_seed,
+                                  choices.get((i, _rows(words))))
             asked = harness.stage(study.evaluate.harness, entry, trained, world) if study.evaluate.harness else None
             for rows in (world.test, *world.others):
                 yield Arm(
@@ -311,7 +312,8 @@ def _amounts(study: Study, config: MixConfig) -> Iterator[tuple[int, int | None,
             yield k, None, share
 
 
-def _selected(entry: TrainConfig, words: dict[str, Any], data_seed: int) -> bool:
+def selected(entry: TrainConfig, words: Mapping[str, Any], data_seed: int) -> bool:
+    """Whether a way of training runs on a mix of one data seed."""
     arms = entry.arms
     generated = words["level"] is not None
     return (

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from divscale.stages.expand import World
 
 
+FOLDS = 5  # of the cross-fitting
+
+
 class MatchConfig(FrozenConfig):
     """Identity of a choice: how many rows (per label, or in total), and the seed of the draw."""
 
@@ -51,7 +54,7 @@ def stage(study: Study, world: World, samples: Stage, vectors: Stage, correctnes
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
-    """Choose the rows of every set; a set too small to be matched fails, and the others are."""
+    """Choose the rows of every set. Of fewer than `FOLDS` rows all are kept: nothing says which are like real text."""
     for job in jobs:
         with job.attempt():
             _match(job, context)
@@ -66,15 +69,21 @@ def _match(job: Job, context: Context) -> None:
         among = np.flatnonzero(right)
     real = splits.rows(parts, "prior")
     real = real if len(real) else splits.rows(parts, "pool")
-    ratio = log_density_ratio(embed.vectors(job.input("vectors"))[among], embed.vectors(job.input("real"))[real],
-                              seed=config.seed)
+    x_ND, real_MD = embed.vectors(job.input("vectors"))[among], embed.vectors(job.input("real"))[real]
+    ratio = np.zeros(len(among))
+    if len(among) >= FOLDS:
+        ratio = log_density_ratio(x_ND, real_MD, seed=config.seed, folds=FOLDS)
     rows = samples.take(pa.array(among))
     chosen = choose(rows["id"].to_pylist(), rows["label"].to_pylist() if config.per_label else [None] * len(among),
                     ratio, config.samples, config.seed)
     job.draft.write_table("kept", pa.table({"ordinal": pa.array(among[chosen], pa.int64())}))
     context.events.advanced("match", rows=len(among))
     job.commit(rows=Rows(asked=len(among), ok=len(chosen), filtered=len(among) - len(chosen)),
-               values={"mean_log_ratio": float(ratio.mean()), "mean_log_ratio_kept": float(ratio[chosen].mean())})
+               values={"mean_log_ratio": _mean(ratio), "mean_log_ratio_kept": _mean(ratio[chosen])})
+
+
+def _mean(ratio: np.ndarray) -> float | None:
+    return float(ratio.mean()) if len(ratio) else None
 
 
 def choose(

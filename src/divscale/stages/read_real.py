@@ -22,6 +22,7 @@ from divscale.stages import evaluate
 from divscale.stages.context import Context
 from divscale.stages.descend import writer_entry
 from divscale.stages.identity import ModelIdentity, model_identity, model_location
+from divscale.stages.sources import code_of
 
 if TYPE_CHECKING:
     from divscale.stages.expand import World
@@ -34,6 +35,7 @@ class ReadConfig(FrozenConfig):
 
     task: Task
     recipe_kind: str
+    code: str | None
     prompts: dict[str, str]
     max_length: int
     part: str
@@ -46,15 +48,15 @@ def stage(study: Study, world: World, model: Stage | None) -> Stage:
     `model` is one that the study trained; null: `generator.model`, as it is named.
     """
     identity = None if model else model_identity(study.generator.model, study.generator.revision, "generator.model")
-    entry = writer_entry(study, study.generator.model)
+    entry = writer_entry(study, study.generator)
     config = ReadConfig(
-        task=study.data.task, recipe_kind=study.recipe.kind,
+        task=study.data.task, recipe_kind=study.recipe.kind, code=code_of(study),
         prompts=prompts_for(study.data.task, "pretrained", study.recipe),
         # A writer taught by repetitive text has a poorer vocabulary, in which real rows are longer than it ever saw.
         max_length=entry.max_length if entry else 4 * study.pretrain.generator.architecture.max_length,
         part=world.test.part, model=identity)
     inputs = {**({"model": model} if model else {}), **evaluate.held_out_inputs(world, world.test)}
-    return Stage("read", 3, config, inputs, model.title if model else study.generator.model)
+    return Stage("read", 4, config, inputs, model.title if model else study.generator.model)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from divscale.graph.runner import Job
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Artifact, Draft, Store
 from divscale.report.model import ARMS, LINES, MIXES, SETS, TEST, Cleaned, Failure, ReportInput, StageCost
+from divscale.report.naming import FILTERS
 from divscale.schema import CORRECT, MATCHED, Task
 from divscale.stages import evaluate
 from divscale.stages.context import Context
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 REAL_ROWS = {"prior": "the prior, which is what the generator and the judge may have seen",
              "training": "the rows that models are trained on, which the generator may have seen too"}
 TableFormat = Literal["md", "csv", "parquet"]
+LEAST_CHOICE = 2.0  # candidates a kept row below which rows are hardly chosen by anything
 
 
 class ReportConfig(FrozenConfig):
@@ -127,7 +129,7 @@ def stage(
             inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
     if worlds[0].judge is not None and study.agreement.by == "judge":
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
-    return Stage("report", 9, config, inputs, title=study.name)
+    return Stage("report", 10, config, inputs, title=study.name)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -181,7 +183,7 @@ def _report_input(job: Job, context: Context) -> ReportInput:
         costs=_costs(job, context.store),
         study_yaml=dump(context.study),
         versions=package_versions(),
-        notes=(*config.notes, *_short_labels(job, context.store)),
+        notes=(*config.notes, *_hardly_chosen(job), *_short_labels(job, context.store)),
         failures=(*without_number(arms, config.metrics), *_failures(job)),
     )
 
@@ -190,12 +192,15 @@ def _arms(job: Job) -> pa.Table:
     config: Any = job.stage.config
     rows = []
     answered = job.inputs("answers") if "answers" in job.stage.inputs else [None] * len(config.arms)
-    for words, scored, written, mixed in zip(
-            config.arms, job.inputs("arms"), answered, job.inputs("mixes"), strict=True):
+    stages = cast(tuple[Stage, ...], job.stage.inputs["arms"])
+    for words, stage, scored, written, mixed in zip(
+            config.arms, stages, job.inputs("arms"), answered, job.inputs("mixes"), strict=True):
+        trained = job.store.find(cast(Stage, stage.inputs["model"]))
         predictions, answers = scored.table("predictions"), written.table("answers") if written else None
         rows.append(
             {
                 **_described(words, scored, mixed),
+                "parameters": trained.values.get("parameters") if trained else None,
                 **{m: score(m, answers if answers is not None and m in WRITTEN else predictions)
                    for m in config.metrics},
             }
@@ -218,8 +223,7 @@ def harness_table(job: Job) -> pa.Table:
 def _described(words: Mapping[str, Any], scored: Artifact, mixed: Artifact) -> dict[str, Any]:
     """The columns of `ARMS` of one arm, from what it is, what scored it, and its mix."""
     return {**{name: words.get(name) for name in ARMS.names}, "arm": scored.record.fingerprint,
-            "generated_share": mixed.values["share_of_rows"], "n_train": mixed.values["rows"],
-            "parameters": scored.values.get("parameters")}
+            "generated_share": mixed.values["share_of_rows"], "n_train": mixed.values["rows"]}
 
 
 def _sets(job: Job) -> pa.Table:
@@ -232,22 +236,15 @@ def _sets(job: Job) -> pa.Table:
         described = [words for words in config.sets if words["filter"] != "real"]
         matched = iter(job.inputs("matched") if "matched" in job.stage.inputs else ())
         for words, artifact in zip(described, job.inputs("correctness"), strict=True):
-            chosen = next(matched) if words["filter"] in MATCHED else None
-            n = artifact.record.rows.asked if artifact.record.rows else None
-            rows.append({**words, "metric": "label_correct", "value": _right_share(artifact, words, chosen), "n": n})
+            kept = next(matched).table("kept")["ordinal"].to_numpy() if words["filter"] in MATCHED else None
+            right = artifact.table("right")["right"].to_numpy(zero_copy_only=False)
+            own = right if kept is None else right[kept]
             if words["filter"] in CORRECT:
-                rows.append({**words, "metric": "accepted", "value": artifact.values["label_correct"], "n": n})
+                own = own[own]
+                rows.append({**words, "metric": "accepted", "value": float(right.mean()), "n": len(right)})
+            if len(own):
+                rows.append({**words, "metric": "label_correct", "value": float(own.mean()), "n": len(own)})
     return pa.Table.from_pylist(rows, schema=SETS)
-
-
-def _right_share(checked: Artifact, words: Mapping[str, Any], matched: Artifact | None) -> float:
-    """Share of right rows among those that a set's filter keeps."""
-    if words["filter"] in CORRECT:
-        return 1.0
-    if matched is None:
-        return checked.values["label_correct"]
-    kept = matched.table("kept")["ordinal"].to_numpy()
-    return float(checked.table("right")["right"].to_numpy(zero_copy_only=False)[kept].mean())
 
 
 def _measured(job: Job) -> Iterator[tuple[dict[str, Any], Artifact]]:
@@ -309,6 +306,22 @@ def _failures(job: Job) -> Iterator[Failure]:
             yield Failure(f"{what} of {which}", artifact.values["reason"], of_a_set=True)
         for name, reason in artifact.values["missing"].items():
             yield Failure(f"{name} of {which}", reason, of_a_set=True)
+
+
+def _hardly_chosen(job: Job) -> Iterator[str]:
+    """Sets of which too few rows were there for shift to be held, by filter."""
+    config: Any = job.stage.config
+    described = [words for words in config.sets if words["filter"] in MATCHED]
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    for words, artifact in zip(described, job.inputs("matched") if described else (), strict=True):
+        rows = artifact.record.rows
+        assert rows is not None
+        if rows.asked < LEAST_CHOICE * rows.ok:
+            found[words["filter"]].append(words["level"])
+    for name, at in found.items():
+        which = ", ".join(f"{level:g}" for level in dict.fromkeys(at))
+        yield (f"With text {FILTERS[name]}, fewer than {LEAST_CHOICE:g} candidates a kept row were there to choose "
+               f"among at {config.dial.replace('_', ' ')} {which}: shift is hardly held there.")
 
 
 def _cleaned(job: Job) -> Iterator[Cleaned]:

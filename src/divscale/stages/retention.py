@@ -68,7 +68,8 @@ class Retention:
 
     def _let_the_worse_go(self, stage: Stage, readers: Sequence[Stage]) -> None:
         config: Any = stage.config
-        way = config.model, config.head, config.lora
+        base = stage.inputs.get("model")  # of models that the study trains on the spot
+        way = config.model, cast(Any, base).config.pretrain if base else None, config.head, config.lora
         found = self._score(readers), stage.fingerprint  # of arms that score the same all drivers keep the same one
         before = self._best.get(way)
         if before is None or found > before[0]:

@@ -151,6 +151,16 @@ class TrainConfig(FrozenConfig):
         """Whether it starts from a model that the study trains on the spot."""
         return self.model.partition(":")[0] == PRETRAIN
 
+    def teaches(self, model: str, revision: str | None) -> bool:
+        """Whether it says how a named language model learns from what it reads."""
+        return (self.method != "probe" and self.head == "causal" and not self.from_scratch
+                and (self.model, self.revision) == (model, revision))
+
+    @property
+    def at_its_rate(self) -> TrainConfig:
+        """The same with the one rate of `lr`, where it gives one; several are for a choice to be made among."""
+        return self.at(self.lr[0]) if len(self.lr) == 1 else self
+
     def at(self, rate: float) -> TrainConfig:
         """The same at one learning rate."""
         return self.model_copy(update={"lr": (), "optim": self.optim.model_copy(update={"lr": rate})})

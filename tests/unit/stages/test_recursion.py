@@ -64,6 +64,42 @@ def test_several_sources_have_a_descendant_each_and_one_of_them_is_a_line_of_its
     assert len(found["read"]) == 1 + 3 * 2
 
 
+NAMED = ["generator.model=gpt2", "recursion={generations: 2, regimes: [replace]}"]
+ENTRY = "train={method: full, model: gpt2, head: causal, lr: 3.0e-4, optim: {steps: 5}, max_length: 48}"
+
+
+def test_a_named_writer_learns_at_the_rate_that_its_entry_gives_and_every_field_of_it_is_identity():
+    (first, _) = stages(*NAMED, ENTRY, "evaluate.metrics=[accuracy]")["descend"]
+    assert first.config.tuned.optim.lr == 3e-4 and first.config.pretrain is None
+    for change in ("train.0.lr=0.01", "train.0.optim.steps=6", "train.0.max_length=64", "train.0.packing=best_fit"):
+        (other, _) = stages(*NAMED, ENTRY, "evaluate.metrics=[accuracy]", change)["descend"]
+        assert other.fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ("train.0.optim={epochs: 3}", "has to train for the same steps"),
+    ("train.0.revision=abc", "same model and revision"),
+    ("train.0.lr=[0.1, 0.2]", "several rates"),
+    ("train.0.validation={every_steps: 2}", "a validation"),
+    ("train.0.method=lora", "lora.merge"),
+])
+def test_a_named_writer_whose_entry_does_not_say_how_it_learns_is_refused(change, words):
+    with pytest.raises(ConfigError, match=words):
+        stages(*NAMED, ENTRY, "evaluate.metrics=[accuracy]", "data.validation_share=0.2", change)
+
+
+def test_what_is_read_of_a_named_generator_depends_on_the_code_of_a_recipe_of_ones_own(tmp_path):
+    file = tmp_path / "own.py"
+    words = ("from divscale.generation.requests import request_table\n\ndef build_requests(this, sources, *, task, seed, prompt):\n"
+             "    return request_table([])\n\ndef taught(samples, task, prompts):\n    return [({!r}, 'text')]\n")
+    prints = set()
+    for said in ("a", "b"):
+        file.write_text(words.format(said))
+        found = stages(*NAMED, ENTRY, "evaluate.metrics=[accuracy]", f"recipe={{kind: file, path: {file}, level: [1], samples: 4}}")
+        prints.add(next(stage for stage in found["read"] if "model" not in stage.inputs).fingerprint)
+    assert len(prints) == 2
+
+
 def test_a_level_is_a_line_of_its_own():
     found = stages("recipe.temperature=[0.5,1.0]")
     assert len(found["descend"]) == 2 * 3 * 3 and len(found["pretrain"]) == 1

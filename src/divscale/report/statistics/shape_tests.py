@@ -51,6 +51,7 @@ class Quadratic:
         low, high: Where its slope is not told apart from zero (Fieller's interval at 95 %), within the levels. Null
             where it is told apart everywhere, or not told apart at both ends but in between: such a set, of an
             uncertain curvature, is no interval.
+        told_apart: Whether the slope is told apart from zero everywhere, so that no place may be the top's.
         p: Larger one-sided p-value of "rises at the first level" and "falls at the last" (Lind and Mehlum 2010,
             doi:10.1111/j.1468-0084.2009.00569.x).
     """
@@ -58,6 +59,7 @@ class Quadratic:
     top: float | None
     low: float | None
     high: float | None
+    told_apart: bool
     p: float
 
 
@@ -96,9 +98,9 @@ def quadratic(levels: Sequence[float], scores: Paired) -> Quadratic | None:
     curvature, slope = curvature_U.mean(), slope_U.mean()
     top = -slope / (2 * curvature) if curvature < 0 else -1.0
     first, end = slope_at(0), slope_at(last)
-    low, high = (_level(levels, float(grid[flat[0]])), _level(levels, float(grid[flat[-1]]))) if whole else (None, None)
-    return Quadratic(
-        _level(levels, top) if 0 <= top <= last else None, low, high, max(first.p_above, 1 - end.p_above))
+    low, high = (_level(levels, float(grid[flat[i]])) if whole else None for i in (0, -1))
+    return Quadratic(_level(levels, top) if 0 <= top <= last else None, low, high, not len(flat),
+                     max(first.p_above, 1 - end.p_above))
 
 
 def may_be_best(levels: Sequence[float], scores: Paired) -> tuple[float, ...]:
