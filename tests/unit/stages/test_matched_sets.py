@@ -100,7 +100,7 @@ def test_the_report_says_of_every_set_which_share_of_the_rows_that_count_is_righ
 def test_a_choice_among_few_candidates_is_told(world, monkeypatch):
     _, report, store, _ = world
     assert list(_hardly_chosen(Job(report, store, Silent()))) == []
-    monkeypatch.setattr("divscale.stages.report.LEAST_CHOICE", 30.0)  # 300 right rows, of which 12 are kept
+    monkeypatch.setattr("divscale.stages.report.LEAST_CHOICE", 8.0)  # 300 right rows, of which 12 are kept
     (told,) = _hardly_chosen(Job(report, store, Silent()))
     assert told.startswith("With text correctness and shift held, fewer than 8 candidates a kept row were there")
     assert "temperature 0.3, 1.2: shift is hardly held there" in told
