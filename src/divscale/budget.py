@@ -25,10 +25,10 @@ Load = Callable[[Sequence[str]], Study]  # the study with these overrides beside
 
 @dataclass(frozen=True)
 class Offer:
-    """Overrides that make the study fit, and what it costs then."""
+    """Overrides that make the study fit, and what it costs then; null: nothing, for the store has all of it."""
 
     overrides: tuple[str, ...]
-    cost: StudyCost
+    cost: StudyCost | None
 
 
 def limits_of(words: Sequence[str]) -> dict[str, float]:
@@ -84,7 +84,10 @@ def check(study: Study, store: Store, limits: dict[str, float], load: Load) -> s
         hint = "Fewer seeds (down to 3), levels (down to 3) and labelled counts do not bring it below."
     else:
         words = " ".join(shlex.quote(override) for override in found.overrides)
-        hint = f"What fits and stays balanced, at about {found.cost.spent()} for {found.cost.arms:,} arms: {words}."
+        price = "no cost (the store has it)"
+        if found.cost is not None:
+            price = f"about {found.cost.spent()} for {found.cost.arms:,} arms"
+        hint = f"What fits and stays balanced, at {price}: {words}."
     raise ConfigError(f"--budget: {study.name} with its {cost.arms:,} arms would take about {cost.spent()}, above "
                       f"{' and '.join(over)}; nothing was run. {hint} `divscale plan` says what the estimate rests on.")
 
@@ -114,14 +117,14 @@ def offer(
             low = middle + 1
         else:
             high = middle
-            found = Offer(steps[middle][0], cost) if cost is not None else found
+            found = Offer(steps[middle][0], cost)
     return found
 
 
 def smaller(study: Study) -> Iterator[tuple[str, ...]]:
     """Overrides that make a study smaller and smaller, and keep its design crossed.
 
-    First data and training seeds go, the more numerous ones first, down to 3; then levels, thinned evenly with both
+    First seeds go, the more numerous ones first, down to 3 of each; then levels, thinned evenly with both
     ends kept, down to 3; then labelled counts likewise, down to the lowest. What a mix or a way of training selects by
     level or count moves to the nearest that stays.
     """
@@ -151,21 +154,16 @@ def thinned(values: Sequence[Any], count: int) -> list[Any]:
 
 
 def _fewer_seeds(study: Study, changed: dict[str, str]) -> Iterator[tuple[str, ...]]:
-    data, training = study.seeds.data, study.seeds.training
-    zipped = study.seeds.pairing == "zipped"
-    while max(data, training) > LEAST_SEEDS:
-        if zipped:
-            data = training = data - 1
-            changed["seeds.generation"] = str(data)
-        elif data > training:
-            data -= 1
-        else:  # more draws of real rows say more than more starts
-            training -= 1
-        changed |= {"seeds.data": str(data)} if data != study.seeds.data else {}
-        changed |= {"seeds.training": str(training)} if training != study.seeds.training else {}
+    # of equally many: more draws of real rows say more than more starts, and more generators more than either
+    left = {name: getattr(study.seeds, name) for name in ("training", "data", "generation")}
+    while max(left.values()) > LEAST_SEEDS:
+        most = max(left, key=lambda name: left[name])
+        for name in left if study.seeds.pairing == "zipped" else (most,):
+            left[name] -= 1
+            changed[f"seeds.{name}"] = str(left[name])
         for i, entry in enumerate(study.train):
-            if (entry.arms.data_seeds or 0) > data:
-                changed[f"train.{i}.arms.data_seeds"] = str(data)
+            if (entry.arms.data_seeds or 0) > left["data"]:
+                changed[f"train.{i}.arms.data_seeds"] = str(left["data"])
         yield _words(changed)
 
 

@@ -24,8 +24,8 @@ from divscale.report.tables import Table, change, interval
 from divscale.report.text_table import as_text, without_constant
 
 HOW = {"paired": "paired", "welch": "Welch", "same": "the same arms", "overlap": "some arms are the same"}
-NOTE = ("Differences are B less A, with 95 % intervals over seeds: paired by seed where both studies have the same "
-        "ones (paired), between the means of independent seeds otherwise (Welch). p-values are two-sided and "
+NOTE = ("Differences are B less A, with 95 % intervals over seeds: paired over the seeds that both studies have "
+        "(paired), between the means where they share none or one (Welch). p-values are two-sided and "
         "Holm-corrected over all arms of a score that were tested. Arms that both studies took from the same place in "
         "the store are the same arms, so there is nothing to test.")
 
@@ -72,7 +72,13 @@ def compare(a: Side, b: Side, names: tuple[str, str], settings: Sequence[tuple[s
     shared = [metric for metric in a.metrics if metric in b.metrics]
     if not shared:
         notes.append(f"They have no score in common (A: {', '.join(a.metrics)}; B: {', '.join(b.metrics)}).")
-    measured = compare_sets(a, b)
+    changed = {name: [key for key, _, _ in settings if key.startswith(f"{name}.")] for name in ("data", "measure")}
+    if changed["data"]:
+        notes.append(f"Their data are not the same ({', '.join(changed['data'])}): differences of scores are those of "
+                     "the data too.")
+    if changed["measure"]:
+        notes.append(f"They measure otherwise ({', '.join(changed['measure'])}): measured sets are not compared.")
+    measured = [] if changed["measure"] else compare_sets(a, b)
     apart = [one for one in measured if one.a != one.b or one.n[0] != one.n[1]]
     return Comparison(*names, Table(("Setting", "A", "B"), tuple(settings), names=3), tuple(notes),
                       tuple(_scores(a, b, metric) for metric in shared), _sets(apart),

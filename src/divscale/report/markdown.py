@@ -25,6 +25,9 @@ def render(found: Analysis) -> str:
     for title, note, table in _tables(found):
         if table is not None and table.rows:
             parts += [f"## {escaped(title)}", *([escaped(note)] if note else []), as_markdown(table)]
+    if report.failures:
+        missing = [f"- {escaped(each.what)}: {escaped(each.reason)}" for each in report.failures]
+        parts += ["## Missing from these results", "\n".join(missing)]
     parts += ["## How intervals were made", "\n".join(f"- {escaped(line)}" for line in how_intervals_were_made(report))]
     return "\n\n".join(parts) + "\n"
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import exp, log
-
-import numpy as np
 
 from divscale.report.model import ReportInput
 from divscale.report.naming import DESIGNS, FILTERS, METHODS, MISSING, higher_is_better, level_name
@@ -85,8 +84,8 @@ def _square(title: str, own: Mapping[tuple[int, int], Point], real: Mapping[int,
 
 
 def worth_in_real_rows(score: float | None, scale: Sequence[tuple[int, float]]) -> str:
-    """How many real rows alone score as much: read off the real-only scores, straight lines over the logarithm of the
-    number of rows. Scores that fall with more rows count as level. Beyond the ends it says no more than that.
+    """The fewest real rows that alone score as much: read off the mean real-only scores, straight lines over the
+    logarithm of the number of rows. Beyond the ends it says no more than that. It has no interval of its own.
 
     Args:
         score: Higher is better.
@@ -94,10 +93,11 @@ def worth_in_real_rows(score: float | None, scale: Sequence[tuple[int, float]]) 
     """
     if score is None or len(scale) < LEAST:
         return MISSING
-    rows = [log(k) for k, _ in scale]
-    scores = np.maximum.accumulate([s for _, s in scale])
-    if score < scores[0]:
+    if score < scale[0][1]:
         return f"< {scale[0][0]}"
-    if score > scores[-1]:
-        return f"> {scale[-1][0]}"
-    return f"{exp(float(np.interp(score, scores, rows))):.3g}"
+    if score == scale[0][1]:
+        return f"{scale[0][0]}"
+    for (k, low), (following, high) in pairwise(scale):
+        if low < score <= high:
+            return f"{exp(log(k) + (score - low) / (high - low) * (log(following) - log(k))):.3g}"
+    return f"> {scale[-1][0]}"

@@ -32,9 +32,12 @@ def needed_bytes(pending: Sequence[Stage], study: Study) -> int:
     parameters = {model: _parameters(model, study) for model in {config.model for config in configs}}
     arms = sorted((_weights(config, parameters[config.model]) for config in configs), reverse=True)
     at_work = sorted((_unfinished(config, parameters[config.model]) for config in configs), reverse=True)
+    # writers of later generations stay: they are read once and write once, and no rule of keep is about them
+    lasting = sum(_weights(config, _parameters(config.model, study)) for stage in pending
+                  if (config := getattr(stage.config, "tuned", None)) is not None)
     kept = {"all": len(arms), "adapter": len(arms), "none": 0, "best": len(study.train)}[study.resources.keep]
     at_once = arms if study.resources.keep == "all" else arms[:ARMS_AT_ONCE + kept]
-    return (sum(OTHERS.get(stage.name, MIB // 16) for stage in pending) + sum(at_once)
+    return (sum(OTHERS.get(stage.name, MIB // 16) for stage in pending) + sum(at_once) + lasting
             + sum(at_work[:study.resources.training_groups or 1]))
 
 

@@ -73,7 +73,7 @@ def test_both_rounds_of_the_paraphrase_recipe_are_shown_and_a_pair_is_given_and_
 
 
 def test_a_model_on_this_machine_shows_its_rendered_prompt_its_tokens_and_the_label_mask(tmp_path, tiny_model, stories):
-    study = load(ROOT / "configs" / "paper" / "topics.yaml", [
+    study = load(ROOT / "configs" / "studies" / "gpu" / "topics.yaml", [
         f"data.source={stories}", f"generator.model={tiny_model}", "data.labelled=[4]", "recipe.topics=1",
         f"train=[{{model: {tiny_model}, head: causal, max_length: 64}}]", "mix=[]"])
     found = preview(study, 2)
@@ -93,7 +93,7 @@ def test_a_model_on_this_machine_shows_its_rendered_prompt_its_tokens_and_the_la
 def test_a_chat_template_of_the_study_is_what_the_prompt_is_rendered_by(tmp_path, tiny_model, stories):
     template = tmp_path / "turns.jinja"
     template.write_text("{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}<assistant>")
-    found = preview(load(ROOT / "configs" / "paper" / "topics.yaml", [
+    found = preview(load(ROOT / "configs" / "studies" / "gpu" / "topics.yaml", [
         f"data.source={stories}", f"generator.model={tiny_model}", f"generator.chat_template={template}",
         "data.labelled=[4]", "recipe.topics=[1, 4]", "mix=[]", "train=[]"]), 4)
     assert [shown["levels"] for shown in found["rounds"]] == [(1.0,), (4.0,)]  # the topic stands in these prompts

@@ -37,10 +37,23 @@ def test_arms_with_the_same_seeds_are_paired_and_all_p_values_corrected_together
     assert [one.p_holm for one in found] == pytest.approx(holm([one.over.p for one in found]))
 
 
-def test_arms_with_other_seeds_are_compared_by_welch():
+def test_arms_that_share_some_seeds_are_paired_over_those_and_arms_with_other_seeds_compared_by_welch():
     found, _, _ = compare_arms(side(build(1)), side(build(2, data_seeds=3)), "accuracy")
-    assert {one.how for one in found} == {"welch"}
-    assert {(one.a.units, one.b.units) for one in found} == {(5, 3)}
+    assert {one.how for one in found} == {"paired"}
+    assert {(one.a.units, one.b.units, one.over.units) for one in found} == {(5, 3, 3)}
+    other = build(2, data_seeds=3)
+    at = other.arms.column_names.index("data_seed")
+    other = replace(other, arms=other.arms.set_column(at, "data_seed", pc.add(other.arms["data_seed"], 4)))
+    found, _, _ = compare_arms(side(build(1)), side(other), "accuracy")
+    assert {one.how for one in found} == {"welch"}  # one seed is shared
+
+
+def test_measured_sets_are_compared_where_both_measure_alike_and_other_data_are_told():
+    a, b = side(build(1)), side(build(2))
+    assert compare(a, b, ("A", "B"), []).same_sets > 0
+    found = compare(a, b, ("A", "B"), [("measure.embedder.model", "minilm", "mpnet"), ("data.test", "a.csv", "b.csv")])
+    assert found.same_sets == 0 and not found.sets.rows
+    assert any("data.test" in note for note in found.notes) and any("measure.embedder.model" in note for note in found.notes)
 
 
 def test_welch_is_that_of_scipy_and_knows_nothing_of_one_unit_or_of_no_spread():

@@ -57,8 +57,8 @@ class Compared:
         shares: Realised share of generated rows, in a and in b.
         a, b: Their scores over seeds.
         over: b - a. Its interval and p-value are nan where they cannot be told.
-        how: "paired" by seed unit where both have the same; else "welch"; "same": they are the same arms of the store;
-            "overlap": some are. The last two are not tested.
+        how: "paired" by the seed units that both have, where they share two or more; else "welch"; "same": they are the
+            same arms of the store; "overlap": some are. The last two are not tested.
         p_holm: The p-value, Holm-corrected over all that were tested of this metric.
     """
 
@@ -130,7 +130,7 @@ def _compared(cell: Cell, a: _Group, b: _Group) -> Compared:
 
 
 def _over(a: Mapping[Unit, float], b: Mapping[Unit, float]) -> tuple[Estimate, How]:
-    if a.keys() == b.keys():
+    if a.keys() == b.keys() or len(a.keys() & b.keys()) > 1:  # those that both have: the others are no pairs
         paired = difference(b, a, bootstrap=False)
         assert paired is not None
         return paired, "paired"
