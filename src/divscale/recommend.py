@@ -16,7 +16,7 @@ from divscale.errors import ConfigError
 from divscale.evaluation.scores import score
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
-from divscale.report.naming import DESIGNS, FILTERS, number, p_value, score_name, signed, unit
+from divscale.report.naming import DESIGNS, FILTERS, measure_name, number, p_value, score_name, signed, unit
 from divscale.report.statistics.curves import by_unit
 from divscale.report.statistics.halving import Rung, best, cost, schedule_within
 from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate
@@ -38,6 +38,7 @@ class Recommendation:
         trained, whole_grid: Trainings that it took, and those of every setting on every draw.
         seconds: Of all stages that it needed, those of earlier runs too.
         mixed: The mix of the first draw.
+        measured: What its generated set measures.
     """
 
     setting: tuple[Any, ...]
@@ -48,6 +49,7 @@ class Recommendation:
     whole_grid: int
     seconds: float
     mixed: Stage
+    measured: Stage
 
 
 def recommend(study: Study, store: Store, events: Tally, budget: int | None = None) -> Recommendation:
@@ -86,14 +88,16 @@ def recommend_among(
                         for one in among.settings[key][:rung.draws]] for key in left}
         left = best(scores, following.settings)
     chosen = among.settings[left[0]]
-    ends = stages_of(iter([*chosen, *among.real_only]), tested=True)
+    measured = chosen[0].measured
+    assert measured is not None  # settings are mixes with generated rows
+    ends = [*stages_of(iter([*chosen, *among.real_only]), tested=True), measured]
     make(ends, study, store, events)
     own, real = (_on_test(tried, among, metric, store) for tried in (chosen, among.real_only))
     tried = [one.validated for rows in among.settings.values() for one in rows]
     made = in_order([*ends, *(stage for stage in tried if store.find(stage) is not None)])
     seconds = sum(store.open(stage).record.seconds for stage in made if store.find(stage) is not None)
     return Recommendation(left[0], estimate(own), estimate(real), difference(own, real), cost(schedule) + draws, whole,
-                          seconds, chosen[0].mixed)
+                          seconds, chosen[0].mixed, measured)
 
 
 def recommend_from_terminal(study: Study, root: str | None, out: str, budget: int | None) -> int:
@@ -108,7 +112,7 @@ def recommend_from_terminal(study: Study, root: str | None, out: str, budget: in
     words = in_words(found, study)
     samples = samples_of(found.mixed, store)
     file = export(samples, folder, task=study.data.task, layout="samples", name=f"{study.name}, recommended mix",
-                  about=words)
+                  about=words, facts=facts(found, study, store))
     (folder / FILE).write_text(json.dumps(as_json(found, study), indent=1), encoding="utf-8")
     for sentence in words:
         print(f"  {sentence}")
@@ -149,6 +153,22 @@ def as_json(found: Recommendation, study: Study) -> dict[str, Any]:
             "metric": study.evaluate.metrics[0], "score": numbers(found.score), "real_only": numbers(found.real_only),
             "gain": numbers(found.gain), "trainings": found.trained, "whole_grid": found.whole_grid,
             "seconds": round(found.seconds, 1)}
+
+
+def facts(found: Recommendation, study: Study, store: Store) -> dict[str, str]:
+    """What the card of the training set states: where its rows are from, how they were made, what they measure."""
+    mix, measured = store.open(found.mixed).values, store.open(found.measured).values["metrics"]
+    recipe = study.recipe.model_dump(mode="json", exclude_defaults=True)
+    return {
+        "real rows": f"{mix['real_rows']:,}, of {study.data.source}",
+        "generated rows": f"{mix['generated_rows']:,}, by {study.generator.model}",
+        "recipe": ", ".join(f"{name}: {value}" for name, value in recipe.items()),
+        "share generated": f"{mix['share_of_rows']:.1%} of rows, {mix['share_of_tokens']:.1%} of tokens",
+        **{f"{measure_name(name)} of the generated set": f"{one['value']:.4g} (n = {one['n']})"
+           for name, one in measured.items()},
+        "licence of the real rows": "not stated; see their source",
+        "licence of the generated rows": "not stated; see the generator's terms",
+    }
 
 
 def samples_of(mixed: Stage, store: Store) -> pa.Table:

@@ -59,6 +59,10 @@ def test_the_set_opens_as_a_dataset_with_a_card_that_says_what_it_is(done):
     assert 0 < sum(origin == "generated" for origin in rows["origin"]) <= 12 * found["setting"]["generated"]
     card = (done / "set" / "README.md").read_text()
     assert f"take temperature {found['setting']['temperature']:g}" in card and "real rows alone" in card
+    assert "license: other" in card and "| licence of the real rows | not stated; see their source |" in card
+    for words in ("| real rows | 24, of pydocs |", "| recipe | kind: decoding, ", "| Vendi score of the generated set | ", "| MMD² of the generated set | "):
+        assert words in card, words
+    assert "% of rows" in card and "% of tokens |" in card
 
 
 def test_asked_again_it_says_the_same_and_starts_no_ray(done, monkeypatch, capsys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import yaml
@@ -14,8 +14,12 @@ _CATEGORY: dict[Task, str] = {
     "classification": "text-classification", "qa": "question-answering", "text": "text-generation"}
 
 
+def _cell(text: str) -> str:
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+
+
 def card(samples: pa.Table, *, name: str, task: Task, layout: str, file: str,
-         about: Sequence[str] = ()) -> str:
+         about: Sequence[str] = (), facts: Mapping[str, str] | None = None) -> str:
     """The README.md of a folder that holds `file`: a YAML header that `datasets` reads, then the counts in words.
 
     It states how many rows are generated, so that machine-written text stays recognisable where it is passed on.
@@ -24,6 +28,8 @@ def card(samples: pa.Table, *, name: str, task: Task, layout: str, file: str,
     labels = Counter(label for label in samples["label"].to_pylist() if label)
     header = {
         "pretty_name": name,
+        "license": "other",
+        "license_name": "not-stated",
         "task_categories": [_CATEGORY[task]],
         "tags": ["divscale", *(["synthetic"] if origins["generated"] else [])],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": file}]}],
@@ -34,6 +40,10 @@ def card(samples: pa.Table, *, name: str, task: Task, layout: str, file: str,
              "applies to them, and that of the generator to what it wrote.", ""]
     if about:
         lines += [" ".join(about), ""]
+    if facts:
+        lines += ["| what | value |", "|---|---|",
+                  *(f"| {_cell(what)} | {_cell(value)} |" for what, value in facts.items()), ""]
     if labels:
-        lines += ["| label | rows |", "|---|---|", *(f"| {label} | {n} |" for label, n in sorted(labels.items())), ""]
+        lines += ["| label | rows |", "|---|---|",
+                  *(f"| {_cell(label)} | {n} |" for label, n in sorted(labels.items())), ""]
     return "\n".join(lines)

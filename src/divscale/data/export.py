@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ Format = Literal["parquet", "jsonl"]
 
 
 def export(samples: pa.Table, folder: Path, *, task: Task, layout: Layout = "messages", format: Format = "parquet",
-           name: str = "divscale samples", about: Sequence[str] = ()) -> Path:
+           name: str = "divscale samples", about: Sequence[str] = (), facts: Mapping[str, str] | None = None) -> Path:
     """Write a folder that `datasets.load_dataset` opens: the data file and a dataset card. Returns the data file.
 
     Args:
@@ -30,6 +30,7 @@ def export(samples: pa.Table, folder: Path, *, task: Task, layout: Layout = "mes
         format: Parquet, or JSON lines for people.
         name: Title of the card.
         about: Sentences under it.
+        facts: A table under these: what, and its value.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = samples.to_pylist()
@@ -43,7 +44,7 @@ def export(samples: pa.Table, folder: Path, *, task: Task, layout: Layout = "mes
         with file.open("w", encoding="utf-8") as stream:
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (folder / "README.md").write_text(
-        card(samples, name=name, task=task, layout=layout, file=file.name, about=about), "utf-8")
+        card(samples, name=name, task=task, layout=layout, file=file.name, about=about, facts=facts or {}), "utf-8")
     return file
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from divscale.config import WRITTEN, Study
 from divscale.errors import ConfigError
 from divscale.graph.stage import Stage
-from divscale.stages import evaluate, train
+from divscale.stages import evaluate, measure, train
 from divscale.stages.evaluate import HeldOut
 from divscale.stages.expand import World, draws, mixes, selected, sets_of, worlds
 
@@ -18,9 +18,12 @@ REAL_ONLY = "real_only"
 
 @dataclass(frozen=True)
 class Tried:
-    """One setting on one draw: its mix, and what it predicts on validation and on test rows."""
+    """One setting on one draw: its mix, what its generated set measures (null: it has none), and what it predicts on
+    validation and on test rows.
+    """
 
     mixed: Stage
+    measured: Stage | None
     validated: Stage
     tested: Stage
 
@@ -58,8 +61,9 @@ def candidates(study: Study) -> Candidates:
             if words["design"] == "judge_labelled" or not selected(entry, words, data_seed):
                 continue
             trained = train.stage(study, entry, world, mixed, chosen, training_seed)
-            tried = Tried(mixed, *(evaluate.stage(entry, study.data.task, trained, world, rows)
-                                   for rows in (_validation(world), world.test)))
+            measured = measure.stage(study, world, chosen) if chosen else None
+            tried = Tried(mixed, measured, *(evaluate.stage(entry, study.data.task, trained, world, rows)
+                                             for rows in (_validation(world), world.test)))
             if words["design"] == REAL_ONLY:
                 real_only.append(tried)
             else:
