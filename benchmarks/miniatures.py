@@ -48,7 +48,7 @@ SHOWN = {
     "paraphrase": Shown("How many of a constant number of generated questions may be paraphrases of few?", "Full fine-tuning"),
     "topics": Shown("About how many topics should a constant number of generated sentences be?", "Full fine-tuning", 1,
                     ("Verdicts: ", "Measured sets")),
-    "mixing": Shown("Which share of a training set of constant size may be generated?", "How much to mix in"),
+    "mixing": Shown("Which share of a training set of constant size may be generated?", "How much to mix in", 3),
     "square": Shown("What is a generated row worth, beside how many real ones?", "Dose and response", 2,
                     ("Worth, in real rows: ",)),
     "size": Shown("Does a larger model want more diverse data, or less?", "Full fine-tuning", 3, ("A model of the score",)),

@@ -37,6 +37,7 @@ def dose_response(
     low, high = style.limits(x for xs in placed for x in xs)
     axes.set_xlim(low, high + (0.09 * (high - low) if judged else 0))
     axes.set_ylim(*y_limits)
+    axes.locator_params(axis="x", nbins=7)  # names of more places run into one another
     _baseline(axes, panel[0])
     if judge_line is not None:
         axes.axhline(100 * judge_line, color=style.GREEN, linewidth=1.2, linestyle=(0, (5, 3)))
