@@ -157,15 +157,17 @@ def as_json(found: Recommendation, study: Study) -> dict[str, Any]:
 
 def facts(found: Recommendation, study: Study, store: Store) -> dict[str, str]:
     """What the card of the training set states: where its rows are from, how they were made, what they measure."""
-    mix, measured = store.open(found.mixed).values, store.open(found.measured).values["metrics"]
-    recipe = study.recipe.model_dump(mode="json", exclude_defaults=True)
+    mix, measured = store.open(found.mixed).values, store.open(found.measured).values
+    recipe = {"kind": study.recipe.kind, **study.recipe.model_dump(mode="json", exclude_defaults=True)}
+    not_measured = {"diversity and shift": f"not measured: {measured['reason']}"} if "reason" in measured else {}
     return {
         "real rows": f"{mix['real_rows']:,}, of {study.data.source}",
         "generated rows": f"{mix['generated_rows']:,}, by {study.generator.model}",
         "recipe": ", ".join(f"{name}: {value}" for name, value in recipe.items()),
         "share generated": f"{mix['share_of_rows']:.1%} of rows, {mix['share_of_tokens']:.1%} of tokens",
         **{f"{measure_name(name)} of the generated set": f"{one['value']:.4g} (n = {one['n']})"
-           for name, one in measured.items()},
+           for name, one in measured["metrics"].items()},
+        **not_measured,
         "licence of the real rows": "not stated; see their source",
         "licence of the generated rows": "not stated; see the generator's terms",
     }
