@@ -87,7 +87,7 @@ def test_with_several_models_the_best_level_of_each_is_told_and_tables_name_them
     arms = report.arms.to_pylist()
     other = [{**arm, "arm": arm["arm"] + "b", "model": "large", "parameters": 9, "accuracy": arm["accuracy"] - 0.1} for arm in arms]
     several = replace(report, arms=pa.Table.from_pylist([*arms, *other], schema=report.arms.schema))
-    assert " By model, the best temperature is " in answer(several)[2] and "for large (" in answer(several)[2]
+    assert " By model, the temperature that scored best is " in answer(several)[2] and "for large (" in answer(several)[2]
     assert "By model" not in answer(report)[2]
     found = curves(several, ordered_levels(several, measured(several)), "accuracy")
     assert {row[2] for row in tables.points(found, {}, None).rows} == {"minilm", "large"}

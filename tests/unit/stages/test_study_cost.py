@@ -139,7 +139,7 @@ def test_something_is_assumed_of_every_kind_of_stage_but_the_harness_whose_tasks
 
 
 def test_descendants_of_a_named_model_are_estimated_as_arms_of_it_are(tmp_path):
-    model = "train={method: full, model: some/model-1B, head: causal, dtype: bfloat16, max_length: 64, optim: {epochs: 2}}"
+    model = "train={method: full, model: some/model-1B, head: causal, dtype: bfloat16, max_length: 64, optim: {steps: 20}}"
     study = load(SMOKE, ["generator={model: some/model-1B, engine: {engine: vllm}}", model, "mix=[]", "recipe.filters=none",
                          "recursion={generations: 2}", "evaluate.metrics=[loss]"])
     found = cost(study, Store(tmp_path / "store"))
