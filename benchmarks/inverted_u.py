@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate
+from divscale.report.statistics.intervals import Unit, difference, estimate
 from divscale.report.statistics.over_examples import over_both
-from divscale.report.statistics.shape_tests import may_be_best, quadratic, two_lines
+from divscale.report.statistics.shape_tests import may_be_best, quadratic, slope, two_lines
 from divscale.report.statistics.verdict import judge_shape
 
 REQUIREMENT = ("95 % intervals cover in 93 to 97 % of studies; an inverted U is claimed in at most 6 % of studies of a "
@@ -55,14 +55,8 @@ def robin_hood(study: Study) -> float:
     means = {level: float(np.mean(list(scores.values()))) for level, scores in study.items()}
     top = max(LEVELS[1:-1], key=means.__getitem__)
     k = LEVELS.index(top)
-    lines = [_slope(LEVELS[:k + 1], study), _slope(LEVELS[k:], study)]
+    lines = [slope(LEVELS[:k + 1], study), slope(LEVELS[k:], study)]
     return max(lines[0].p_above, 1 - lines[1].p_above)
-
-
-def _slope(levels: list[float], study: Study) -> Estimate:
-    x = np.arange(len(levels)) - (len(levels) - 1) / 2
-    return estimate({unit: float(sum(at * study[level][unit] for at, level in zip(x, levels, strict=True)))
-                     for unit in study[levels[0]]}, bootstrap=False)
 
 
 def p_of(found: object) -> float:

@@ -17,8 +17,8 @@ from divscale.generation.recursion import RecursionConfig
 from divscale.metrics.catalogue import metric
 from divscale.metrics.config import MeasureConfig
 from divscale.runtime.resources import Resources
-from divscale.schema import CORRECT, MATCHED
-from divscale.training.config import PRETRAIN, PretrainConfig, TrainConfig
+from divscale.schema import CORRECT, MATCHED, PRETRAIN
+from divscale.training.config import PretrainConfig, TrainConfig
 
 Score = Literal["accuracy", "macro_f1", "loss", "ece", "exact_match", "perplexity", "squad_exact_match", "token_f1",
                 "rouge_l", "distinct_2", "ngram_diversity"]
@@ -127,6 +127,10 @@ class Study(FrozenConfig):
     seeds: SeedsConfig = SeedsConfig()
     resources: Resources = Resources()
 
+    def teacher_of(self, writer: GeneratorModel) -> TrainConfig | None:
+        """The entry that says how a named generator learns from what it reads; null where none does."""
+        return next((entry for entry in self.train if entry.teaches(writer.model, writer.revision)), None)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Study:
         for i, mix in enumerate(self.mix):
@@ -233,7 +237,7 @@ def _check_recursion(study: Study) -> None:
 def _check_writer(study: Study, writer: GeneratorModel) -> None:
     """A named generator of a recursion can be taught, and by as many steps whatever it reads."""
     model = writer.model
-    entry = next((entry for entry in study.train if entry.teaches(model, writer.revision)), None)
+    entry = study.teacher_of(writer)
     if entry is None:
         raise ValueError(f"recursion: {model} learns from what it reads as an entry of train says that names the same "
                          "model and revision with head: causal, and there is none; add one, or set generator.model: "

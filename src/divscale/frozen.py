@@ -18,6 +18,11 @@ def as_sequence(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
+def by_name(value: Any) -> Any:
+    """A section that names a `model`, of what a study gives as the name alone."""
+    return {"model": value} if isinstance(value, str) else value
+
+
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     for value in values:
         if values.count(value) > 1:

@@ -11,6 +11,15 @@ import pyarrow as pa
 
 Task = Literal["classification", "qa", "text"]
 
+# In the place of a model's name: one that the study trains on the spot. `pretrain:NAME` is one of several.
+PRETRAIN = "pretrain"
+
+
+def trained_here(model: str) -> bool:
+    """Whether a name stands for a model that the study trains on the spot."""
+    return model.partition(":")[0] == PRETRAIN
+
+
 # Which rows of a generated set count: all, those with the right label or answer, as many chosen to be distributed like
 # real text, or such of those with the right label.
 Filter = Literal["none", "label_agreement", "shift_matched", "both"]

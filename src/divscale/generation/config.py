@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from divscale.errors import ConfigError
-from divscale.frozen import Count, FrozenConfig, OneOrMany, Share
+from divscale.frozen import Count, FrozenConfig, OneOrMany, Share, by_name
 from divscale.generation.target import TargetConfig
 from divscale.schema import Filter, Task
 
@@ -149,15 +149,11 @@ class GeneratorModel(FrozenConfig):
     chat_template: str | None = Field(default=None, description="path of a Jinja2 chat template; null: the model's own")
 
 
-def _by_name(value: Any) -> Any:
-    return {"model": value} if isinstance(value, str) else value
-
-
 class GeneratorConfig(GeneratorModel):
     """The model that writes, its engine, and further models for the recipes that take several."""
 
     engine: EngineConfig = EngineConfig()
-    others: tuple[Annotated[GeneratorModel, BeforeValidator(_by_name)], ...] = Field(
+    others: tuple[Annotated[GeneratorModel, BeforeValidator(by_name)], ...] = Field(
         default=(), description="names, or sections of model, revision and chat_template")
 
     @model_validator(mode="after")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from divscale.embedding.config import EmbedderConfig
-from divscale.frozen import Count, FrozenConfig
+from divscale.frozen import Count, FrozenConfig, by_name
 from divscale.metrics.catalogue import names
+from divscale.schema import PRETRAIN, trained_here
 
 if TYPE_CHECKING:
     Diversity = str
@@ -24,17 +25,13 @@ ROLES = ("proxy", "reference")
 class ViewingModel(FrozenConfig):
     """A causal model that looks at sets: a folder or hub name, or a base model trained on the spot, as `train` says."""
 
-    model: str = "pretrain"
+    model: str = PRETRAIN
     revision: str | None = None
 
     @property
     def from_scratch(self) -> bool:
         """Whether it is trained on the spot."""
-        return self.model.partition(":")[0] == "pretrain"
-
-
-def _by_name(value: Any) -> Any:
-    return {"model": value} if isinstance(value, str) else value
+        return trained_here(self.model)
 
 
 class ModelViewConfig(FrozenConfig):
@@ -46,8 +43,8 @@ class ModelViewConfig(FrozenConfig):
         `target`, what an arm with a causal head learns to write (the label, the answer). The reference reads the text.
     """
 
-    proxy: Annotated[ViewingModel, BeforeValidator(_by_name)] = ViewingModel()
-    reference: Annotated[ViewingModel | None, BeforeValidator(_by_name)] = None
+    proxy: Annotated[ViewingModel, BeforeValidator(by_name)] = ViewingModel()
+    reference: Annotated[ViewingModel | None, BeforeValidator(by_name)] = None
     loss: Literal["text", "target"] = "text"
     projected: Annotated[int, Field(ge=64, le=65536)] = Field(
         default=4096, description="numbers that a gradient is projected to; above them G-Vendi comes out about "

@@ -76,7 +76,8 @@ def stage(study: Study, world: World, regime: Regime, sets: Sequence[Stage], sou
 
 def writer_entry(study: Study, writer: GeneratorModel) -> TrainConfig | None:
     """How a named generator learns from what it reads; null for those that are trained on the spot."""
-    return next((entry.at_its_rate for entry in study.train if entry.teaches(writer.model, writer.revision)), None)
+    entry = study.teacher_of(writer)
+    return entry.at_its_rate if entry else None
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from divscale.config import Study
 from divscale.errors import DivscaleError
@@ -86,8 +85,8 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         places = made | {role: model_location(model.model, model.revision) for role, model in wanted.models.items()
                          if role not in made}
         asked.append((job, View(
-            places["proxy"], places.get("reference"), _table(learnt), _table(read), frozenset(made.values()),
-            config.projected, config.max_length, config.subsamples)))
+            places["proxy"], places.get("reference"), pretrain.prompted(learnt), pretrain.prompted(read),
+            frozenset(made.values()), config.projected, config.max_length, config.subsamples)))
     if not asked:
         return
     made_here = all(model.from_scratch for model in wanted.models.values())
@@ -99,10 +98,6 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             continue
         context.events.advanced("model_view", rows=asked[i][1].read.num_rows)
         _commit(job, found)
-
-
-def _table(pairs: Sequence[tuple[str, str]]) -> pa.Table:
-    return pa.table({"prompt": [prompt for prompt, _ in pairs], "completion": [text for _, text in pairs]})
 
 
 def _commit(job: Job, values: dict[str, Any]) -> None:

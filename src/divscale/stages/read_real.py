@@ -22,6 +22,7 @@ from divscale.stages import evaluate
 from divscale.stages.context import Context
 from divscale.stages.descend import writer_entry
 from divscale.stages.identity import ModelIdentity, model_identity, model_location
+from divscale.stages.pretrain import prompted
 from divscale.stages.sources import code_of
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     for job in jobs:
         config: Any = job.stage.config
         taught = pairs(evaluate.held_out(job), config.task, get(context.study.recipe), config.prompts)
-        rows = pa.table({"prompt": [prompt for prompt, _ in taught], "completion": [text for _, text in taught],
-                         "id": [str(i) for i in range(len(taught))]})
+        rows = prompted(taught).append_column("id", pa.array([str(i) for i in range(len(taught))], pa.string()))
         asked[job.stage.fingerprint] = rows
         items.append(Evaluation(job.stage.fingerprint, _folder(job, context), "causal", rows,
                                 max_length=config.max_length))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from divscale.config import Study
 from divscale.generation.seeds import row_seed
 from divscale.graph.stage import Stage
+from divscale.schema import PRETRAIN
 from divscale.stages import correctness, descend, evaluate, levels, measure, mix, pretrain, read_real, train
-from divscale.training.config import PRETRAIN, TrainConfig
+from divscale.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from divscale.stages.expand import GeneratedSet, World

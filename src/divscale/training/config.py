@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from divscale.frozen import Count, Distinct, FrozenConfig, as_sequence
-from divscale.schema import Filter
+from divscale.schema import Filter, trained_here
 
-PRETRAIN = "pretrain"  # the model that a study trains on the spot; `pretrain:NAME` is one of several
 Rate = Annotated[float, Field(gt=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]  # at 1 AdamW's running means would never move
 OneOrManyRates = Annotated[tuple[Rate, ...], BeforeValidator(as_sequence), Distinct]
@@ -149,7 +148,7 @@ class TrainConfig(FrozenConfig):
     @property
     def from_scratch(self) -> bool:
         """Whether it starts from a model that the study trains on the spot."""
-        return self.model.partition(":")[0] == PRETRAIN
+        return trained_here(self.model)
 
     def teaches(self, model: str, revision: str | None) -> bool:
         """Whether it says how a named language model learns from what it reads."""

@@ -74,7 +74,7 @@ def two_lines(levels: Sequence[float], scores: Paired) -> TwoLines | None:
         return None
     found: list[tuple[Estimate, Estimate]] = []
     for k in range(1, len(levels) - 1):
-        found.append((_slope(levels[:k + 1], scores), _slope(levels[k:], scores)))
+        found.append((slope(levels[:k + 1], scores), slope(levels[k:], scores)))
     p = [max(rise.p_above, 1 - fall.p_above) for rise, fall in found]
     best = int(np.argmin(p))
     return TwoLines(levels[best + 1], *found[best], min(holm(p)))
@@ -95,8 +95,8 @@ def quadratic(levels: Sequence[float], scores: Paired) -> Quadratic | None:
     grid = np.linspace(0, last, STEPS + 1)
     flat = np.flatnonzero([(at := slope_at(x)).low <= 0 <= at.high for x in grid])
     whole = len(flat) > 0 and flat[-1] - flat[0] + 1 == len(flat)
-    curvature, slope = curvature_U.mean(), slope_U.mean()
-    top = -slope / (2 * curvature) if curvature < 0 else -1.0
+    curvature, start = curvature_U.mean(), slope_U.mean()
+    top = -start / (2 * curvature) if curvature < 0 else -1.0
     first, end = slope_at(0), slope_at(last)
     low, high = (_level(levels, float(grid[flat[i]])) if whole else None for i in (0, -1))
     return Quadratic(_level(levels, top) if 0 <= top <= last else None, low, high, not len(flat),
@@ -122,7 +122,8 @@ def _enough(levels: Sequence[float], scores: Paired) -> bool:
     return len(levels) >= 3 and len(scores[levels[0]]) >= 2
 
 
-def _slope(levels: Sequence[float], scores: Paired) -> Estimate:
+def slope(levels: Sequence[float], scores: Paired) -> Estimate:
+    """Least-squares slope per level, of every unit, and its mean over units."""
     x_L = np.arange(len(levels)) - (len(levels) - 1) / 2
     slopes = {unit: float(sum(x * scores[level][unit] for x, level in zip(x_L, levels, strict=True)) / (x_L**2).sum())
               for unit in scores[levels[0]]}
