@@ -32,7 +32,7 @@ VERDICTS = pa.schema([
     *((f"{name}{part}", pa.float64()) for name in ("over_least", "over_most", "ends")
       for part in ("", "_low", "_high", "_p")),
     ("p_interior", pa.float64()), ("two_lines_top", pa.float64()), ("two_lines_p", pa.float64()),
-    *((f"quadratic_top{part}", pa.float64()) for part in ("", "_low", "_high")), ("more_seeds", pa.int64()),
+    ("quadratic_top", pa.float64()), ("quadratic_top_may_lie", pa.string()), ("more_seeds", pa.int64()),
 ])
 
 # kind "trust": Spearman's rho of a measure (`name`) with the score, `part` says among what; "model": a term's change of
@@ -95,8 +95,8 @@ def _verdicts(found: Analysis) -> pa.Table:
                 **_bounds("over_least", v.over_least), **_bounds("over_most", v.over_most), **_bounds("ends", v.ends),
                 "p_interior": _known(v.p_interior), "more_seeds": v.more_units,
                 **({"two_lines_top": lines.top, "two_lines_p": _known(lines.p)} if lines else {}),
-                **({"quadratic_top": _known(parabola.top), "quadratic_top_low": _known(parabola.low),
-                    "quadratic_top_high": _known(parabola.high)} if parabola else {})})
+                **({"quadratic_top": _known(parabola.top), "quadratic_top_may_lie":
+                    ", ".join(f"{low:.3g} to {high:.3g}" for low, high in parabola.may_lie)} if parabola else {})})
     return pa.Table.from_pylist(rows, VERDICTS)
 
 

@@ -10,6 +10,7 @@ SIZES = st.integers(1, 200), st.integers(1, 12), st.integers(2, 9)
 
 @given(*SIZES)
 def test_every_setting_is_tried_and_the_last_sees_every_draw(settings, draws, keep):
+    keep = min(keep, settings)
     found = rungs(settings, draws, keep)
     assert found[0].settings == settings and found[-1].draws == draws
     assert all(a.settings >= b.settings and a.draws < b.draws for a, b in pairwise(found))
@@ -29,9 +30,13 @@ def test_more_money_keeps_more_settings():
     assert few[1].settings < many[1].settings
 
 
-def test_twelve_settings_on_five_draws_take_a_third_of_the_grid():
-    assert cost(rungs(12, 5, 3)) + 5 <= (12 + 1) * 5 / 2.5
-    assert rungs(12, 5, 3) == [(12, 1), (4, 2), (2, 4), (1, 5)]
+def test_the_last_two_are_compared_on_all_draws():
+    assert rungs(36, 5, 12) == [(36, 1), (12, 2), (4, 4), (2, 5)]
+    assert schedule_within(36, 5, 185 // 3 - 5) == [(36, 1), (11, 2), (3, 4), (2, 5)]
+
+
+def test_one_is_left_where_the_budget_is_for_one():
+    assert schedule_within(12, 5, 16) == [(12, 1), (1, 5)]
 
 
 def test_the_best_have_the_highest_means_and_of_equal_ones_stand_first():

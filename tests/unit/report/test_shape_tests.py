@@ -34,14 +34,20 @@ def test_curves_that_only_rise_or_fall_are_no_two_lines(truth):
 def test_the_top_of_a_parabola_is_found_between_levels_and_its_interval_holds_it():
     scores = study([-(x - 2.5) ** 2 for x in range(6)], noise=0.3)
     found = quadratic(LEVELS, scores)
-    assert found.top == pytest.approx(0.9, abs=0.05) and found.low <= 0.9 <= found.high
-    assert found.low > 0.8 and found.high < 1.0
+    ((low, high),) = found.may_lie
+    assert found.top == pytest.approx(0.9, abs=0.05) and 0.8 < low <= 0.9 <= high < 1.0
     assert found.p < 0.001
 
 
 def test_a_steep_line_has_no_top():
     found = quadratic(LEVELS, study((0, 10, 20, 30, 40, 50), noise=0.01))
-    assert found.low is None and found.high is None and found.p > 0.9
+    assert found.may_lie == () and found.p > 0.9
+
+
+def test_where_the_curvature_is_uncertain_the_top_may_lie_at_both_ends_without_the_middle():
+    sets = [quadratic(LEVELS, study((0, 0.5, 1, 1.5, 2, 2.5), noise=1.2, seed=s)).may_lie for s in range(60)]
+    ends = [may_lie for may_lie in sets if len(may_lie) == 2]
+    assert ends and all(may_lie[0][0] == LEVELS[0] and may_lie[1][1] == LEVELS[-1] for may_lie in ends)
 
 
 def test_levels_that_are_clearly_worse_cannot_be_the_best_and_the_best_can():

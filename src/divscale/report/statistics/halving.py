@@ -15,12 +15,14 @@ class Rung(NamedTuple):
     draws: int
 
 
-def rungs(settings: int, draws: int, keep_one_in: int) -> list[Rung]:
-    """The schedule: draws double and one setting in `keep_one_in` stays, until one is left; that one sees all draws."""
-    found, left, seen = [], settings, 1
+def rungs(settings: int, draws: int, kept: int) -> list[Rung]:
+    """The schedule: draws double and the same part stays each time, `kept` settings at first; two are compared on all
+    draws, where `kept` is more than one.
+    """
+    found, left, seen, least = [], settings, 1, min(kept, settings, 2)
     while left > 1 and seen < draws:
         found.append(Rung(left, seen))
-        left, seen = max(1, -(-left // keep_one_in)), min(2 * seen, draws)
+        left, seen = max(least, round(left * kept / settings)), min(2 * seen, draws)
     return [*found, Rung(left, draws)]
 
 
@@ -35,11 +37,8 @@ def cost(schedule: Sequence[Rung]) -> int:
 
 def schedule_within(settings: int, draws: int, budget: int) -> list[Rung] | None:
     """The schedule that drops settings most slowly within `budget` trainings; null where none fits."""
-    for keep_one_in in range(2, max(3, settings + 1)):
-        found = rungs(settings, draws, keep_one_in)
-        if cost(found) <= budget:
-            return found
-    return None
+    within = (found for kept in range(settings, 0, -1) if cost(found := rungs(settings, draws, kept)) <= budget)
+    return next(within, None)
 
 
 def best(scores: Mapping[K, Sequence[float]], count: int) -> list[K]:

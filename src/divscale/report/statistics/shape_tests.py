@@ -48,18 +48,15 @@ class Quadratic:
 
     Attributes:
         top: Where the mean parabola is highest, between the levels; null where it opens upwards or tops outside.
-        low, high: Where its slope is not told apart from zero (Fieller's interval at 95 %), within the levels. Null
-            where it is told apart everywhere, or not told apart at both ends but in between: such a set, of an
-            uncertain curvature, is no interval.
-        told_apart: Whether the slope is told apart from zero everywhere, so that no place may be the top's.
+        may_lie: Where its slope is not told apart from zero (Fieller's set at 95 %), within the levels, as pieces
+            (from, to): one where the curvature is told from zero, else also both ends without the middle, or all. It holds
+            the top in 95 % of studies of a parabola. Empty where the slope is told apart from zero everywhere.
         p: Larger one-sided p-value of "rises at the first level" and "falls at the last" (Lind and Mehlum 2010,
             doi:10.1111/j.1468-0084.2009.00569.x).
     """
 
     top: float | None
-    low: float | None
-    high: float | None
-    told_apart: bool
+    may_lie: tuple[tuple[float, float], ...]
     p: float
 
 
@@ -94,13 +91,12 @@ def quadratic(levels: Sequence[float], scores: Paired) -> Quadratic | None:
 
     grid = np.linspace(0, last, STEPS + 1)
     flat = np.flatnonzero([(at := slope_at(x)).low <= 0 <= at.high for x in grid])
-    whole = len(flat) > 0 and flat[-1] - flat[0] + 1 == len(flat)
+    pieces = np.split(flat, np.flatnonzero(np.diff(flat) > 1) + 1) if len(flat) else []
     curvature, start = curvature_U.mean(), slope_U.mean()
     top = -start / (2 * curvature) if curvature < 0 else -1.0
     first, end = slope_at(0), slope_at(last)
-    low, high = (_level(levels, float(grid[flat[i]])) if whole else None for i in (0, -1))
-    return Quadratic(_level(levels, top) if 0 <= top <= last else None, low, high, not len(flat),
-                     max(first.p_above, 1 - end.p_above))
+    may_lie = tuple((_level(levels, float(grid[piece[0]])), _level(levels, float(grid[piece[-1]]))) for piece in pieces)
+    return Quadratic(_level(levels, top) if 0 <= top <= last else None, may_lie, max(first.p_above, 1 - end.p_above))
 
 
 def may_be_best(levels: Sequence[float], scores: Paired) -> tuple[float, ...]:
