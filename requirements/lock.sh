@@ -16,5 +16,5 @@ lock() { # name, what it is, further arguments
 }
 lock cpu "Linux x86-64, Python 3.11, no GPU." --override absent.txt --override absent-on-cpu.txt "${cpu_torch[@]}"
 lock gpu "Linux x86-64, Python 3.11, CUDA." --override absent.txt
-lock dev "Test and lint tools beside cpu.txt." "${cpu_torch[@]}"
+lock dev "Test and lint tools beside cpu.txt." --override newer-dateutil.txt "${cpu_torch[@]}"
 lock bench "The peers that benchmarks/ compares with, beside cpu.txt." --override absent-on-cpu.txt "${cpu_torch[@]}"
