@@ -44,6 +44,13 @@ class Claims:
             assert kept <= self._bytes, "files that were not claimed may be gone"
         self._bytes = kept
 
+    def give_up(self, fingerprints: Iterable[str]) -> None:
+        """Give up claims on the files of these stages, after `only`."""
+        assert self._bytes is not None
+        for byte in self._bytes & {_byte(fingerprint) for fingerprint in fingerprints}:
+            self._give_up(byte, byte + 1)
+            self._bytes.remove(byte)
+
     def nothing(self) -> None:
         """Give up all claims; this process is at work no longer."""
         fcntl.lockf(self._file, fcntl.LOCK_UN)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from divscale.errors import DivscaleError, StageFailedError
 from divscale.graph.claim import Claims
+from divscale.graph.frontier import Frontier
 from divscale.graph.lease import Leases
 from divscale.graph.plan import missing
 from divscale.graph.record import Rows
@@ -133,7 +134,7 @@ def execute(
     events: Events,
     *,
     at_most: Mapping[str, int] | None = None,
-    afterwards: Callable[[], None] = lambda: None,
+    afterwards: Callable[[Sequence[Stage]], None] = lambda _: None,
     poll_s: float = 0.5,
 ) -> None:
     """Bring every target to a committed artifact.
@@ -147,7 +148,7 @@ def execute(
         handlers: by stage name.
         events: is told what happens.
         at_most: stages of a name that one call gets; names that are not in it: all that are ready.
-        afterwards: called after each call of a handler.
+        afterwards: called after each call of a handler, with the stages that it got.
         poll_s: seconds between two looks while another run holds everything.
 
     Raises:
@@ -162,41 +163,39 @@ def execute(
     claims.everything()
     try:
         store.look_again()
-        pending = {s.fingerprint: s for s in missing(targets, store)}
-        claims.only(_read_by(pending))
-        events.planned(in_order(targets), list(pending.values()))
-        _make(targets, pending, claims, store, handlers, events, at_most or {}, afterwards, poll_s)
+        pending = missing(targets, store)
+        left = Frontier(pending)
+        claims.only(left.read)  # also what is read as a record alone: a handler may use its files while they are there
+        events.planned(in_order(targets), pending)
+        _make(targets, left, claims, store, handlers, events, at_most or {}, afterwards, poll_s)
     finally:
         claims.nothing()
 
 
 def _make(
     targets: Sequence[Stage],
-    pending: dict[str, Stage],
+    left: Frontier,
     claims: Claims,
     store: Store,
     handlers: Mapping[str, Handler],
     events: Events,
     at_most: Mapping[str, int],
-    afterwards: Callable[[], None],
+    afterwards: Callable[[Sequence[Stage]], None],
     poll_s: float,
 ) -> None:
     leases = Leases(store.root)
     failures: list[tuple[Stage, DivscaleError]] = []
     order = {name: i for i, name in enumerate(handlers)}
-    while pending:
-        ready = [s for s in pending.values() if not any(p.fingerprint in pending for p in s.parents())]
-        names = sorted({s.name for s in ready}, key=order.__getitem__)
-        ours = _take(ready, names, leases, store, targets, pending, at_most)
-        claims.only(_read_by(pending))
-        if ours is None:
-            events.waiting("another run holds every stage that could start; waiting for it")
-            time.sleep(poll_s)
-            continue
+    while left:
+        ours, finished = _take(sorted(left.ready_names(), key=order.__getitem__), left, leases, store, targets, at_most)
+        claims.give_up(left.without(finished))
         if not ours:
+            if not finished:
+                events.waiting("another run holds every stage that could start; waiting for it")
+                time.sleep(poll_s)
             continue
         try:
-            _run(ours, store, handlers[ours[0].name], events, pending, failures)
+            unread = _run(ours, store, handlers[ours[0].name], events, left, failures)
         except DivscaleError as error:
             if all(other is error for _, other in failures):
                 raise
@@ -204,8 +203,8 @@ def _make(
         finally:
             for stage in ours:
                 leases.release(stage.fingerprint)
-        claims.only(_read_by(pending))
-        afterwards()
+        claims.give_up(unread)
+        afterwards(ours)
     if failures:
         raise _ended(failures)
 
@@ -224,47 +223,42 @@ def _ended(failures: Sequence[tuple[Stage, DivscaleError]]) -> DivscaleError:
 
 
 def _take(
-    ready: Sequence[Stage],
-    names: Sequence[str],
-    leases: Leases,
-    store: Store,
-    targets: Sequence[Stage],
-    pending: dict[str, Stage],
+    names: Sequence[str], left: Frontier, leases: Leases, store: Store, targets: Sequence[Stage],
     at_most: Mapping[str, int],
-) -> list[Stage] | None:
-    """Lease the ready stages of the first name that has a free one. Empty: others finished some; None: all are held."""
+) -> tuple[list[Stage], list[Stage]]:
+    """Lease the ready stages of the first name that has a free one.
+
+    Returns:
+        What is ours to make, and what others have finished; nothing of either where they hold everything.
+    """
     for name in names:
-        free = (s for s in ready if s.name == name and leases.acquire(s.fingerprint))
+        free = (stage for stage in left.ready_of(name) if leases.acquire(stage.fingerprint))
         held = list(islice(free, at_most.get(name)))
         # between our look at the store and our lease another run may have finished it
         finished = _finished(held, targets, store)
         for stage in finished:
             leases.release(stage.fingerprint)
-            del pending[stage.fingerprint]
-        ours = [s for s in held if s.fingerprint in pending]
-        if ours or finished:
-            return ours
-    elsewhere = _finished(ready, targets, store)
-    for stage in elsewhere:
-        del pending[stage.fingerprint]
-    return [] if elsewhere else None
+        if held:
+            theirs = {stage.fingerprint for stage in finished}
+            return [stage for stage in held if stage.fingerprint not in theirs], finished
+    return [], _finished(left.ready, targets, store)
 
 
 def _finished(stages: Sequence[Stage], targets: Sequence[Stage], store: Store) -> list[Stage]:
     """Those that another run has made. One whose files it has removed again is to be made only if something that is
     still missing reads them.
     """
-    finished = [stage for stage in stages if store.is_whole(stage)]
-    pruned = [stage for stage in stages if stage not in finished and store.find(stage) is not None]
+    finished: list[Stage] = []
+    pruned: list[Stage] = []
+    for stage in stages:
+        if store.is_whole(stage):
+            finished.append(stage)
+        elif store.find(stage) is not None:
+            pruned.append(stage)
     if pruned:
         needed = {stage.fingerprint for stage in missing(targets, store)}
         finished += [stage for stage in pruned if stage.fingerprint not in needed]
     return finished
-
-
-def _read_by(pending: Mapping[str, Stage]) -> set[str]:
-    """Also those of which the record is enough: a handler may make use of their files while they are there."""
-    return {stage.fingerprint for reader in pending.values() for stage in reader.parents()}
 
 
 def _run(
@@ -272,9 +266,10 @@ def _run(
     store: Store,
     handler: Handler,
     events: Events,
-    pending: dict[str, Stage],
+    left: Frontier,
     failures: list[tuple[Stage, DivscaleError]],
-) -> None:
+) -> set[str]:
+    """Hand stages over, and take what came of them from those left; returns what nothing reads any more."""
     clock = Clock()
     jobs = [Job(stage, store, events, clock) for stage in stages]
     events.started(stages[0].name, len(jobs))
@@ -283,23 +278,14 @@ def _run(
             handler(jobs)
     finally:
         failures += [(job.stage, job.error) for job in jobs if job.error is not None]
+    unread: set[str] = set()
     for job in jobs:
         assert job.outcome is not None, f"{job.stage.name}: the handler neither committed nor failed a job"
-        if job.outcome == "committed":
-            del pending[job.stage.fingerprint]
-        elif job.outcome == "skipped":
-            _drop_with_dependants(job.stage, pending, lambda stage: (
+        gone: Sequence[Stage] = [job.stage]
+        if job.outcome == "skipped":
+            gone = left.dependants(job.stage, lambda stage: (
                 role for role in stage.inputs.values() if isinstance(role, Stage)))
-        else:
-            _drop_with_dependants(job.stage, pending, Stage.parents)
-
-
-def _drop_with_dependants(
-    stage: Stage, pending: dict[str, Stage], needs: Callable[[Stage], Iterable[Stage]],
-) -> None:
-    lost = {stage.fingerprint}
-    for fingerprint, other in list(pending.items()):  # inputs come first, so one pass finds all
-        if fingerprint in lost or any(p.fingerprint in lost for p in needs(other)):
-            lost.add(fingerprint)
-    for fingerprint in lost:
-        pending.pop(fingerprint, None)
+        elif job.outcome == "failed":
+            gone = left.dependants(job.stage, Stage.parents)
+        unread |= left.without(gone)
+    return unread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from divscale.config import HIGHER_IS_BETTER, WRITTEN, Study
@@ -41,14 +41,25 @@ class Retention:
         """How many arms may be trained before they are scored, by stage; none where everything stays."""
         return {} if self._keep == "all" else dict.fromkeys(TRAINED, ARMS_AT_ONCE)
 
-    def sweep(self) -> None:
-        """Remove what nothing in the study is going to read."""
-        for stage in list(self._waiting.values()):
+    def sweep(self, made: Iterable[Stage] | None = None) -> None:
+        """Remove what nothing in the study is going to read.
+
+        Args:
+            made: Stages that have just been made: these and what they read are looked at. Null: all, also what other
+                drivers have made.
+        """
+        for stage in self._looked_at(made):
             readers = self._readers.get(stage.fingerprint, [])
             if readers and self._store.find(stage) is not None and all(self._store.find(reader) for reader in readers):
                 del self._waiting[stage.fingerprint]
                 self._settle(stage, readers)
         self._leaving = [stage for stage in self._leaving if not self._store.prune(stage, "model")]
+
+    def _looked_at(self, made: Iterable[Stage] | None) -> list[Stage]:
+        if made is None:
+            return list(self._waiting.values())
+        near = dict.fromkeys(one.fingerprint for stage in made for one in (stage, *stage.parents()))
+        return [self._waiting[fingerprint] for fingerprint in near if fingerprint in self._waiting]
 
     def _settle(self, stage: Stage, readers: Sequence[Stage]) -> None:
         artifact = self._store.open(stage)

@@ -87,7 +87,7 @@ def test_a_hand_out_has_at_most_so_many_stages_and_each_is_followed_by_a_call(tm
         counting.handlers()["number"](jobs)
 
     execute([total(*map(number, range(5)))], Store(tmp_path), counting.handlers() | {"number": numbers}, Silent(),
-            at_most={"number": 2}, afterwards=lambda: calls.append(len(counting.ran)))
+            at_most={"number": 2}, afterwards=lambda _: calls.append(len(counting.ran)))
     assert handed == [2, 2, 1] and calls == [2, 4, 5, 6]
 
 

@@ -193,7 +193,7 @@ def _run_and_prune(root, start, queue):
     store, counting = Store(root), Counting()
     readers = [total(number(i)) for i in range(20)]
 
-    def sweep():
+    def sweep(_=()):
         for i, reader in enumerate(readers):
             if store.find(reader) is not None:
                 store.prune(number(i), "numbers")
