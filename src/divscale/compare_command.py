@@ -10,6 +10,7 @@ from typing import Any
 from divscale.config import Study
 from divscale.errors import ConfigError
 from divscale.graph.store import Artifact
+from divscale.redact import redact_all
 from divscale.report_command import finished
 from divscale.run import store_of
 from divscale.stages.out_file import prove_writable, whole
@@ -66,7 +67,7 @@ def of_each(words: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 def differing(a: Study, b: Study) -> Iterator[tuple[str, str, str]]:
     """(dotted key, value in a, value in b) where two studies differ; what is no part of identity comes last."""
-    flat, other = (dict(_flat("", json.loads(study.model_dump_json()))) for study in (a, b))
+    flat, other = (dict(_flat("", redact_all(json.loads(study.model_dump_json())))) for study in (a, b))
     keys = [key for key in {**flat, **other} if flat.get(key, ABSENT) != other.get(key, ABSENT)]
     for key in sorted(keys, key=lambda key: key.startswith(("resources.", "name"))):
         yield key, flat.get(key, ABSENT), other.get(key, ABSENT)

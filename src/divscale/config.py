@@ -41,6 +41,7 @@ WRITTEN: frozenset[str] = frozenset({"squad_exact_match", "token_f1", "rouge_l",
 OF_CLASSES: frozenset[str] = frozenset({"macro_f1", "ece"})
 
 
+MOST_MIXES = 20_000     # a plan of a thousand arms takes 2 s (benchmarks/results/study_scale.json)
 VLLM_CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)  # vllm 0.32, cpu_attn.py
 
 
@@ -133,6 +134,7 @@ class Study(FrozenConfig):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Study:
+        _check_size(self)
         for i, mix in enumerate(self.mix):
             _check_mix(mix, f"mix.{i}", self)
         for i, train in enumerate(self.train):
@@ -171,6 +173,21 @@ class Study(FrozenConfig):
         _check_harness(self)
         _check_recursion(self)
         return self
+
+
+def _check_size(study: Study) -> None:
+    """The study can be planned: every mix of every repetition is a stage of its own."""
+    seeds, recipe = study.seeds, study.recipe
+    draws = seeds.generation * (1 if seeds.pairing == "zipped" else seeds.data * seeds.training)
+    labelled, sets = len(study.data.labelled), len(recipe.levels) * len(recipe.filters)
+    mixes = sum((len(mix.labelled or study.data.labelled)) * (len(mix.generated) + len(mix.generated_share))
+                * (1 if mix.design == "judge_labelled" else
+                   len(mix.levels or recipe.levels) * len(mix.filters or recipe.filters)) for mix in study.mix)
+    asked = max(draws * (labelled + mixes), seeds.generation * sets)
+    if asked > MOST_MIXES:
+        raise ValueError(f"seeds: {draws:,} repetitions of {labelled + mixes:,} mixes of {sets:,} sets are {asked:,} "
+                         f"to plan, and {MOST_MIXES:,} are the most; lower seeds, or give fewer levels, filters, "
+                         "labelled counts or mixes")
 
 
 def _check_entries(study: Study) -> None:

@@ -9,6 +9,8 @@ import sys
 import tempfile
 import traceback
 
+from divscale.redact import redact
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -31,8 +33,8 @@ def unheard(error: OSError) -> int | None:
 def unforeseen(error: Exception, *, resumes: bool) -> int:
     """One paragraph for what no message was written for; the traceback goes to a file."""
     with tempfile.NamedTemporaryFile("w", prefix="divscale-", suffix=".log", delete=False, encoding="utf-8") as log:
-        traceback.print_exception(error, file=log)
+        log.write(redact("".join(traceback.format_exception(error))))
     kept = "What was finished is kept. " if resumes else ""
-    print(f"divscale: something unforeseen went wrong ({type(error).__name__}: {str(error)[:200]}). {kept}The whole "
-          f"story is in {log.name}; please report it.", file=sys.stderr)
+    print(f"divscale: something unforeseen went wrong ({type(error).__name__}: {redact(str(error))[:200]}). {kept}"
+          f"The whole story is in {log.name}; please report it.", file=sys.stderr)
     return 1

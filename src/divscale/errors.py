@@ -1,15 +1,20 @@
 """One exception a kind of failure, each with the exit code the command line ends with.
 
-Every message is one paragraph: what is wrong, where, and what to do.
+Every message is one paragraph: what is wrong, where, and what to do. None holds a secret.
 """
 
 from __future__ import annotations
+
+from divscale.redact import redact
 
 
 class DivscaleError(Exception):
     """Base of every error a user can cause or act on. `exit_code` is the process's."""
 
     exit_code = 1
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*(redact(word) if isinstance(word, str) else word for word in words))
 
 
 class StageFailedError(DivscaleError, RuntimeError):
@@ -42,3 +47,8 @@ class DataError(DivscaleError, ValueError):
 
 class RowAccountingError(StageFailedError):
     """A map lost, doubled or invented rows: `in != ok + failed + filtered`, or ids repeat."""
+
+
+def one_line(error: object) -> str:
+    """What a library says, fit for a message: one line, and nothing that a terminal would obey."""
+    return "".join(c if c.isprintable() else " " for c in " ".join(str(error).split())).strip()

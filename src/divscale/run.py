@@ -17,6 +17,7 @@ from divscale.graph.plan import missing
 from divscale.graph.runner import Events, execute
 from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact, Store
+from divscale.redact import RedactingFormatter
 from divscale.stages import harness
 from divscale.stages.context import Context
 from divscale.stages.disk import needed_bytes
@@ -120,11 +121,11 @@ def preflight(pending: list[Stage], study: Study, store: Store) -> None:
 
 
 def keep_log(store: Store) -> None:
-    """Write this process's log, tracebacks too, to `<store>/logs/`."""
+    """Write this process's log, tracebacks too, to `<store>/logs/`, without secrets."""
     folder = store.root / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("divscale")
     for old in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
         logger.removeHandler(old)

@@ -12,11 +12,20 @@ import yaml
 from pydantic import ValidationError
 
 from divscale.config import Study
-from divscale.errors import ConfigError
+from divscale.data.unicode_text import is_unicode
+from divscale.errors import ConfigError, one_line
 from divscale.frozen import FrozenConfig
+from divscale.redact import redact_all
 from divscale.study_messages import explain
 
 M = TypeVar("M", bound=FrozenConfig)
+
+MOST_BYTES = 1 << 20    # of a study file; the largest shipped one has 3 kB
+MOST_VALUES = 100_000   # with every alias (*name) written out
+DEEPEST = 60
+
+
+_TOO_LARGE = f"it stands for more than {MOST_VALUES:,} values once every alias (*name) is written out"
 
 
 class _RepeatedKeyError(Exception):
@@ -34,6 +43,11 @@ class _Loader(yaml.SafeLoader):
                 raise _RepeatedKeyError(f"line {key_node.start_mark.line + 1}: key {key!r} appears twice; keep one.")
             seen.append(key)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_VALUES:   # merges of merges
+            raise yaml.MarkedYAMLError(problem=_TOO_LARGE, problem_mark=node.start_mark)
 
 
 _Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
@@ -105,20 +119,53 @@ def _tuples(value: Any) -> Any:
 
 
 def dump(study: Study) -> str:
-    """The resolved study as YAML, without what is not identity's business to show twice."""
-    return yaml.safe_dump(json.loads(study.model_dump_json()), sort_keys=False, allow_unicode=True)
+    """The resolved study as YAML, without what is not identity's business to show twice, and without secrets."""
+    return yaml.safe_dump(redact_all(json.loads(study.model_dump_json())), sort_keys=False, allow_unicode=True)
 
 
 def _parse(text: str, where: str) -> Any:
+    if len(text) > MOST_BYTES:
+        raise ConfigError(f"{where}: it has {len(text):,} characters, and what a study says fits into {MOST_BYTES:,}. "
+                          "Name a study file; data belong into files of their own.")
     try:
-        return yaml.load(text, _Loader)
+        return _sound(yaml.load(text, _Loader), where)
     except _RepeatedKeyError as error:
         raise ConfigError(f"{where}, {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{where}: it is nested too deeply to read. A study is {DEEPEST} sections deep at "
+                          "most.") from error
+    except (ValueError, OverflowError, TypeError, AttributeError) as error:  # of a date, a number, a character, a tag
+        raise ConfigError(f"{where}: a value in it is none that YAML can hold ({one_line(error)[:200]}). Correct it, "
+                          "or quote it, so that it is text.") from error
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{where}{place}: not valid YAML: {' '.join(problem.split())}. Correct it there "
+        raise ConfigError(f"{where}{place}: not valid YAML: {one_line(problem)}. Correct it there "
                           "(text that holds one of : # { } [ ] needs quotes).") from error
+
+
+def _sound(raw: Any, where: str) -> Any:
+    """What was read, if it is as small as it looks: aliases may stand for more than any memory holds."""
+    waiting, values = [(raw, 1)], 0
+    while waiting:
+        node, depth = waiting.pop()
+        values += 1
+        if values > MOST_VALUES:
+            raise ConfigError(f"{where}: {_TOO_LARGE}. Write a study without them.")
+        if depth > DEEPEST:
+            raise ConfigError(f"{where}: it is nested more than {DEEPEST} sections deep, or an alias (*name) holds "
+                              "itself. Write a study without that.")
+        if isinstance(node, int) and not -2**63 <= node < 2**63:
+            raise ConfigError(f"{where}: it holds a whole number of {node.bit_length()} bits; 64 are the most. Give a "
+                              "smaller one, or quote it, so that it is text.")
+        if isinstance(node, str) and ("\0" in node or not is_unicode(node)):
+            raise ConfigError(f"{where}: {ascii(node)[:80]} holds a NUL or half of a surrogate pair, which no text "
+                              "has. Correct it.")
+        if isinstance(node, dict):
+            waiting += [(item, depth + 1) for pair in cast(dict[Any, Any], node).items() for item in pair]
+        elif isinstance(node, (list, tuple, set)):
+            waiting += [(item, depth + 1) for item in cast(list[Any], node)]
+    return raw
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

@@ -104,7 +104,7 @@ def _written(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
     for place, part in enumerate(detail["loc"]):
         if isinstance(part, str) and part.startswith(TAG):
             continue
-        if isinstance(node, (list, tuple)) and isinstance(part, int):
+        if isinstance(node, (list, tuple)) and isinstance(part, int) and part < len(cast(Sequence[Any], node)):
             parts.append(str(part))
             node = cast(Sequence[Any], node)[part]
         elif isinstance(node, Mapping) and isinstance(part, str):

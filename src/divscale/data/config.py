@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from divscale.frozen import Count, FrozenConfig, OneOrMany, Share
+from divscale.redact import redact
 from divscale.schema import Filter, Task
 
 
@@ -50,12 +51,23 @@ class DataConfig(FrozenConfig):
     max_rejected_share: Share = Field(default=0.0, description="invalid rows allowed before the study stops")
     world_size: Count = Field(default=2000, description="stories that storyland writes")
 
+    @field_validator("source", "test")
+    @classmethod
+    def _no_password_in_an_address(cls, address: str | None) -> str | None:
+        if address is not None and redact(address) != address:
+            raise ValueError(f"{redact(address)} holds credentials, and a study is shared and recorded; take them out "
+                             "of the address and set them in the environment (AWS_ACCESS_KEY_ID and "
+                             "AWS_SECRET_ACCESS_KEY of s3://, GOOGLE_APPLICATION_CREDENTIALS of gs://)")
+        return address
+
     @field_validator("out_of_distribution")
     @classmethod
     def _none_is_called_test(cls, files: dict[str, str]) -> dict[str, str]:
         if "test" in files:  # its scores would take the place of those on the held-out rows of the source
             raise ValueError("the name test belongs to the held-out rows of data.test or data.test_share; give "
                              f"{files['test']} another one")
+        for address in files.values():
+            cls._no_password_in_an_address(address)
         return files
 
 

@@ -12,7 +12,7 @@ from pyarrow import fs
 from divscale.data.dataset import DataFile, Dataset, Format
 from divscale.data.formats import broken_parquet, csv_rows, jsonl_rows, parquet_file
 from divscale.data.location import unreachable
-from divscale.errors import DataError
+from divscale.errors import DataError, one_line
 
 _BATCH_ROWS = 4096
 
@@ -58,8 +58,9 @@ def npy(dataset: Dataset) -> np.ndarray:
         else:
             with _open(file) as stream:
                 found = np.load(stream, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{file.name} is not a readable .npy file: {error}. Write it with numpy.save.") from error
+    except Exception as error:  # NumPy reads a header as Python, which fails in many ways; pickles it refuses
+        raise DataError(f"{file.name} is not a readable .npy file: {one_line(error)}. Write it with "
+                        "numpy.save.") from error
     if not isinstance(found, np.ndarray):
         raise DataError(f"{file.name} is an archive of arrays (.npz: {', '.join(found.files[:8])}), not one array. "
                         "Write the one that holds the vectors with numpy.save.")
@@ -79,14 +80,19 @@ def _batches(stream: pa.NativeFile, format: Format, where: str, columns: Collect
             file = parquet_file(stream, where)
             there = file.schema_arrow.names
             wanted = there if columns is None else [name for name in there if name in columns]
-            yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted)
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted):
+                batch.validate(full=True)
+                yield batch
         else:
             for batch in _arrow_batches(stream):
                 wanted = batch.schema.names if columns is None else [n for n in batch.schema.names if n in columns]
-                yield batch.select(wanted)
+                chosen = batch.select(wanted)
+                chosen.validate(full=True)  # a broken offset would be read as an address
+                yield chosen
     except (pa.ArrowInvalid, OSError) as error:
         raise (broken_parquet(where, error) if format == "parquet" else DataError(
-            f"{where} is not a readable Arrow file: {error}. Save the data set again, or name another.")) from error
+            f"{where} is not a readable Arrow file: {one_line(error)}. Save the data set again, or name "
+            "another.")) from error
 
 
 def _arrow_batches(stream: pa.NativeFile) -> Iterator[pa.RecordBatch]:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from divscale.errors import DataError
+from divscale.errors import DataError, one_line
 
 MAX_LINE_BYTES = 64 << 20  # a row of training data is far shorter; what is longer is no file of lines
 csv.field_size_limit(MAX_LINE_BYTES)  # Python's own is 131,072 characters a cell, less than a long document
@@ -32,8 +32,8 @@ def parquet_file(stream: pa.NativeFile, where: str) -> pq.ParquetFile:
 
 def broken_parquet(where: str, error: Exception) -> DataError:
     """The error for a Parquet file that cannot be read to its end."""
-    return DataError(f"{where} is not a readable Parquet file: {error}. It may be cut short or of another format; "
-                     "write it again, or name another file.")
+    return DataError(f"{where} is not a readable Parquet file: {one_line(error)}. It may be cut short or of another "
+                     "format; write it again, or name another file.")
 
 
 def jsonl_rows(stream: pa.NativeFile, where: str) -> Iterator[dict[str, Any]]:

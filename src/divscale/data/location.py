@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import fsspec.core
@@ -11,6 +12,7 @@ from pyarrow import fs
 
 from divscale.data.unicode_text import is_unicode
 from divscale.errors import ConfigError, PreflightError
+from divscale.redact import remember
 
 _RETRY_S = 30
 _REASON = 400  # characters of what a storage service says
@@ -27,7 +29,8 @@ def locate(uri: str) -> tuple[fs.FileSystem, str]:
     if not is_unicode(uri):  # how Python keeps a byte that is not UTF-8
         raise ConfigError(f"{uri!a}: the name is not UTF-8, so it cannot be opened. Rename it.")
     if "://" not in uri:
-        return fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+        return fs.LocalFileSystem(), str(Path(os.path.expanduser(uri)).absolute())  # noqa: PTH111 (an unknown user is no error here)
+    remember(uri)
     try:
         return fs.FileSystem.from_uri(_impatient(uri))
     except pa.ArrowInvalid:

@@ -81,6 +81,7 @@ def _read_parquet(stream: pa.NativeFile, where: str, columns: Columns) -> _Colum
     wanted = [name for name in there if name in set(columns.model_dump().values())]
     try:
         table = file.read(columns=wanted)
+        table.validate(full=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise broken_parquet(where, error) from error
     if table.num_rows == 0:

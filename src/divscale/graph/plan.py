@@ -9,6 +9,7 @@ from typing import Any, cast
 from divscale.graph.record import Record, package_versions
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
+from divscale.redact import redact_all
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def changed_versions(targets: Iterable[Stage], store: Store) -> dict[str, tuple[
 
 def _differences(stage: Stage, record: Record) -> list[str]:
     found = [f"version: {record.version} -> {stage.version}"] if record.version != stage.version else []
-    found += _compare("config", record.config, stage.plain_config)
+    found += _compare("config", record.config, redact_all(stage.plain_config))
     inputs = stage.input_fingerprints
     found += [f"input {role} changed" for role in inputs if record.inputs.get(role) != inputs[role]]
     return found

@@ -30,6 +30,7 @@ from divscale.errors import PreflightError, StageFailedError
 from divscale.graph.claim import alone
 from divscale.graph.record import FileEntry, Record, Rows, git_state, package_versions
 from divscale.graph.stage import Stage
+from divscale.redact import redact, redact_all
 
 RECORD = "record.json"
 PRUNED = "pruned.json"  # names the files of a record that were removed to save space
@@ -160,12 +161,12 @@ class Draft:
             stage=self.stage.name,
             version=self.stage.version,
             fingerprint=self.stage.fingerprint,
-            title=self.stage.title,
-            config=self.stage.plain_config,
+            title=redact(self.stage.title),
+            config=redact_all(self.stage.plain_config),
             inputs=self.stage.input_fingerprints,
             files=files,
             rows=rows,
-            values=values or {},
+            values=redact_all(values or {}),
             seconds=round(seconds, 3),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=package_versions(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -89,7 +90,7 @@ def load(name_or_path: str, packaged: Path | None = None) -> str:
     path = packaged / f"{name_or_path}.j2" if packaged is not None else Path(name_or_path)
     shipped = packaged is not None and path.is_file()
     if not path.is_file():
-        path = Path(name_or_path).expanduser()
+        path = Path(os.path.expanduser(name_or_path))  # noqa: PTH111 (an unknown user is no error here)
     try:
         template = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as error:

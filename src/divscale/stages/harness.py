@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,7 @@ def _commit(job: Job, found: Found | DivscaleError, context: Context) -> None:
 
 
 def _folder(config: HarnessConfig) -> str | None:
-    return str(Path(config.include_path).expanduser().resolve()) if config.include_path else None
+    return str(Path(os.path.expanduser(config.include_path)).resolve()) if config.include_path else None  # noqa: PTH111 (an unknown user is no error here)
 
 
 def folder_sha256(folder: str) -> str:
@@ -101,7 +102,7 @@ def folder_sha256(folder: str) -> str:
     Raises:
         ConfigError: there is no such folder.
     """
-    root = Path(folder).expanduser()
+    root = Path(os.path.expanduser(folder))  # noqa: PTH111 (an unknown user is no error here)
     if not root.is_dir():
         raise ConfigError(f"evaluate.harness.include_path: {folder} is no folder. Give one with task files (YAML), or "
                           "leave it out for the harness's own tasks.")

@@ -20,7 +20,7 @@ def prove_writable(option: str, file: Path, inputs: Iterable[str] = ()) -> None:
     target = _target(file)
     if not target.parent.is_dir():
         raise ConfigError(f"{option}: {file} cannot be written, because its folder does not exist. Make it first.")
-    if any(target == Path(data).expanduser().resolve() for data in inputs):
+    if any(target == Path(os.path.expanduser(data)).resolve() for data in inputs):  # noqa: PTH111 (no error of "~nobody")
         raise ConfigError(f"{option}: {file} is the data that is read; name another file.")
     if target.is_dir():
         raise _refused(option, file, errno.EISDIR, "file")

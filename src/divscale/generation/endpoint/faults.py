@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from divscale.errors import DivscaleError, PreflightError, StageFailedError
+from divscale.redact import redact
 
 KEY = "OPENAI_API_KEY"
 # Rows in a row that failed at every try, and no answer between: then it is not the rows.
@@ -50,6 +51,5 @@ def said(error: BaseException) -> str:
     else:
         text = str(error.__cause__ or error)
     text = " ".join(text.split()).rstrip(".")
-    key = os.environ.get(KEY)
-    text = text.replace(key, "***") if key else text
+    text = redact(text)
     return text if len(text) <= 300 else f"{text[:297]}..."

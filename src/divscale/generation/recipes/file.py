@@ -9,6 +9,7 @@ every result's identity. It is code, and runs as whoever runs the study: name on
 from __future__ import annotations
 
 import hashlib
+import os
 import traceback
 from collections.abc import Callable
 from functools import cache
@@ -127,7 +128,7 @@ class UserRecipe:
 
 def module_of(recipe: Config) -> UserRecipe:
     """The recipe that a study's file makes. Errors as `UserRecipe`."""
-    path = str(Path(recipe.path).expanduser())
+    path = str(Path(os.path.expanduser(recipe.path)))  # noqa: PTH111 (an unknown user is no error here)
     try:
         code = Path(path).read_bytes()
     except OSError as error:

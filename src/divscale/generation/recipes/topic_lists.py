@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,7 +96,7 @@ def read_topics(value: Any) -> Any:
     """
     if not isinstance(value, (str, Path)):
         return tuple(value) if isinstance(value, list) else value
-    path = Path(value).expanduser()
+    path = Path(os.path.expanduser(value))  # noqa: PTH111 (an unknown user is no error here)
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix.lower() in _TREES:
