@@ -39,17 +39,17 @@ def clean_from_terminal(words: Sequence[str], root: str | None, *, unfinished: b
     if yes:
         found = remove(store, found)
     for item in sorted(found, key=lambda item: -item.size)[:SHOWN]:
-        print(f"{item.size / 2**20:10.1f} MiB  {item.path.relative_to(store.root)}  ({item.why})")
+        print(f"{item.size / 2**20:10.1f} MiB  {item.where}  ({item.why})")
     if len(found) > SHOWN:
         print(f"{'':14}and {len(found) - SHOWN} more")
     counts = ", ".join(f"{n} ({why})" for why, n in Counter(item.why for item in found).items())
     total = sum(item.size for item in found) / 2**20
     if not found:
-        print(f"{store.root}: nothing to remove.")
+        print(f"{store.name}: nothing to remove.")
     elif yes:
-        print(f"{store.root}: removed {total:.1f} MiB: {counts}.")
+        print(f"{store.name}: removed {total:.1f} MiB: {counts}.")
     else:
-        print(f"{store.root}: {total:.1f} MiB could go: {counts}. Nothing was removed; --yes removes it.")
+        print(f"{store.name}: {total:.1f} MiB could go: {counts}. Nothing was removed; --yes removes it.")
     return 0
 
 

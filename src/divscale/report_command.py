@@ -73,10 +73,10 @@ def finished(study: Study, store: Store) -> Artifact:
     if artifact is not None:
         return artifact
     if [stage.name for stage in missing([target], store)] == ["report"]:
-        raise StageFailedError(f"{study.name}: {store.root} has all results of the study, but no report of them as "
+        raise StageFailedError(f"{study.name}: {store.name} has all results of the study, but no report of them as "
                                "this version writes it. `divscale run` writes one, and runs nothing else.")
     raise StageFailedError(
-        f"{study.name}: no report in {store.root}: the study has not finished. Run it: divscale run.")
+        f"{study.name}: no report in {store.name}: the study has not finished. Run it: divscale run.")
 
 
 def _write_tables(artifact: Artifact, folder: Path, formats: tuple[TableFormat, ...]) -> list[Path]:

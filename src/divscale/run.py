@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from divscale.config import Study
 from divscale.errors import ConfigError, DivscaleError
 from divscale.graph.plan import missing
+from divscale.graph.remote_store import RemoteStore
 from divscale.graph.runner import Events, execute
 from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact, Store
@@ -32,8 +32,9 @@ GIB = 2**30
 
 
 def store_of(root: str | Path | None) -> Store:
-    """The store at `root`, or at $DIVSCALE_STORE, or in `.divscale` here."""
-    return Store(root or os.environ.get("DIVSCALE_STORE") or ".divscale")
+    """The store at `root`, or at $DIVSCALE_STORE, or in `.divscale` here: a folder, or the URI of an object store."""
+    where = str(root or os.environ.get("DIVSCALE_STORE") or ".divscale").removeprefix("file://")
+    return RemoteStore(where) if "://" in where else Store(where)
 
 
 def made_folder(out: str) -> Path:
@@ -135,11 +136,7 @@ def keep_log(store: Store) -> None:
 
 def publish(report: Artifact, study: Study, store: Store) -> None:
     """Put the report where a person finds it: `<store>/reports/<study>.html`."""
-    target = report_path(study, store)
-    target.parent.mkdir(exist_ok=True)
-    hidden = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copyfile(report.path("html"), hidden)
-    hidden.rename(target)
+    store.publish(report.path("html"), f"reports/{study.name}.html")
 
 
 def report_path(study: Study, store: Store) -> Path:

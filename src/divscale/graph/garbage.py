@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from divscale.errors import PreflightError
-from divscale.graph.claim import alone
-from divscale.graph.lease import Leases
-from divscale.graph.store import PRUNED, RECORD, Store, explained, pruned_paths, read_record
+from divscale.graph.store import Store
 
-FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 UNFINISHED = "unfinished: a run would go on from it"
 UNNEEDED = "no study that was named needs it"
 
@@ -23,16 +17,21 @@ class Garbage:
     """A file or folder that may go.
 
     Attributes:
-        path: of what goes.
-        fingerprint: of the stage whose folder it is, or is in.
+        key: name and fingerprint of the stage whose folder it is, or is in.
+        path: of the file in that folder; null: all of it.
         size: bytes.
         why: in a few words.
     """
 
-    path: Path
-    fingerprint: str
+    key: tuple[str, str]
+    path: str | None
     size: int
     why: str
+
+    @property
+    def where(self) -> str:
+        """Its path in the store."""
+        return "/".join([*self.key, *([self.path] if self.path else [])])
 
 
 def find_garbage(store: Store, *, unfinished: bool = False, needed: set[str] | None = None) -> list[Garbage]:
@@ -43,9 +42,7 @@ def find_garbage(store: Store, *, unfinished: bool = False, needed: set[str] | N
         unfinished: Whether work without a record counts: a run would go on from it.
         needed: Fingerprints that stay; every other artifact counts. Null: all stay.
     """
-    return [found for folder in sorted(store.root.glob("*/*"))
-            if folder.is_dir() and FINGERPRINT.fullmatch(folder.name)
-            for found in _in_folder(folder, unfinished, needed)]
+    return [found for key, sizes in store.folders() for found in _in_folder(store, key, sizes, unfinished, needed)]
 
 
 def remove(store: Store, garbage: list[Garbage]) -> list[Garbage]:
@@ -56,62 +53,49 @@ def remove(store: Store, garbage: list[Garbage]) -> list[Garbage]:
     """
     if not any(item.why == UNNEEDED for item in garbage):
         return _remove(store, garbage)
-    with alone(store.root) as no_run:
+    with store.exclusion.alone() as no_run:
         if not no_run:
             raise PreflightError(
-                f"store {store.root}: a run is at work on it, and what the named studies do not need may be what that "
+                f"store {store.name}: a run is at work on it, and what the named studies do not need may be what that "
                 "run is going to read; nothing was removed. Wait until it has ended, or name no study: files that no "
                 "record names can go at any time.")
         return _remove(store, garbage)
 
 
 def _remove(store: Store, garbage: list[Garbage]) -> list[Garbage]:
-    leases = Leases(store.root)
+    leases = store.exclusion
     gone: list[Garbage] = []
-    for item in garbage:
-        if not leases.acquire(item.fingerprint):
-            continue
-        try:
-            if item.path.exists() and not _counts_now(item):
-                with explained(item.path.parent):
-                    if item.path.is_dir():
-                        # The record goes first: a folder that is half gone must not look whole.
-                        (item.path / RECORD).unlink(missing_ok=True)
-                        shutil.rmtree(item.path)
-                    else:
-                        item.path.unlink()
-                gone.append(item)
-        finally:
-            leases.release(item.fingerprint)
+    with leases.present():
+        for item in garbage:
+            if not leases.acquire(item.key[1]):
+                continue
+            try:
+                if not _counts_now(store, item):
+                    store.discard(item.key, item.path)
+                    gone.append(item)
+            finally:
+                leases.release(item.key[1])
     return gone
 
 
-def _counts_now(item: Garbage) -> bool:
+def _counts_now(store: Store, item: Garbage) -> bool:
     """Whether a run has committed it since we looked."""
     if item.why == UNNEEDED:
         return False
-    if item.why == UNFINISHED:
-        return (item.path / RECORD).exists()
-    folder = next(parent for parent in item.path.parents if parent.name == item.fingerprint)
-    return item.path.relative_to(folder).as_posix() in _named(folder)
+    named = store.named(item.key)
+    return named is not None and (item.path is None or item.path in named)
 
 
-def _named(folder: Path) -> set[str]:
-    """What an artifact consists of. Files that were pruned count no longer, even where they are still there."""
-    named = {entry.path for entries in read_record(folder / RECORD).files.values() for entry in entries}
-    return (named - pruned_paths(folder)) | {RECORD, PRUNED}
-
-
-def _in_folder(folder: Path, unfinished: bool, needed: set[str] | None) -> Iterator[Garbage]:
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    if not (folder / RECORD).exists():
+def _in_folder(
+    store: Store, key: tuple[str, str], sizes: dict[str, int], unfinished: bool, needed: set[str] | None,
+) -> Iterator[Garbage]:
+    named = store.named(key)
+    if named is None:
         if unfinished:
-            yield Garbage(folder, folder.name, size, UNFINISHED)
-        return
-    if needed is not None and folder.name not in needed:
-        yield Garbage(folder, folder.name, size, UNNEEDED)
-        return
-    named = _named(folder)
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.relative_to(folder).as_posix() not in named:
-            yield Garbage(path, folder.name, path.stat().st_size, "no record names it")
+            yield Garbage(key, None, sum(sizes.values()), UNFINISHED)
+    elif needed is not None and key[1] not in needed:
+        yield Garbage(key, None, sum(sizes.values()), UNNEEDED)
+    else:
+        for path, size in sizes.items():
+            if path not in named:
+                yield Garbage(key, path, size, "no record names it")

@@ -11,9 +11,8 @@ from itertools import islice
 from typing import Any, Protocol
 
 from divscale.errors import DivscaleError, StageFailedError
-from divscale.graph.claim import Claims
+from divscale.graph.exclusion import Exclusion
 from divscale.graph.frontier import Frontier
-from divscale.graph.lease import Leases
 from divscale.graph.plan import missing
 from divscale.graph.record import Rows
 from divscale.graph.stage import Stage, in_order
@@ -159,7 +158,7 @@ def execute(
     if not missing(targets, store):
         events.planned(in_order(targets), [])
         return
-    claims = Claims(store.root)
+    claims = store.exclusion
     claims.everything()
     try:
         store.look_again()
@@ -175,7 +174,7 @@ def execute(
 def _make(
     targets: Sequence[Stage],
     left: Frontier,
-    claims: Claims,
+    claims: Exclusion,
     store: Store,
     handlers: Mapping[str, Handler],
     events: Events,
@@ -183,7 +182,7 @@ def _make(
     afterwards: Callable[[Sequence[Stage]], None],
     poll_s: float,
 ) -> None:
-    leases = Leases(store.root)
+    leases = store.exclusion
     failures: list[tuple[Stage, DivscaleError]] = []
     order = {name: i for i, name in enumerate(handlers)}
     while left:
@@ -223,7 +222,7 @@ def _ended(failures: Sequence[tuple[Stage, DivscaleError]]) -> DivscaleError:
 
 
 def _take(
-    names: Sequence[str], left: Frontier, leases: Leases, store: Store, targets: Sequence[Stage],
+    names: Sequence[str], left: Frontier, leases: Exclusion, store: Store, targets: Sequence[Stage],
     at_most: Mapping[str, int],
 ) -> tuple[list[Stage], list[Stage]]:
     """Lease the ready stages of the first name that has a free one.
@@ -235,12 +234,15 @@ def _take(
         free = (stage for stage in left.ready_of(name) if leases.acquire(stage.fingerprint))
         held = list(islice(free, at_most.get(name)))
         # between our look at the store and our lease another run may have finished it
+        store.renew(name)
         finished = _finished(held, targets, store)
         for stage in finished:
             leases.release(stage.fingerprint)
         if held:
             theirs = {stage.fingerprint for stage in finished}
             return [stage for stage in held if stage.fingerprint not in theirs], finished
+    for name in names:
+        store.renew(name)
     return [], _finished(left.ready, targets, store)
 
 

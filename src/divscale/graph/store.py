@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Generator, Iterator
@@ -27,12 +29,13 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from divscale.errors import PreflightError, StageFailedError
-from divscale.graph.claim import alone
+from divscale.graph.exclusion import Exclusion, Locks
 from divscale.graph.record import FileEntry, Record, Rows, git_state, package_versions
 from divscale.graph.stage import Stage
 from divscale.redact import redact, redact_all
 
 RECORD = "record.json"
+FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 PRUNED = "pruned.json"  # names the files of a record that were removed to save space
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -40,10 +43,10 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES
 class Artifact:
     """A committed result: its record and its files, but for those of the roles in `pruned`."""
 
-    def __init__(self, folder: Path, record: Record) -> None:
+    def __init__(self, folder: Path, record: Record, gone: frozenset[str] | None = None) -> None:
         self.folder = folder
         self.record = record
-        gone = pruned_paths(folder)
+        gone = pruned_paths(folder) if gone is None else gone
         self.pruned = frozenset(
             role for role, entries in record.files.items() if any(entry.path in gone for entry in entries))
 
@@ -59,14 +62,19 @@ class Artifact:
                     return entry
         return None
 
+    def file(self, entry: FileEntry) -> Path:
+        """One of its files."""
+        return self.folder / entry.path
+
     def path(self, role: str) -> Path:
         """The one file of `role`."""
         (entry,) = self.record.files[role]
-        return self.folder / entry.path
+        return self.file(entry)
 
     def tree(self, role: str) -> Path:
         """The folder that holds the files of `role` (a model)."""
-        return self.folder / Path(self.record.files[role][0].path).parts[0]
+        files = [self.file(entry) for entry in self.record.files[role]]
+        return self.folder / files[0].relative_to(self.folder).parts[0]
 
     def table(self, role: str) -> pa.Table:
         """The Parquet file of `role`, memory-mapped."""
@@ -113,23 +121,25 @@ class Draft:
             for entry in entries:
                 own = target.joinpath(*Path(entry.path).parts[1:])
                 own.parent.mkdir(parents=True, exist_ok=True)
+                theirs = artifact.file(entry)
                 try:
-                    own.hardlink_to(artifact.folder / entry.path)
+                    own.hardlink_to(theirs)
                 except OSError:  # a file system without links
-                    shutil.copyfile(artifact.folder / entry.path, own)
+                    shutil.copyfile(theirs, own)
 
     def write_table(self, role: str, table: pa.Table) -> None:
         """`table` as the Parquet file of `role` (zstd)."""
         with explained(self.folder):
             pq.write_table(table, self.new_file(role, ".parquet"), compression="zstd")
 
-    def add_shard(self, role: str, table: pa.Table) -> None:
+    def add_shard(self, role: str, table: pa.Table) -> Path:
         """A finished part of unfinished work: whole as soon as it is visible, found again by `shards`."""
         path = self._unique(f"shard-{role}", ".parquet")
         with explained(self.folder):
             hidden = path.with_name(f".{path.name}")
             pq.write_table(table, hidden, compression="zstd")
             hidden.rename(path)
+        return path
 
     def shards(self, role: str) -> Iterator[pa.Table]:
         """The finished parts of `role` that earlier attempts and this one left, in name order."""
@@ -142,6 +152,9 @@ class Draft:
         with explained(self.folder):
             path.mkdir(exist_ok=True)
         return path
+
+    def keep_unfinished(self) -> None:
+        """What is in `unfinished` now is found again by an attempt on another machine too. In a folder it is anyway."""
 
     def commit(
         self,
@@ -172,27 +185,35 @@ class Draft:
             versions=package_versions(),
             git=git_state(),
         )
+        with explained(self.folder):
+            artifact = self._write(record)
+        self._sweep()
+        return artifact
+
+    def _write(self, record: Record) -> Artifact:
+        """The record, or that of a writer who was first."""
         target = self.folder / RECORD
         hidden = self._unique(".record", ".json")
-        with explained(self.folder):
-            with hidden.open("w", encoding="utf-8") as out:
-                out.write(record.model_dump_json(indent=1))
-                out.flush()
-                os.fsync(out.fileno())
-            try:
-                os.link(hidden, target)
-            except FileExistsError:
-                theirs = Artifact(self.folder, read_record(target))
-                if theirs.pruned:
-                    hidden.replace(target)  # names new files, which the list of pruned ones does not
-                    (self.folder / PRUNED).unlink(missing_ok=True)
-                else:
-                    record = theirs.record
-            hidden.unlink(missing_ok=True)
+        with hidden.open("w", encoding="utf-8") as out:
+            out.write(record.model_dump_json(indent=1))
+            out.flush()
+            os.fsync(out.fileno())
+        try:
+            os.link(hidden, target)
+        except FileExistsError:
+            theirs = Artifact(self.folder, read_record(target))
+            if theirs.pruned:
+                hidden.replace(target)  # names new files, which the list of pruned ones does not
+                (self.folder / PRUNED).unlink(missing_ok=True)
+            else:
+                record = theirs.record
+        hidden.unlink(missing_ok=True)
+        return Artifact(self.folder, record)
+
+    def _sweep(self) -> None:
         for shard in self.folder.glob("shard-*.parquet"):
             shard.unlink(missing_ok=True)
         shutil.rmtree(self.folder / "unfinished", ignore_errors=True)
-        return Artifact(self.folder, record)
 
     def _unique(self, role: str, suffix: str) -> Path:
         return self.folder / f"{role}.{uuid.uuid4().hex[:12]}{suffix}"
@@ -202,17 +223,25 @@ class Store:
     """Artifacts under one root folder.
 
     Args:
-        root: a local folder (shared between the nodes of a cluster).
+        root: a local folder (shared between the nodes of a cluster). `remote_store.RemoteStore` has an object store.
     """
 
     def __init__(self, root: str | Path) -> None:
-        if "://" in str(root):
-            raise PreflightError(
-                f"store {root}: only local or mounted folders can hold a store in this version; give a path that every "
-                "node sees."
-            )
         self.root = Path(root).resolve()
         self._known: dict[str, Artifact] = {}
+
+    @property
+    def name(self) -> str:
+        """Where it is, for people."""
+        return str(self.root)
+
+    @functools.cached_property
+    def exclusion(self) -> Exclusion:
+        """Leases and claims of this process."""
+        return self._exclusion()
+
+    def _exclusion(self) -> Exclusion:
+        return Locks(self.root)
 
     def prove_writable(self, need_bytes: int) -> None:
         """Make the root and prove that it can be written and has `need_bytes` free.
@@ -243,23 +272,25 @@ class Store:
         known = self._known.get(stage.fingerprint)
         if known is not None:
             return known
-        folder = self._folder(stage)
-        path = folder / RECORD
-        if not path.exists():
-            return None
-        artifact = Artifact(folder, read_record(path))
-        while (wrong := artifact.first_wrong()) is not None:
-            if not path.exists():
-                return None
-            again = Artifact(folder, read_record(path))
-            if (again.record, again.pruned) == (artifact.record, artifact.pruned):
+        artifact = self._look(stage)
+        while artifact is not None and (wrong := artifact.first_wrong()) is not None:
+            again = self._look(stage)
+            if again is not None and (again.record, again.pruned) == (artifact.record, artifact.pruned):
                 raise StageFailedError(
-                    f"{folder / wrong.path}: the record says {wrong.size} bytes, but the file is missing or another "
-                    f"size. The store was changed by hand or by a failing disk; remove {folder} and run again."
-                )
+                    f"{artifact.folder / wrong.path}: the record says {wrong.size} bytes, but the file is missing or "
+                    f"another size. The store was changed by hand or by a failing disk; remove {artifact.folder} and "
+                    "run again.")
             artifact = again  # another run pruned it, or made it again, while we looked
-        self._known[stage.fingerprint] = artifact
+        if artifact is not None:
+            self._known[stage.fingerprint] = artifact
         return artifact
+
+    def _look(self, stage: Stage) -> Artifact | None:
+        path = self._folder(stage) / RECORD
+        return Artifact(path.parent, read_record(path)) if path.exists() else None
+
+    def renew(self, name: str) -> None:
+        """See from now on what other processes have committed of stages called `name`. A folder shows it anyway."""
 
     def look_again(self) -> None:
         """Forget what other processes have changed since it was found."""
@@ -290,19 +321,26 @@ class Store:
         Raises:
             StageFailedError: the store cannot be written.
         """
-        with explained(self.root), alone(self.root, stage.fingerprint) as may_go:
+        with explained(self.root), self.exclusion.alone(stage.fingerprint) as may_go:
             if not may_go:
                 return False
             self._known.pop(stage.fingerprint, None)
             artifact = self.open(stage)
             paths = {entry.path for entry in artifact.record.files[role]}
-            before = pruned_paths(artifact.folder)
+            before = self._pruned_paths(stage)
             if not paths <= before:
-                hidden = artifact.folder / f".{PRUNED}.{uuid.uuid4().hex[:12]}"
-                hidden.write_text(json.dumps(sorted(before | paths)), encoding="utf-8")
-                hidden.rename(artifact.folder / PRUNED)
+                self._list_as_pruned(stage, before | paths)
         self.finish_pruning(stage)
         return True
+
+    def _pruned_paths(self, stage: Stage) -> frozenset[str]:
+        return pruned_paths(self._folder(stage))
+
+    def _list_as_pruned(self, stage: Stage, paths: frozenset[str]) -> None:
+        folder = self._folder(stage)
+        hidden = folder / f".{PRUNED}.{uuid.uuid4().hex[:12]}"
+        hidden.write_text(json.dumps(sorted(paths)), encoding="utf-8")
+        hidden.rename(folder / PRUNED)
 
     def finish_pruning(self, stage: Stage) -> None:
         """Remove what is listed as pruned and still there: a run may have been killed in between. Nobody reads it.
@@ -334,8 +372,49 @@ class Store:
             with contextlib.suppress(StageFailedError):
                 yield read_record(path)
 
+    def publish(self, file: Path, name: str) -> Path:
+        """A copy of a file under the store's root, where a person finds it."""
+        target = self.root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        hidden = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.copyfile(file, hidden)
+        return hidden.rename(target)
+
+    def folders(self) -> Iterator[tuple[tuple[str, str], dict[str, int]]]:
+        """(name, fingerprint) of every artifact, whole or not, and its files' paths in it with their sizes."""
+        for folder in sorted(self.root.glob("*/*")):
+            if folder.is_dir() and FINGERPRINT.fullmatch(folder.name):
+                yield (folder.parent.name, folder.name), {
+                    path.relative_to(folder).as_posix(): path.stat().st_size
+                    for path in sorted(folder.rglob("*")) if path.is_file()}
+
+    def named(self, key: tuple[str, str]) -> set[str] | None:
+        """What an artifact consists of; null: it has no record. Files that were pruned count no longer, even where they
+        are still there.
+        """
+        folder = self.root.joinpath(*key)
+        if not (folder / RECORD).exists():
+            return None
+        return names(read_record(folder / RECORD), pruned_paths(folder))
+
+    def discard(self, key: tuple[str, str], path: str | None) -> None:
+        """Remove a file of an artifact's folder, or all of it. Who calls has its lease."""
+        folder = self.root.joinpath(*key)
+        with explained(folder):
+            if path is not None:
+                (folder / path).unlink(missing_ok=True)
+                return
+            # The record goes first: a folder that is half gone must not look whole.
+            (folder / RECORD).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _folder(self, stage: Stage) -> Path:
         return self.root / stage.name / stage.fingerprint
+
+
+def names(record: Record, gone: frozenset[str]) -> set[str]:
+    """The files that belong to an artifact, its record too."""
+    return ({entry.path for entries in record.files.values() for entry in entries} - gone) | {RECORD, PRUNED}
 
 
 def read_record(path: Path) -> Record:
@@ -345,9 +424,18 @@ def read_record(path: Path) -> Record:
         StageFailedError: it is not one.
     """
     try:
-        return Record.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError, json.JSONDecodeError) as error:
+        body = path.read_bytes()
+    except OSError as error:
         raise StageFailedError(f"{path}: not a readable record; remove its folder and run again.") from error
+    return parse_record(body, str(path))
+
+
+def parse_record(body: bytes, where: str) -> Record:
+    """The record that is written so; errors as in `read_record`."""
+    try:
+        return Record.model_validate_json(body)
+    except ValidationError as error:
+        raise StageFailedError(f"{where}: not a readable record; remove its folder and run again.") from error
 
 
 def pruned_paths(folder: Path) -> frozenset[str]:

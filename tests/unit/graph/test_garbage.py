@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -31,7 +32,7 @@ def whole(store):
 
 def test_debris_goes_and_every_artifact_and_unfinished_work_stays(store):
     found = find_garbage(store)
-    assert [(item.path.name, item.size) for item in found] == [("weights", 10)]
+    assert [(item.where.rpartition("/")[2], item.size) for item in found] == [("weights", 10)]
     assert remove(store, found) == found and find_garbage(store) == []
     assert whole(store) == ["1", "2", "sum"]
     assert (store.draft(number(3)).folder / "unfinished" / "step").exists()
@@ -39,7 +40,7 @@ def test_debris_goes_and_every_artifact_and_unfinished_work_stays(store):
 
 def test_what_no_study_needs_goes_and_unfinished_work_when_asked(store):
     found = find_garbage(store, unfinished=True, needed={number(1).fingerprint})
-    assert {item.fingerprint for item in found} == {s.fingerprint for s in (
+    assert {item.key[1] for item in found} == {s.fingerprint for s in (
         number(2), number(3), total(number(1), number(2)))}
     remove(store, found)
     assert whole(store) == ["1"]
@@ -63,7 +64,7 @@ def test_what_a_run_is_at_work_on_stays(store):
         gone = remove(store, find_garbage(store, unfinished=True))
     finally:
         holder.communicate()
-    assert [item.path.name for item in gone] == ["weights"]
+    assert [item.where.rpartition("/")[2] for item in gone] == ["weights"]
 
 
 def test_what_a_run_of_another_study_is_going_to_read_does_not_go(store):
@@ -72,7 +73,7 @@ def test_what_a_run_of_another_study_is_going_to_read_does_not_go(store):
         with pytest.raises(PreflightError, match=r"a run is at work.*nothing was removed.*Wait until it has ended"):
             remove(store, unneeded)
         assert whole(store) == ["1", "2", "sum"]
-        assert [item.path.name for item in remove(store, find_garbage(store))] == ["weights"]
+        assert [item.where.rpartition("/")[2] for item in remove(store, find_garbage(store))] == ["weights"]
         other.kill()
         other.wait()
         remove(store, unneeded)
@@ -84,9 +85,9 @@ def test_files_that_are_committed_anew_between_the_look_and_the_removal_stay(sto
     draft = store.draft(number(2))
     draft.write_table("numbers", pa.table({"value": [2]}))
     found = find_garbage(store)
-    assert {item.path.suffix for item in found} == {"", ".parquet"}
+    assert {Path(item.where).suffix for item in found} == {"", ".parquet"}
     draft.commit()
-    assert [item.path.name for item in remove(store, found)] == ["weights"]
+    assert [item.where.rpartition("/")[2] for item in remove(store, found)] == ["weights"]
     assert whole(store) == ["1", "2", "sum"]
 
 

@@ -49,8 +49,8 @@ class Quadratic:
     Attributes:
         top: Where the mean parabola is highest, between the levels; null where it opens upwards or tops outside.
         may_lie: Where its slope is not told apart from zero (Fieller's set at 95 %), within the levels, as pieces
-            (from, to): one where the curvature is told from zero, else also both ends without the middle, or all. It holds
-            the top in 95 % of studies of a parabola. Empty where the slope is told apart from zero everywhere.
+            (from, to): one where the curvature is told from zero, else also both ends without the middle, or all. It
+            holds the top in 95 % of studies of a parabola. Empty where the slope is told apart everywhere.
         p: Larger one-sided p-value of "rises at the first level" and "falls at the last" (Lind and Mehlum 2010,
             doi:10.1111/j.1468-0084.2009.00569.x).
     """
