@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from divscale import __version__
+from divscale import __version__, remote_code
 from divscale.endings import unforeseen, unheard
 from divscale.errors import DivscaleError
 from divscale.metrics.catalogue import CATALOGUE
@@ -18,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):  # a name that the terminal cannot show is no reason to lose a result
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parse(argv)
+    remote_code.allow(False)  # unless a study says so
     resumes = hasattr(arguments, "overrides")  # a study keeps what is finished; other verbs write at their end
     try:
         code = arguments.run(arguments)

@@ -111,7 +111,11 @@ def _listed(value: Any) -> Any:
 
 
 class Study(FrozenConfig):
-    """A study file. `name` and `resources` are no part of any result's identity."""
+    """A study file. `name` and `resources` are no part of any result's identity.
+
+    allow_remote_code: models may bring Python of their own, which then runs here with your rights. A folder that brings
+        some is refused otherwise; its code is part of its identity.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
     data: DataConfig
@@ -127,6 +131,7 @@ class Study(FrozenConfig):
     measure: MeasureConfig = MeasureConfig()
     seeds: SeedsConfig = SeedsConfig()
     resources: Resources = Resources()
+    allow_remote_code: bool = False
 
     def teacher_of(self, writer: GeneratorModel) -> TrainConfig | None:
         """The entry that says how a named generator learns from what it reads; null where none does."""

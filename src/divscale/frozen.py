@@ -36,4 +36,4 @@ Distinct = AfterValidator(_distinct)  # for a tuple whose values name different 
 # A field that takes one value or a list of them: `temperature: 0.7` or `temperature: [0.2, 0.8]`.
 OneOrMany = Annotated[tuple[T, ...], BeforeValidator(as_sequence), Field(min_length=1), Distinct]
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]

@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "divscale"
 ROOMS = ("graph", "runtime", "data", "generation", "rendering", "embedding", "similarity", "metrics", "selection",
          "training", "evaluation", "report", "stages")
-EVERYWHERE = {"schema", "errors", "frozen", "order", "redact"}
+EVERYWHERE = {"schema", "errors", "frozen", "order", "redact", "remote_code"}
 DOORS = {  # room -> what it may open beside itself, EVERYWHERE and runtime
     "graph": set(), "runtime": set(), "data": set(), "rendering": set(), "similarity": set(), "report": set(),
     "metrics": {"similarity"}, "selection": {"similarity"}, "generation": {"rendering", "selection"}, "training": {"rendering"}, "evaluation": {"rendering", "metrics"},

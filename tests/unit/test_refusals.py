@@ -144,9 +144,11 @@ PICKLES = ("generator.model: the model folder {tmp}/model has no .safetensors we
 @pytest.mark.parametrize(("spoil", "message"), [
     (pickled, PICKLES), (pickled_pt, PICKLES),
     (own_code, "generator.model: the model in {tmp}/model brings code of its own (auto_map in config.json), which is refused. "
-               "Use a model whose architecture the engine knows."),
+               "Use a model whose architecture the engine knows, or, if you have read its code and trust it, write allow_remote_code: "
+               "true into the study."),
     (own_tokenizer_code, "generator.model: the model in {tmp}/model brings code of its own (auto_map in "
-                         "tokenizer_config.json), which is refused. Use a model whose architecture the engine knows."),
+                         "tokenizer_config.json), which is refused. Use a model whose architecture the engine knows, or, "
+                         "if you have read its code and trust it, write allow_remote_code: true into the study."),
     (truncated, "generator.model: {tmp}/model/model.safetensors is cut short or broken (it has 100,000 bytes, its header "
                 "promises SIZE). Copy or download it again."),
     (headless, "generator.model: {tmp}/model/model.safetensors is cut short or broken (its header does not fit into its 56 "

@@ -13,6 +13,7 @@ import numpy as np
 from divscale.embedding.config import EmbedderConfig
 from divscale.embedding.minilm import minilm_folder
 from divscale.errors import PreflightError, RowAccountingError
+from divscale.remote_code import allowed
 from divscale.runtime.pool import ActorPool
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
@@ -108,7 +109,8 @@ class Encoder:
         try:
             self._model = SentenceTransformer(
                 self._location, revision=self._config.revision, device="cuda" if self._size.gpus_each else "cpu",
-                model_kwargs={"torch_dtype": getattr(torch, self._config.dtype)})
+                trust_remote_code=allowed(),
+                model_kwargs={"torch_dtype": getattr(torch, self._config.dtype), "use_safetensors": True})
         except (OSError, ValueError) as error:
             raise PreflightError(
                 f"measure.embedder.model {self._config.model}: cannot be loaded ({str(error).splitlines()[0]}). Give "

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from divscale import remote_code
 from divscale.errors import PreflightError
 from divscale.runtime.resources import Resources
 from divscale.runtime.watchdog import MARKER
@@ -134,12 +135,13 @@ def worker_env(threads: int | None = None) -> dict[str, str]:
         threads: OpenMP and BLAS threads of the process; null: not set.
 
     Returns:
-        The path this package was imported from, no telemetry, and the thread counts.
+        The path this package was imported from, no telemetry, whether models may bring code, and the thread counts.
     """
     paths = [str(Path(__file__).resolve().parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     absolute = [str(Path(path).resolve()) for path in paths if path]
     env = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(absolute)), "DO_NOT_TRACK": "1", "VLLM_NO_USAGE_STATS": "1",
-           "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+           "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false",
+           remote_code.VARIABLE: "1" if remote_code.allowed() else "0"}
     if threads is not None:
         names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         env.update(dict.fromkeys(names, str(threads)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from divscale import remote_code
 from divscale.config import Study
 from divscale.data.config import MixConfig
 from divscale.graph.stage import Stage
@@ -123,6 +124,7 @@ def generated_sets(study: Study) -> dict[int, list[GeneratedSet]]:
 
 def worlds(study: Study) -> dict[int, World]:
     """What each generation seed shares."""
+    remote_code.allow(study.allow_remote_code)
     source, test, others = load.stages(study)
     return {seed: _world(study, source, test, others, seed) for seed in range(study.seeds.generation)}
 

@@ -11,7 +11,7 @@ from typing import Literal
 from divscale.embedding.minilm import minilm_folder, minilm_sha256
 from divscale.errors import PreflightError
 from divscale.frozen import FrozenConfig
-from divscale.generation.engines.model_folder import check_folder, json_object
+from divscale.generation.engines.model_folder import brings_code, check_folder, json_object
 from divscale.graph.stage import Stage
 from divscale.graph.store import file_sha256
 
@@ -105,7 +105,8 @@ def _model_folder(folder: Path, field: str) -> Path:
 def _folder_hash(folder: Path) -> str:
     # Not kept from call to call: a folder may be replaced in place while a notebook goes on, and its files' contents,
     # which cost, are. 50 files take 1.2 ms.
-    return files_sha256(folder, (path for path in folder.rglob("*") if path.suffix in SUFFIXES))
+    suffixes = {*SUFFIXES, ".py"} if brings_code(folder) else SUFFIXES
+    return files_sha256(folder, (path for path in folder.rglob("*") if path.suffix in suffixes))
 
 
 def files_sha256(root: Path, paths: Iterable[Path]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from divscale.config import Study
+from divscale.remote_code import allowed
 from divscale.rendering.chat import render_chat
 from divscale.rendering.encode import encode_prompt
 from divscale.stages.identity import model_location
@@ -60,4 +61,4 @@ def local_tokenizer(model: str, revision: str | None) -> Any:
         return None
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=allowed())

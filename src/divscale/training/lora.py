@@ -53,6 +53,9 @@ def open_adapters(model: Any, folder: str) -> Any:
     """
     import peft
 
+    if not (Path(folder) / WEIGHTS).is_file():  # peft would take a pickle in its place
+        raise PreflightError(f"the adapters in {folder} have no {WEIGHTS}. Pickled weights (.bin) can run code and are "
+                             "refused; convert them to safetensors.")
     try:
         return peft.PeftModel.from_pretrained(model, folder, torch_device="cpu")
     except (OSError, ValueError, RuntimeError) as error:

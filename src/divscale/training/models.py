@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from divscale.errors import ConfigError, PreflightError
+from divscale.remote_code import allowed
 from divscale.training.config import ArchitectureConfig
 from divscale.training.lora import adapters_base, add_adapters, open_adapters
 from divscale.training.suitable import check_causal, check_positions
@@ -64,11 +65,12 @@ def _load(model: str, head: Head, labels: tuple[str, ...], revision: str | None)
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=allowed())
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         # A revision in `settings` would reach the model's constructor as None for local folders; pass it only if set.
         settings: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": "sdpa"}
+        settings |= {"use_safetensors": True, "trust_remote_code": allowed()}
         settings |= {"revision": revision} if revision else {}
         settings |= {"output_loading_info": True} | (_label_names(labels) if head == "classifier" else {})
         kind: Any = AutoModelForCausalLM if head == "causal" else AutoModelForSequenceClassification

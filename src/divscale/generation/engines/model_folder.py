@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from divscale import remote_code
 from divscale.errors import PreflightError
 from divscale.generation.config import EngineConfig
 
@@ -57,8 +58,8 @@ def check_folder(folder: Path, where: str) -> dict[str, Any]:
         Its configuration. Cost: reading the tokenizer.
 
     Raises:
-        PreflightError: no folder, no configuration, weights that are pickles, a model that needs its own code, weights
-            that are cut short, a tokenizer that cannot be read.
+        PreflightError: no folder, no configuration, weights that are pickles, a model that needs its own code and may
+            not, weights that are cut short, a tokenizer that cannot be read.
     """
     try:
         model = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -72,9 +73,8 @@ def check_folder(folder: Path, where: str) -> dict[str, Any]:
         raise PreflightError(f"{where}: the model folder {folder} has no .safetensors weights. Pickled weights (.bin, "
                              ".pt) can run code and are refused; convert them to safetensors.")
     for name in ("config.json", "tokenizer_config.json"):
-        if "auto_map" in (model if name == "config.json" else json_object(folder / name, where)):
-            raise PreflightError(f"{where}: the model in {folder} brings code of its own (auto_map in {name}), which "
-                                 "is refused. Use a model whose architecture the engine knows.")
+        _check_code(folder, name, (model if name == "config.json" else json_object(folder / name, where)), where)
+    _check_modules(folder, where)
     index = json_object(folder / "model.safetensors.index.json", where)
     missing = sorted(set(index.get("weight_map", {}).values()) - {path.name for path in weights})
     if missing:
@@ -85,6 +85,45 @@ def check_folder(folder: Path, where: str) -> dict[str, Any]:
             raise PreflightError(f"{where}: {path} is cut short or broken ({problem}). Copy or download it again.")
     _check_tokenizer(folder / "tokenizer.json", where)
     return model
+
+
+def brings_code(folder: Path) -> bool:
+    """Whether a model folder names Python files of its own."""
+    return any("auto_map" in json_object(folder / name, "model") for name in ("config.json", "tokenizer_config.json"))
+
+
+def _check_code(folder: Path, name: str, config: dict[str, Any], where: str) -> None:
+    if "auto_map" not in config:
+        return
+    if not remote_code.allowed():
+        raise PreflightError(f"{where}: the model in {folder} brings code of its own (auto_map in {name}), which is "
+                             "refused. Use a model whose architecture the engine knows, or, if you have read its code "
+                             "and trust it, write allow_remote_code: true into the study.")
+    if "--" in json.dumps(config["auto_map"]):
+        raise PreflightError(f"{where}: the model in {folder} takes its code from another repository (auto_map in "
+                             f"{name}), where it may change unseen. Put the code into the folder.")
+
+
+def _check_modules(folder: Path, where: str) -> None:
+    """The parts of a sentence-transformers folder hold no pickles and are classes of that package."""
+    path = folder / "modules.json"
+    try:
+        modules = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        parts = [(str(module["type"]), str(module["path"])) for module in modules]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise PreflightError(f"{where}: {path} cannot be read ({error!r}). Copy or download it again.") from error
+    for kind, part in parts:
+        if not kind.startswith("sentence_transformers.") and not remote_code.allowed():
+            raise PreflightError(f"{where}: the model in {folder} brings code of its own ({kind} in modules.json), "
+                                 "which is refused. Use a model of sentence-transformers' own modules, or, if you have read "
+                                 "its code and trust it, write allow_remote_code: true into the study.")
+        if ".." in Path(part).parts or Path(part).is_absolute():
+            raise PreflightError(f"{where}: {path} names {part}, which is outside of the folder. Copy or download it "
+                                 "again.")
+        pickles = [found for suffix in ("*.bin", "*.pt", "*.pth") for found in (folder / part).glob(suffix)]
+        if part and pickles and not list((folder / part).glob("*.safetensors")):
+            raise PreflightError(f"{where}: {pickles[0]} is a pickle, which can run code and is refused; convert it to "
+                                 "safetensors.")
 
 
 def json_object(path: Path, where: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from divscale.generation.config import EngineConfig
 from divscale.generation.engines.model_folder import model_facts
 from divscale.generation.engines.protocol import EngineCompletion, EngineRequest
+from divscale.remote_code import allowed
 from divscale.runtime.resources import Resources
 
 # Rows decoded together.
@@ -33,10 +34,10 @@ class TransformersEngine:
 
         facts = model_facts(model_dir, config)
         self.context = facts.context
-        self.tokenizer = AutoTokenizer.from_pretrained(model_dir, trust_remote_code=False)
+        self.tokenizer = AutoTokenizer.from_pretrained(model_dir, trust_remote_code=allowed())
         self._device = torch.device("cuda" if gpus else "cpu")
         self._model: Any = AutoModelForCausalLM.from_pretrained(
-            model_dir, dtype=getattr(torch, config.dtype), use_safetensors=True, trust_remote_code=False)
+            model_dir, dtype=getattr(torch, config.dtype), use_safetensors=True, trust_remote_code=allowed())
         self._model.to(self._device).eval()
         self._stop_ids = frozenset(facts.stop_ids)
         self._rows = min(BATCH_ROWS, resources.max_num_seqs)

@@ -8,6 +8,7 @@ from typing import Any
 from divscale.generation.config import EngineConfig
 from divscale.generation.engines.model_folder import ModelFacts, model_facts
 from divscale.generation.engines.protocol import EngineCompletion, EngineRequest
+from divscale.remote_code import allowed
 from divscale.runtime.resources import Resources
 
 GIB = 1024**3
@@ -44,7 +45,7 @@ class VllmEngine:
 
         facts = model_facts(model_dir, config)
         self.context = facts.context
-        self.tokenizer = AutoTokenizer.from_pretrained(model_dir, trust_remote_code=False)
+        self.tokenizer = AutoTokenizer.from_pretrained(model_dir, trust_remote_code=allowed())
         self._stop_ids = list(facts.stop_ids)
         self._sampling, self._final = SamplingParams, RequestOutputKind.FINAL_ONLY
         self._held_to = StructuredOutputsParams
@@ -55,6 +56,7 @@ class VllmEngine:
         args = EngineArgs(model=model_dir, dtype=config.dtype, max_model_len=facts.context,
                           skip_tokenizer_init=not structured, max_num_seqs=resources.max_num_seqs,
                           load_format="safetensors", generation_config="vllm", disable_log_stats=True, seed=0,
+                          trust_remote_code=allowed(),
                           **(grammars if structured else {}), **where)
         self._engine = LLMEngine.from_engine_args(args)
 
