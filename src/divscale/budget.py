@@ -15,6 +15,7 @@ from divscale.graph.stage import Stage
 from divscale.graph.store import Store
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests
+from divscale.stages.rates_files import rates_of
 from divscale.stages.study_cost import StudyCost, study_cost
 
 KINDS = ("gpu_hours", "core_hours", "hours")
@@ -50,7 +51,7 @@ def limits_of(words: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def check(study: Study, store: Store, limits: dict[str, float], load: Load) -> str:
+def check(study: Study, store: Store, limits: dict[str, float], load: Load, rates: Sequence[str] = ()) -> str:
     """Refuse a study that would cost more than `limits`; what is cached costs nothing.
 
     Takes as long as a plan, and some plans more for an offer.
@@ -64,14 +65,15 @@ def check(study: Study, store: Store, limits: dict[str, float], load: Load) -> s
     pending = _pending(study, store)
     if not pending[1]:
         return ""
-    requests = Requests(study)
+    requests, others = Requests(study), rates_of(rates)
 
     def cost_of(one: Study) -> StudyCost | None:
         target, waiting = _pending(one, store)
         known = all(requests.of(stage) for stage in waiting if stage.name == "generate")
-        return study_cost(one, target, waiting, requests if known else Requests(one), store) if waiting else None
+        asked = requests if known else Requests(one)
+        return study_cost(one, target, waiting, asked, store, others) if waiting else None
 
-    cost = study_cost(study, *pending, requests, store)
+    cost = study_cost(study, *pending, requests, store, others)
     if "gpu_hours" in limits and not cost.machine.gpus:
         raise ConfigError("--budget gpu_hours: this machine has no GPU, and resources.gpus does not say how many the "
                           "run will have. Name them, as in --cluster configs/clusters/h200x8.yaml or resources.gpus=8, "

@@ -177,6 +177,8 @@ def _text_options(verb: argparse.ArgumentParser) -> None:
 def _budget_option(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--budget", action="append", default=[], metavar="KIND=N", help="refuse what is estimated to "
                       "take more, and say what would fit: gpu_hours, core_hours or hours (several: give it again)")
+    verb.add_argument("--rates", action="append", default=[], metavar="STORE", help="another store, whose records say "
+                      "how long stages take that this one has not recorded (several: give it again)")
 
 
 def _study_verb(
@@ -203,7 +205,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     from divscale.look import print_plan
 
     study = _study(arguments)
-    code = print_plan(study, arguments.store, as_json=arguments.json)
+    code = print_plan(study, arguments.store, as_json=arguments.json, rates=arguments.rates)
     _check_budget(arguments, study)
     return code
 
@@ -305,6 +307,6 @@ def _check_budget(arguments: argparse.Namespace, study) -> None:
     from divscale.run import store_of
 
     store, limits = store_of(arguments.store), limits_of(arguments.budget)
-    left_out = check(study, store, limits, lambda more: _study(arguments, more))
+    left_out = check(study, store, limits, lambda more: _study(arguments, more), arguments.rates)
     if left_out:
         print(f"divscale: {left_out}.", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from divscale.config import Study
@@ -13,16 +14,18 @@ from divscale.run import store_of
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests, expected_rows
 from divscale.stages.identity import unresolved_model
+from divscale.stages.rates_files import rates_of
 from divscale.stages.study_cost import study_cost
 
 
-def print_plan(study: Study, root: str | None, *, as_json: bool) -> int:
-    """What is cached, what would run and why, and what it would cost."""
+def print_plan(study: Study, root: str | None, *, as_json: bool, rates: Sequence[str] = ()) -> int:
+    """What is cached, what would run and why, and what it would cost; `rates` are stores that say how long it takes."""
+    others = rates_of(rates)
     store, target = store_of(root), expand(study)
     steps = make_plan([target], store)
     waiting = [step.stage for step in steps if not step.cached]
     requests, no_estimate = _requests(study) if waiting else (None, "")
-    whole = study_cost(study, target, waiting, requests, store) if requests else None
+    whole = study_cost(study, target, waiting, requests, store, others) if requests else None
     pending = [stage for stage in waiting if stage.name == "generate"]
     cost = requests.cost(pending, store) if requests else None
     changed = changed_versions([target], store)

@@ -100,7 +100,8 @@ def make(
         keep_log(store)
     context, retention = Context(study, store, events), Retention(study, whole or targets, store)
     try:
-        execute(targets, store, handlers(context), events, at_most=retention.at_most, afterwards=retention.sweep)
+        execute(targets, store, handlers(context), events, at_most=retention.at_most, clock=context.clock,
+                afterwards=retention.sweep)
     except Exception:
         logging.getLogger(__name__).exception("the run ended early")
         raise

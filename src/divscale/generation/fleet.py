@@ -17,11 +17,7 @@ from divscale.runtime.accounting import check_rows
 from divscale.runtime.pool import ActorPool
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
-from divscale.runtime.sizes import FleetSize, fleet_size
-
-# Small models gain little from threads: two engines of one thread wrote 860 requests/s (0.7M parameters, 20 tokens
-# each, 2 cores), one of two threads 440. An engine takes 1 GiB, so there are few.
-CPU_ENGINES = 4
+from divscale.runtime.sizes import CPU_ENGINES, FleetSize, fleet_size
 
 
 class GenerationFleet:
@@ -54,6 +50,7 @@ class GenerationFleet:
         self._structured = structured
         self._pool: ActorPool | None = None
         self._places = 1    # batches that all actors together hold
+        self.devices = 1    # GPUs, or engines on CPUs
 
     def start(self) -> None:
         """Load the model in every actor.
@@ -80,7 +77,7 @@ class GenerationFleet:
             return _actor_class(size, in_flight, self._session.scratch).remote(
                 folder, self._config, resources, size, index if bind else None, turns, self._structured)
 
-        self._places = size.actors * in_flight
+        self._places, self.devices = size.actors * in_flight, size.actors * max(1, size.gpus_each)
         self._pool = ActorPool(make, size.actors, "generation", resources.start_timeout_s, in_flight=in_flight,
                                silence_s=resources.step_timeout_s + 3 * HAND_OVER_S)
         self._pool.start()

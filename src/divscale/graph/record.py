@@ -61,6 +61,22 @@ class Rows(FrozenConfig):
         return self
 
 
+class Spent(FrozenConfig):
+    """What a stage's seconds hold beside its own work, and what worked at stages of its name.
+
+    Attributes:
+        first: of its name in its run, so that what workers do once (imports) is in its seconds.
+        starts: seconds of them in which Ray or a fleet came up, by which it was.
+        devices: GPUs, engines, training ranks or workers that were at work side by side.
+        device: what these computed on.
+    """
+
+    first: bool
+    starts: dict[str, float]
+    devices: int
+    device: str
+
+
 class Record(FrozenConfig):
     """`record.json`. An artifact is whole when this exists; it is written last and only if absent."""
 
@@ -74,6 +90,7 @@ class Record(FrozenConfig):
     rows: Rows | None
     values: dict[str, Any]
     seconds: float
+    spent: Spent | None = None
     created: str
     versions: dict[str, str]
     git: dict[str, str | bool]

@@ -14,7 +14,7 @@ from divscale.errors import DivscaleError, StageFailedError
 from divscale.graph.exclusion import Exclusion
 from divscale.graph.frontier import Frontier
 from divscale.graph.plan import missing
-from divscale.graph.record import Rows
+from divscale.graph.record import Rows, Spent
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Artifact, Draft, Store, explained
 
@@ -50,14 +50,35 @@ class Events(Protocol):
 
 @dataclass
 class Clock:
-    """Shared by the jobs of one hand-out: each takes the time since the one before, so that their sum is wall time."""
+    """Shared by the jobs of a run: each takes the time since the one before in its hand-out, so that the sum is wall
+    time.
 
+    Attributes:
+        at_work: how many devices work at stages of a name now, and what they are.
+    """
+
+    at_work: Callable[[str], tuple[int, str]] = lambda _: (1, "")
     last: float = field(default_factory=time.monotonic)
+    _starts: dict[str, float] = field(default_factory=dict[str, float])
+    _seen: set[str] = field(default_factory=set[str])
 
     def lap_s(self) -> float:
         """Seconds since the last lap."""
         before, self.last = self.last, time.monotonic()
         return self.last - before
+
+    def started(self, what: str, seconds: float) -> None:
+        """Of this lap, something came up in so many seconds: Ray, a fleet."""
+        self._starts[what] = self._starts.get(what, 0.0) + seconds
+
+    def spent(self, name: str) -> Spent:
+        """What the lap of a stage of this name held."""
+        devices, device = self.at_work(name)
+        starts = {what: round(seconds, 3) for what, seconds in self._starts.items()}
+        found = Spent(first=name not in self._seen, starts=starts, devices=devices, device=device)
+        self._starts.clear()
+        self._seen.add(name)
+        return found
 
 
 @dataclass
@@ -92,7 +113,8 @@ class Job:
 
     def commit(self, *, rows: Rows | None = None, values: dict[str, Any] | None = None) -> Artifact:
         """Commit the draft. Its seconds are those since the commit before it in the same hand-out."""
-        artifact = self.draft.commit(rows=rows, values=values, seconds=self.clock.lap_s())
+        artifact = self.draft.commit(rows=rows, values=values, seconds=self.clock.lap_s(),
+                                     spent=self.clock.spent(self.stage.name))
         self.outcome = "committed"
         self.events.committed(self.stage, artifact)
         return artifact
@@ -133,6 +155,7 @@ def execute(
     events: Events,
     *,
     at_most: Mapping[str, int] | None = None,
+    clock: Clock | None = None,
     afterwards: Callable[[Sequence[Stage]], None] = lambda _: None,
     poll_s: float = 0.5,
 ) -> None:
@@ -147,6 +170,7 @@ def execute(
         handlers: by stage name.
         events: is told what happens.
         at_most: stages of a name that one call gets; names that are not in it: all that are ready.
+        clock: is told what starts; null: one that nobody tells.
         afterwards: called after each call of a handler, with the stages that it got.
         poll_s: seconds between two looks while another run holds everything.
 
@@ -166,7 +190,7 @@ def execute(
         left = Frontier(pending)
         claims.only(left.read)  # also what is read as a record alone: a handler may use its files while they are there
         events.planned(in_order(targets), pending)
-        _make(targets, left, claims, store, handlers, events, at_most or {}, afterwards, poll_s)
+        _make(targets, left, claims, store, handlers, events, at_most or {}, clock or Clock(), afterwards, poll_s)
     finally:
         claims.nothing()
 
@@ -179,6 +203,7 @@ def _make(
     handlers: Mapping[str, Handler],
     events: Events,
     at_most: Mapping[str, int],
+    clock: Clock,
     afterwards: Callable[[Sequence[Stage]], None],
     poll_s: float,
 ) -> None:
@@ -194,7 +219,7 @@ def _make(
                 time.sleep(poll_s)
             continue
         try:
-            unread = _run(ours, store, handlers[ours[0].name], events, left, failures)
+            unread = _run(ours, store, handlers[ours[0].name], events, left, clock, failures)
         except DivscaleError as error:
             if all(other is error for _, other in failures):
                 raise
@@ -269,10 +294,11 @@ def _run(
     handler: Handler,
     events: Events,
     left: Frontier,
+    clock: Clock,
     failures: list[tuple[Stage, DivscaleError]],
 ) -> set[str]:
     """Hand stages over, and take what came of them from those left; returns what nothing reads any more."""
-    clock = Clock()
+    clock.lap_s()
     jobs = [Job(stage, store, events, clock) for stage in stages]
     events.started(stages[0].name, len(jobs))
     try:

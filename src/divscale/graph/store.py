@@ -30,7 +30,7 @@ from pydantic import ValidationError
 
 from divscale.errors import PreflightError, StageFailedError
 from divscale.graph.exclusion import Exclusion, Locks
-from divscale.graph.record import FileEntry, Record, Rows, git_state, package_versions
+from divscale.graph.record import FileEntry, Record, Rows, Spent, git_state, package_versions
 from divscale.graph.stage import Stage
 from divscale.redact import redact, redact_all
 
@@ -162,6 +162,7 @@ class Draft:
         rows: Rows | None = None,
         values: dict[str, Any] | None = None,
         seconds: float = 0.0,
+        spent: Spent | None = None,
     ) -> Artifact:
         """Write the record. If another writer was first, its record stands and is returned, unless files of it were
         pruned.
@@ -181,6 +182,7 @@ class Draft:
             rows=rows,
             values=redact_all(values or {}),
             seconds=round(seconds, 3),
+            spent=spent,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=package_versions(),
             git=git_state(),

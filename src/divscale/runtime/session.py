@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,7 @@ class Session:
         self.address = resources.address or os.environ.get("RAY_ADDRESS") or None
         self._log = log
         self._started = False
+        self.start_s = 0.0                  # that its last start took
         self.scratch: str | None = None     # of a local one: a folder for what its workers leave lying about
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -76,6 +78,7 @@ class Session:
         with self._lock:
             if self._started:
                 return self
+            begun = time.monotonic()
             failures: list[BaseException] = []
             ready = threading.Event()
             self._stop.clear()
@@ -86,6 +89,7 @@ class Session:
                 raise PreflightError(f"{where}: {failures[0]}. Check RAY_ADDRESS and resources.address, free memory "
                                      "and /dev/shm, and `divscale doctor`.") from failures[0]
             self._started = True
+            self.start_s = time.monotonic() - begun
             total = self.total()
             self._log(f"Ray {'started' if self.is_local else 'connected'}: {total['cpus']} CPUs, {total['gpus']} GPUs")
             return self
@@ -99,6 +103,15 @@ class Session:
         wanted = self.resources
         return {"cpus": max(1, min(cpus, wanted.cpus or cpus)),
                 "gpus": min(gpus, gpus if wanted.gpus is None else wanted.gpus)}
+
+    def device(self) -> str:
+        """What its fleets compute on: the kind of GPU as Ray names it, or core."""
+        import ray
+
+        if not self.total()["gpus"]:
+            return "core"
+        named = [name.partition(":") for name in ray.cluster_resources()]
+        return "+".join(sorted(kind for what, _, kind in named if what == "accelerator_type")) or "GPU"
 
     def close(self) -> None:
         """End it. Of a local Ray, no process is left when this returns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -10,12 +11,18 @@ import psutil
 from divscale.config import Study
 from divscale.embedding.config import EmbedderConfig
 from divscale.generation.config import EngineConfig, GeneratorModel
-from divscale.graph.runner import Events
+from divscale.graph.runner import Clock, Events
 from divscale.graph.store import Store
+from divscale.stages.machine import FLEETS
 
 
 class Fleet(Protocol):
     """Warm actors that hold an engine."""
+
+    @property
+    def devices(self) -> int:
+        """GPUs, engines, training ranks or workers that work side by side."""
+        ...
 
     def start(self) -> Any:
         """Bring the actors up."""
@@ -40,6 +47,7 @@ class Context:
         self.study = study
         self.store = store
         self.events = events
+        self.clock = Clock(self._at_work)
         self._session: Any = None
         self._warm: dict[object, Fleet] = {}
 
@@ -64,7 +72,7 @@ class Context:
 
         if engine.engine == "openai":
             return self._turn(
-                ("generation", folder, model, engine),
+                ("endpoint", folder, model, engine),
                 lambda: EndpointFleet(
                     folder, engine, self.study.resources, self.store.root / "answers.sqlite", model.revision))
         return self._turn(
@@ -85,7 +93,8 @@ class Context:
         """The training fleet."""
         from divscale.training.fleet import TrainingFleet
 
-        return self._turn("training", lambda: TrainingFleet(self.session, self.study.resources))
+        return self._turn("training", lambda: TrainingFleet(
+            self.session, self.study.resources, up=lambda seconds: self.clock.started("training", seconds)))
 
     def workers(self) -> Any:
         """Plain worker actors for stages without an engine."""
@@ -114,10 +123,28 @@ class Context:
             for held in list(self._warm):  # those asked for longest ago first
                 if _kind(held) == _kind(key) or not self._room_for_another():
                     self._release(held)
+            begun, ray_s = time.monotonic(), self._ray_s
             self._warm[key] = make()
             self._warm[key].start()
+            ray_s = self._ray_s - ray_s
+            if ray_s:
+                self.clock.started("ray", ray_s)
+            if key != "training":  # which comes up while it is given work, and tells when it did
+                self.clock.started(str(_kind(key)), time.monotonic() - begun - ray_s)
         self._warm[key] = fleet = self._warm.pop(key)
         return fleet  # type: ignore[return-value]
+
+    @property
+    def _ray_s(self) -> float:
+        return self._session.start_s if self._session is not None else 0.0
+
+    def _at_work(self, name: str) -> tuple[int, str]:
+        warm = next((held for key, held in self._warm.items() if _kind(key) == FLEETS.get(name)), None)
+        if warm is None:  # the driver alone
+            return 1, "core"
+        if FLEETS[name] == "workers" or self._session is None:
+            return warm.devices, "core"
+        return warm.devices, self._session.device()
 
     def _release(self, key: object) -> None:
         self._warm.pop(key).close()

@@ -15,7 +15,7 @@ from divscale.stages.train import model_named
 from divscale.training.config import ArchitectureConfig
 
 MIB = 2**20
-OTHERS = {"pretrain": 32 * MIB, "generate": 8 * MIB, "embed": 16 * MIB}
+OTHERS = {"generate": 8 * MIB, "embed": 16 * MIB}
 BESIDE_WEIGHTS = 4 * MIB  # tokenizer, configurations, metrics
 OPTIMIZER_BYTES = 12  # a parameter that is trained: in float32 the master weights and Adam's two moments
 CHECKPOINTS = 2  # a new one is whole before the one before it goes
@@ -37,8 +37,22 @@ def needed_bytes(pending: Sequence[Stage], study: Study) -> int:
                   if (config := getattr(stage.config, "tuned", None)) is not None)
     kept = {"all": len(arms), "adapter": len(arms), "none": 0, "best": len(study.train)}[study.resources.keep]
     at_once = arms if study.resources.keep == "all" else arms[:ARMS_AT_ONCE + kept]
-    return (sum(OTHERS.get(stage.name, MIB // 16) for stage in pending) + sum(at_once) + lasting
+    made_here = sum(32 * MIB for stage in pending if stage.name == "pretrain")
+    return (sum(map(other_bytes, pending)) + made_here + sum(at_once) + lasting
             + sum(at_work[:study.resources.training_groups or 1]))
+
+
+def other_bytes(stage: Stage) -> int:
+    """A generous guess at what a stage commits beside weights."""
+    return OTHERS.get(stage.name, MIB // 16)
+
+
+def weights_bytes(stage: Stage, parameters: int | None) -> int:
+    """What a stage that trains a model of so many parameters exports; 0 for others, and where the number is unknown."""
+    config: Any = getattr(stage.config, "tuned", None) or stage.config
+    if parameters is None or not (stage.name in TRAINED or stage.name in ("pretrain", "descend")):
+        return 0
+    return _weights(config, parameters) if hasattr(config, "lora") else BESIDE_WEIGHTS + 4 * parameters
 
 
 def _weights(config: Any, parameters: int) -> int:

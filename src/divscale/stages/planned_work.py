@@ -40,11 +40,15 @@ class PlannedWork:
         self._known_lengths: dict[str, list[int]] = {}
 
     def units(self, stage: Stage) -> float | None:
-        """Rows (`BY_ROWS`), samples that training sees, or 1; None where it is not known before a run."""
+        """Rows (`BY_ROWS`), samples that training sees, rows measured, or 1; None where it is not known before a
+        run.
+        """
         if stage.name in FINE_TUNED or stage.name in FROM_SCRATCH:
             optim = how_trained(stage).optim
             return samples_seen({"steps": optim.steps, "epochs": optim.epochs, "batch_size": optim.batch_size},
                                 self._rows_learnt(stage))
+        if stage.name == "measure":
+            return float(stage.plain_config["n"])
         return self.rows(stage) if stage.name in BY_ROWS else 1.0
 
     def rows(self, stage: Stage) -> int | None:
@@ -157,6 +161,8 @@ def recorded_units(record: Record) -> float | None:
         return samples_seen(optim, record.rows.asked) if record.rows and optim else None
     if record.stage in BY_ROWS:
         return float(record.rows.asked) if record.rows else None
+    if record.stage == "measure":
+        return float(record.config["n"])
     return 1.0
 
 

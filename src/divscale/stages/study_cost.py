@@ -1,36 +1,30 @@
 """What a plan would cost: wall time, GPU or core hours and tokens, by kind of stage.
 
-What the store has recorded of like stages says how long they take, on the machine and with the resources of then; where
-it has none, `assumed` does. Every number is printed with what it rests on, and what nobody can say is named.
+What the store has recorded of like stages says how long they take, reckoned over to the devices that `resources` give;
+else what another store has (`--rates`); else `assumed` does. Starts of the driver, of Ray and of fleets come on top, as
+often as a run would start them. Every number is printed with what it rests on, and what nobody can say is named.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from divscale.config import Study
-from divscale.graph.stage import Stage, in_order
+from divscale.graph.stage import Stage
 from divscale.graph.store import Store
 from divscale.metrics.config import ROLES
 from divscale.stages import assumed
 from divscale.stages.assumed import Estimate
+from divscale.stages.disk import other_bytes, weights_bytes
 from divscale.stages.generation_cost import Requests, duration
-from divscale.stages.machine import Machine, machine_of
-from divscale.stages.planned_work import FINE_TUNED, FROM_SCRATCH, PlannedWork, how_trained, recorded_units
-
-# Fields of a configuration that cost depends on, beside the model; stages that agree on them are alike.
-MATTERS: dict[str, tuple[str, ...]] = {
-    "generate": ("model", "engine"), "embed": ("model",), "answer": ("engine", "max_tokens"),
-    "evaluate": ("head", "max_length", "part"), "measure": ("n", "diversity", "shift", "subsamples"),
-    "harness": ("tasks", "limit"), "pretrain": ("role",), "read": ("model",),
-    "model_view": ("proxy", "reference", "n", "loss"),
-    **dict.fromkeys(FINE_TUNED, ("model", "head", "lora", "zero_stage", "dtype", "max_length", "packing", "batching",
-                                 "gradient_checkpointing", "offload")),
-}
-BY_MODEL = ("generate", "train", "trial", "evaluate", "answer", "harness", "read")  # the model may be an input
+from divscale.stages.hand_outs import hand_outs
+from divscale.stages.handlers import RUN
+from divscale.stages.machine import FLEETS, Machine, machine_of
+from divscale.stages.planned_work import FINE_TUNED, FROM_SCRATCH, PlannedWork, how_trained
+from divscale.stages.recorded_rates import Rate, RecordedRates
+from divscale.stages.retention import TRAINED, Retention
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,7 @@ class KindCost:
         gpus: held meanwhile.
         tokens: that training reads, or engines write at most; null for other stages.
         source: what the time rests on.
+        store_bytes: that they leave in the store, by what `resources.keep` leaves of weights.
     """
 
     name: str
@@ -51,6 +46,18 @@ class KindCost:
     seconds: float
     gpus: int
     tokens: int | None
+    source: str
+    store_bytes: int
+
+
+@dataclass(frozen=True)
+class StartCost:
+    """What comes up so many times: the driver, Ray, or a fleet, which holds GPUs meanwhile."""
+
+    what: str
+    times: int
+    seconds: float
+    gpus: int
     source: str
 
 
@@ -61,23 +68,30 @@ class StudyCost:
     Attributes:
         arms: models that the report compares, and `arms_to_train` of them that are not there yet.
         kinds: by name of stage, in the order of the plan.
+        starts: what is paid once or a few times.
         machine: what was reckoned with.
     """
 
     arms: int
     arms_to_train: int
     kinds: tuple[KindCost, ...]
+    starts: tuple[StartCost, ...]
     machine: Machine
 
     @property
     def hours(self) -> float:
         """Wall time of what is known: kinds of stages run one after the other."""
-        return sum(kind.seconds for kind in self.kinds) / 3600
+        return sum(part.seconds for part in (*self.kinds, *self.starts)) / 3600
 
     @property
     def gpu_hours(self) -> float:
         """Hours times GPUs held, of what is known."""
-        return sum(kind.seconds * kind.gpus for kind in self.kinds) / 3600
+        return sum(part.seconds * part.gpus for part in (*self.kinds, *self.starts)) / 3600
+
+    @property
+    def store_bytes(self) -> int:
+        """That the study adds to the store and leaves there."""
+        return sum(kind.store_bytes for kind in self.kinds)
 
     @property
     def core_hours(self) -> float:
@@ -113,6 +127,11 @@ class StudyCost:
                 held = f" on {kind.gpus} GPUs" if kind.gpus else ""
                 takes = f"about {duration(kind.seconds)}{held}, " if kind.unknown < kind.stages else ""
                 found.append(f"  {kind.name:<10} {takes}{kind.source}")
+        begun = sum(start.seconds for start in self.starts)
+        often = ", ".join(start.what + (f" ({start.times} times)" if start.times > 1 else "") for start in self.starts)
+        sources = "; ".join(dict.fromkeys(start.source.partition(":")[0] for start in self.starts))
+        found.append(f"  {'starts':<10} about {duration(begun)} of {often}; {sources}")
+        found.append(f"store: about {self.store_bytes / 2**30:,.2f} GiB more")
         return [*found, f"in all about {self.spent()}"]
 
     def as_json(self) -> dict[str, Any]:
@@ -121,44 +140,80 @@ class StudyCost:
             "arms": self.arms, "arms_to_train": self.arms_to_train, "training_tokens": self.training_tokens,
             "hours": self.hours, "gpu_hours": self.gpu_hours if self.machine.gpus else None,
             "core_hours": self.core_hours, "unknown": list(self.unknown),
-            "cpus": self.machine.cpus, "gpus": self.machine.gpus,
+            "cpus": self.machine.cpus, "gpus": self.machine.gpus, "store_bytes": self.store_bytes,
+            "starts": [{"what": start.what, "times": start.times, "seconds": start.seconds, "gpus": start.gpus,
+                        "source": start.source} for start in self.starts],
             "kinds": [{"stage": kind.name, "stages": kind.stages, "unknown": kind.unknown, "seconds": kind.seconds,
-                       "gpus": kind.gpus,
-                       "tokens": kind.tokens, "source": kind.source} for kind in self.kinds]}
+                       "gpus": kind.gpus, "tokens": kind.tokens, "source": kind.source, "store_bytes": kind.store_bytes}
+                      for kind in self.kinds]}
 
 
-def study_cost(study: Study, target: Stage, pending: Sequence[Stage], requests: Requests, store: Store) -> StudyCost:
-    """The cost of the stages of `target` that are pending. Reads the records of their kinds, 0.3 ms each."""
+def study_cost(
+    study: Study, target: Stage, pending: Sequence[Stage], requests: Requests, store: Store,
+    rates: Sequence[tuple[str, Store]] = (),
+) -> StudyCost:
+    """The cost of the stages of `target` that are pending. Reads the records of their kinds, 0.3 ms each.
+
+    Args:
+        study: what it is of.
+        target: its report.
+        pending: what is to be made, inputs first.
+        requests: what its generate stages would ask.
+        store: where it would be made; what is recorded there counts most.
+        rates: other stores with their names, in the order in which their records count.
+    """
     machine, work = machine_of(study.resources), PlannedWork(study, requests, store)
-    alike = _Alike(target, store)
+    recorded = [RecordedRates(target, one, named) for named, one in (("", store), *rates)]
+    counts = hand_outs(pending, list(RUN), Retention(study, [target], store).at_most, gpus=machine.gpus > 0,
+                       groups=machine.groups_of(len(pending)))
     groups: dict[str, list[Stage]] = {}
     for stage in pending:
         groups.setdefault(stage.name, []).append(stage)
-    kinds = tuple(_kind(name, own, work, alike, machine) for name, own in groups.items())
+    kinds = tuple(_kind(name, own, work, recorded, machine, counts.firsts.get(name, 0), study)
+                  for name, own in groups.items())
+    starts = tuple(_start(what, times, recorded, machine) for what, times in counts.starts.items())
     waiting = {stage.fingerprint for stage in pending}
     models = {parent.fingerprint for scored in _tuple(target.inputs.get("arms", ()))
               for parent in _tuple(scored.inputs["model"])}
-    return StudyCost(len(models), len(models & waiting), kinds, machine)
+    return StudyCost(len(models), len(models & waiting), kinds, starts if pending else (), machine)
 
 
-def _kind(name: str, stages: Sequence[Stage], work: PlannedWork, alike: _Alike, machine: Machine) -> KindCost:
-    recorded = alike.recorded(name)
-    seconds, unknown = 0.0, 0
+def _start(what: str, times: int, recorded: Sequence[RecordedRates], machine: Machine) -> StartCost:
+    held = machine.gpus_of(next((name for name, fleet in FLEETS.items() if fleet == what), ""))
+    for one in recorded:
+        if what in one.starts:
+            return StartCost(what, times, times * one.starts[what], held, f"from recorded{one.named}")
+    found = assumed.start(what, machine)
+    return StartCost(what, times, times * found.seconds, held, found.source)
+
+
+def _kind(
+    name: str, stages: Sequence[Stage], work: PlannedWork, recorded: Sequence[RecordedRates], machine: Machine,
+    firsts: int, study: Study,
+) -> KindCost:
+    seconds, unknown, size = 0.0, 0, 0.0
     sources: dict[str, int] = {}
     tokens = [found for stage in stages if (found := work.training_tokens(stage)) is not None]
     if name == "generate":
         tokens = [found for stage in stages if (found := work.written_tokens(stage)) is not None]
+    on = "GPU" if machine.gpus_of(name) else "core"
     by_key: dict[str, list[Stage]] = {}
     for stage in stages:
-        by_key.setdefault(alike.of_stage(stage), []).append(stage)
-    for key, own in by_key.items():
+        by_key.setdefault(recorded[0].key(stage), []).append(stage)
+    kept = _kept(name, len(stages), study)
+    for own in by_key.values():
         units = [work.units(stage) for stage in own]
         estimate = None
-        if key in recorded and None not in units:
-            count, took, of = recorded[key]
-            estimate = Estimate(sum(unit or 0 for unit in units) * took / of, f"from {count} recorded")
-        elif None not in units:
-            estimate = _assumed(name, own, work, machine)
+        rate, named = _rate(own[0], recorded, on) if None not in units else (None, "")
+        if rate is not None:
+            total = sum(unit or 0 for unit in units)
+            took = rate.seconds(len(own), total, machine.devices_of(name, len(stages)), firsts)
+            estimate, firsts = Estimate(took, f"from {rate.stages} recorded{named}"), 0
+            size += len(own) * (rate.bytes_each + kept * rate.weights) + total * rate.bytes_unit
+        else:
+            if None not in units:
+                estimate = _assumed(name, own, work, machine)
+            size += sum(other_bytes(stage) + kept * weights_bytes(stage, work.parameters(stage)) for stage in own)
         source = estimate.source if estimate else _why_not(name, own, work)
         sources[source] = sources.get(source, 0) + len(own)
         if estimate is None:
@@ -168,7 +223,28 @@ def _kind(name: str, stages: Sequence[Stage], work: PlannedWork, alike: _Alike, 
     said = next(iter(sources)) if len(sources) == 1 else "; ".join(f"{n} of them {text}" for text, n in sources.items())
     read_or_written = round(sum(tokens)) if tokens else None
     held = 0 if _is_served(stages[0]) else machine.gpus_of(name)
-    return KindCost(name, len(stages), unknown, seconds, held, read_or_written, said)
+    return KindCost(name, len(stages), unknown, seconds, held, read_or_written, said, round(size))
+
+
+def _rate(stage: Stage, recorded: Sequence[RecordedRates], on: str) -> tuple[Rate | None, str]:
+    """The first rate there is of stages like this one on a device of this kind, and where it is from."""
+    for one in recorded:
+        rate = one.rate(stage)
+        if rate is not None and (not rate.known or (rate.device == "core") == (on == "core")):
+            return rate, one.named
+    return None, ""
+
+
+def _kept(name: str, stages: int, study: Study) -> float:
+    """The share of the weights of so many stages that stay."""
+    if name not in TRAINED or study.resources.keep == "all":
+        return 1.0
+    if name == "trial" or study.resources.keep == "none":
+        return 0.0
+    if study.resources.keep == "best":
+        return min(1.0, len(study.train) / stages)
+    adapters = [entry.lora is not None and not entry.lora.merge for entry in study.train if entry.method != "probe"]
+    return sum(adapters) / max(1, len(adapters))
 
 
 def _is_served(stage: Stage) -> bool:
@@ -209,56 +285,6 @@ def _why_not(name: str, stages: Sequence[Stage], work: PlannedWork) -> str:
     if name in ("generate", "answer", "evaluate", "read", *FINE_TUNED):
         return "not known: none is recorded, and neither files nor a name say how large the model is"
     return "not known: none is recorded, and nothing is assumed of its kind"
-
-
-class _Alike:
-    """Which stages cost alike: by the fields that matter, and by those of the model that is their input."""
-
-    def __init__(self, target: Stage, store: Store) -> None:
-        self._store = store
-        self._keys: dict[str, str] = {}
-        self._stages = {stage.fingerprint: stage for stage in in_order([target])}
-        self._looked = False
-
-    def of_stage(self, stage: Stage) -> str:
-        model = stage.inputs.get("model")
-        return self._key(stage.name, stage.plain_config, model.fingerprint if isinstance(model, Stage) else None)
-
-    def recorded(self, name: str) -> dict[str, tuple[int, float, float]]:
-        """Stages, seconds and units of all records of a name, by key; the first of a hand-out carries the time of its
-        start, so that only sums are rates.
-        """
-        found: dict[str, tuple[int, float, float]] = {}
-        for record in self._store.records(name):
-            units = recorded_units(record)
-            if units:
-                model = record.inputs.get("model")
-                key = self._key(name, record.config, model if isinstance(model, str) else None)
-                count, seconds, of = found.get(key, (0, 0.0, 0.0))
-                found[key] = count + 1, seconds + record.seconds, of + units
-        return found
-
-    def _key(self, name: str, config: Mapping[str, Any], model: str | None) -> str:
-        fields = {field: config.get(field) for field in MATTERS.get(name, ())}
-        if name in FROM_SCRATCH:
-            fields["architecture"] = (config.get("pretrain") or {}).get("architecture")
-            fields |= {field: (config.get("tuned") or {}).get(field) for field in MATTERS["train"]}
-        by = self._of_model(model) if model is not None and name in BY_MODEL else None
-        return json.dumps([name, fields, by], sort_keys=True)
-
-    def _of_model(self, fingerprint: str) -> str:
-        if fingerprint in self._stages:
-            stage = self._stages[fingerprint]
-            if fingerprint not in self._keys:
-                self._keys[fingerprint] = self.of_stage(stage)
-        elif fingerprint not in self._keys and not self._looked:
-            self._looked = True
-            records = [record for name in (*FROM_SCRATCH, *FINE_TUNED, "probe") for record in self._store.records(name)]
-            for record in records:  # models from scratch stand first, as what others start from
-                model = record.inputs.get("model")
-                self._keys.setdefault(record.fingerprint, self._key(
-                    record.stage, record.config, model if isinstance(model, str) else None))
-        return self._keys.get(fingerprint, fingerprint)
 
 
 def _tuple(found: Stage | Sequence[Stage]) -> tuple[Stage, ...]:

@@ -265,6 +265,8 @@ def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: C
                 "trained_parameters": result.trained_parameters,
                 "steps": result.steps,
                 "tokens": result.tokens,
+                "steps_s": round(result.steps_s, 3),
+                "ranks": result.ranks,
                 "cut_samples": result.cut_samples,
                 "cut_tokens": result.cut_tokens,
                 "target_tokens": result.target_tokens,

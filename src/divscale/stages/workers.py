@@ -8,9 +8,7 @@ from typing import Any
 from divscale.runtime.pool import ActorPool
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
-from divscale.runtime.sizes import FleetSize, fleet_size
-
-MAX_WORKERS = 16
+from divscale.runtime.sizes import MAX_WORKERS, FleetSize, fleet_size
 
 
 class WorkerFleet:
@@ -27,6 +25,7 @@ class WorkerFleet:
         self._resources = resources
         self._models = models
         self._pool: ActorPool | None = None
+        self.devices = 1  # workers
 
     def start(self) -> None:
         """Start the workers."""
@@ -37,6 +36,8 @@ class WorkerFleet:
         size = FleetSize(min(total["cpus"], MAX_WORKERS), threads=1, gpus_each=0)
         if self._models:
             size = fleet_size(total["cpus"], total["gpus"])
+
+        self.devices = size.actors
 
         @ray.remote(num_cpus=0, num_gpus=size.gpus_each, runtime_env={"env_vars": worker_env(size.threads)})
         class Worker:

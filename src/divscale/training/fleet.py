@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -15,12 +16,10 @@ import ray
 from divscale.errors import PreflightError, StageFailedError
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
+from divscale.runtime.sizes import GROUP_GIB, ITEMS_A_GROUP
 from divscale.training.group import POLL_S, Place, TrainingGroup
 from divscale.training.verify import new_reader
 from divscale.training.work import Arm, Item, Progress, Result, grouped
-
-GROUP_GIB = 3.0  # memory of a CPU group: two processes of about 1 GiB each, and a model of the kind that a CPU trains
-ITEMS_A_GROUP = 4  # on CPUs: what makes up for the start of one more group
 
 
 class TrainingFleet:
@@ -32,12 +31,16 @@ class TrainingFleet:
     thread each, one more group for every `ITEMS_A_GROUP` items. Nothing is left running after `close`.
     """
 
-    def __init__(self, session: Session, resources: Resources, *, max_attempts: int = 2) -> None:
+    def __init__(self, session: Session, resources: Resources, *, max_attempts: int = 2,
+                 up: Callable[[float], None] = lambda _: None) -> None:
         self._session = session
         self._resources = resources
         self._max_attempts = max_attempts
+        self._up = up  # told how long the first group took to come up
+        self._since: float | None = None  # while none is up
         self._groups: list[TrainingGroup] = []
         self._names = count()
+        self._ranks = 1  # of a group
         self._lost = 0  # groups that found no place any more
         self._readers: list[Any] = []
 
@@ -55,6 +58,8 @@ class TrainingFleet:
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         logging.getLogger("ray.train").setLevel(logging.ERROR)
         place = self._place()
+        self._ranks = place.ranks
+        self._since = self._since if self._groups else time.monotonic()
         while len(self._groups) < min(wanted, self._count() - self._lost):
             name = f"training-{next(self._names)}"
             self._groups.append(TrainingGroup(name, self._resources, place, self._max_attempts, self._reader(place)))
@@ -101,7 +106,7 @@ class TrainingFleet:
                 for news in ray.wait(list(at_work), timeout=POLL_S)[0]:
                     group = at_work[news]
                     try:
-                        group.take_news(done, on_progress)
+                        group.take_news(done, on_progress, self._look)
                     except StageFailedError as error:
                         if len(self._groups) == 1 or not group.was_up:
                             raise
@@ -114,6 +119,16 @@ class TrainingFleet:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def devices(self) -> int:
+        """Ranks of all groups."""
+        return max(1, len(self._groups)) * self._ranks
+
+    def _look(self) -> None:
+        if self._since is not None:
+            self._up(time.monotonic() - self._since)
+            self._since = None
 
     def close(self) -> None:
         """Ends the groups, at once where they are at work, and waits until they are gone."""

@@ -65,6 +65,7 @@ class TrainingGroup:
         self._hung: str | None = None  # why the driver killed the group
         self._given = self._seen = 0
         self._progress: Progress | None = None
+        self._ready = 0  # workers at the last look
         self._news: Any = None
         self._waiting_since = time.monotonic()
         self.was_up = False  # at least once
@@ -86,17 +87,20 @@ class TrainingGroup:
     def news(self) -> Any:
         """The reference of what `take_news` will read; ready when there is something new, or after `POLL_S`."""
         if self._news is None:
-            self._news = self._queue.news.remote(self._seen, self._progress, POLL_S)
+            self._news = self._queue.news.remote(self._seen, self._progress, self._ready, POLL_S)
         return self._news
 
-    def take_news(self, on_done: Callable[[Result], None], on_progress: Callable[[Progress], None]) -> None:
-        """Reads the news, and looks at the group's health.
+    def take_news(self, on_done: Callable[[Result], None], on_progress: Callable[[Progress], None],
+                  on_up: Callable[[], None] = lambda: None) -> None:
+        """Reads the news, and looks at the group's health. `on_up` is called first where all its workers are ready.
 
         Raises:
             StageFailedError: The group cannot be started or kept alive.
         """
         results, latest, ready, silent_s = ray.get(self.news())
-        self._news = None
+        self._news, self._ready = None, ready
+        if ready == self._ranks:
+            on_up()
         self._seen += len(results)
         was, self._progress = self._progress, latest
         for result in results:

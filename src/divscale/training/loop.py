@@ -58,7 +58,7 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
         step, tokens, losses, validation.seen = checkpoints.restore(engine)
         machine.beat()
         metrics.begin(step, tokens)
-        since = machine.zeros(2)
+        since, begun = machine.zeros(2), time.monotonic()
         for step, batch in enumerate(order[step:], step + 1):  # noqa: B020 (goes on from where it was)
             since += optimiser_step(engine, arm, rows, batch, accumulation, micro_size, tokenizer.pad_token_id, machine)
             machine.beat()
@@ -75,6 +75,7 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
                 if validation.is_hopeless:
                     break
                 checkpoints.save_if_due(engine, State(step, tokens, losses, validation.seen))
+        steps_s = time.monotonic() - begun
         files, exported_step = validation.export(engine, step)
         machine.beat()
     finally:
@@ -87,7 +88,7 @@ def train(arm: Arm, machine: Machine, report: Callable[[Progress], None]) -> Tra
         cut_samples=sum(row.cut > 0 for row in rows), cut_tokens=sum(row.cut for row in rows),
         target_tokens=sum(int((row.weights_T > 0).sum()) for row in seen), final_loss=losses[-1][1],
         losses=tuple(losses), validated=tuple(validation.seen), exported_step=exported_step,
-        seconds=time.monotonic() - started)
+        seconds=time.monotonic() - started, steps_s=steps_s, ranks=machine.ranks)
 
 
 def optimiser_step(engine: Any, arm: Arm, rows: list[Row], batch: list[int], accumulation: int, micro_size: int,

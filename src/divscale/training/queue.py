@@ -107,7 +107,7 @@ class ItemQueue:
                                                f"last time with: {reason}"))
         return self._reached
 
-    async def news(self, seen: int, progress: Progress | None, timeout_s: float
+    async def news(self, seen: int, progress: Progress | None, ready: int, timeout_s: float
                    ) -> tuple[list[Result], Progress | None, int, float]:
         """Waits until there is something new, or for `timeout_s`.
 
@@ -119,7 +119,8 @@ class ItemQueue:
         async with self._news:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait_for(
-                    lambda: len(self._results) > seen or self._progress != progress), timeout_s)
+                    lambda: len(self._results) > seen or self._progress != progress
+                    or len(self._workers) != ready), timeout_s)
         silent_s = time.monotonic() - self._last_sign if self._is_busy() else 0.0
         return self._results[seen:], self._progress, len(self._workers), silent_s
 

@@ -131,6 +131,8 @@ class Trained:
         exported_step: The step whose weights were exported.
         losses: (step, mean loss per unit of target weight since the last entry, nats), about ten per second at most.
         seconds: Wall time of model building, training and export on rank 0.
+        steps_s: Of these, what the steps of this life took, looks at validation rows among them.
+        ranks: That trained it together.
         rss_mib: Resident memory of rank 0 when everything of the arm was freed.
     """
 
@@ -149,6 +151,8 @@ class Trained:
     validated: tuple[tuple[int, float, float], ...]
     exported_step: int
     seconds: float
+    steps_s: float = 0.0
+    ranks: int = 1
     rss_mib: float = 0.0
 
 

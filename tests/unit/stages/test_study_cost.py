@@ -61,7 +61,7 @@ def test_without_records_every_time_is_an_assumption_that_is_said(tmp_path):
     assert all(one.source.startswith("assumed: ") and one.seconds > 0 and not one.unknown for one in found.kinds)
     assert found.arms == found.arms_to_train == len(stages(study, "train"))
     assert found.training_tokens == kind(found, "train").tokens + kind(found, "pretrain").tokens
-    assert found.hours == pytest.approx(sum(one.seconds for one in found.kinds) / 3600)
+    assert found.hours == pytest.approx(sum(one.seconds for one in (*found.kinds, *found.starts)) / 3600)
     assert "22.7M parameters" in kind(found, "train").source
 
 
@@ -98,6 +98,7 @@ def test_gpu_hours_count_the_gpus_that_a_kind_of_stage_holds_and_core_hours_stan
     assert none.gpu_hours == 0 and none.core_hours == pytest.approx(16 * none.hours)
     assert "16 cores, no GPU" in none.spent() and "4 GPUs" in some.spent()
     held = sum(one.seconds for one in some.kinds if one.name in ("train", "evaluate", "pretrain", "generate", "embed"))
+    held += sum(one.seconds for one in some.starts if one.what in ("training", "generation", "embedding"))
     assert some.gpu_hours == pytest.approx(4 * held / 3600)
     assert {one.gpus for one in some.kinds if one.name in ("mix", "measure", "report", "probe")} == {0}
     assert kind(some, "train").seconds < kind(none, "train").seconds
@@ -160,7 +161,7 @@ def test_a_plan_says_the_cost_in_json_and_nothing_of_a_study_that_is_all_there(t
     assert main(["plan", str(SMOKE), "--json", "--store", str(tmp_path / "store")]) == 0
     found = json.loads(capsys.readouterr().out)["cost"]
     assert {"arms", "arms_to_train", "training_tokens", "hours", "gpu_hours", "core_hours", "unknown", "kinds", "cpus",
-            "gpus"} == set(found)
+            "gpus", "starts", "store_bytes"} == set(found)
     assert found["arms"] > 0 and found["unknown"] == [] and {"stage", "seconds", "source"} <= set(found["kinds"][0])
 
     store = Store(tmp_path / "all")

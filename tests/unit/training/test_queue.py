@@ -28,7 +28,7 @@ def test_a_death_between_two_items_is_charged_to_neither():
         await queue.begin()
         await queue.take(3, 1)
         await queue.report(3, 1, result("b"))
-        return await queue.news(0, None, 1.0)
+        return await queue.news(0, None, 0, 1.0)
 
     results, *_ = asyncio.run(story())
     assert [r.reason for r in results] == ["a: it was as it was", "b: it was as it was"]
@@ -42,7 +42,7 @@ def test_a_death_at_work_is_charged_to_the_item_until_it_has_cost_its_lives():
             await queue.crashed("out of memory")
             await queue.begin()
         assert await queue.take(3, 1) == ["b"]
-        return await queue.news(0, None, 1.0)
+        return await queue.news(0, None, 0, 1.0)
 
     (failed,), *_ = asyncio.run(story())
     assert "died 2 times" in failed.reason and "out of memory" in failed.reason
@@ -54,10 +54,10 @@ def test_a_result_that_was_delivered_is_forgotten():
         for position, key in enumerate("ab"):
             await queue.take(1, position)
             await queue.report(1, position, result(key))
-        first, *_ = await queue.news(1, None, 1.0)
+        first, *_ = await queue.news(1, None, 0, 1.0)
         await queue.put([("c", ["c"])])
         await queue.report(1, 2, result("c"))
-        return first, (await queue.news(2, None, 1.0))[0], queue._results
+        return first, (await queue.news(2, None, 0, 1.0))[0], queue._results
 
     first, second, kept = asyncio.run(story())
     assert [r.key for r in first] == ["b"] and [r.key for r in second] == ["c"]

@@ -54,6 +54,7 @@ class EndpointFleet:
         self, model: str, config: EngineConfig, resources: Resources, answers: Path, revision: str | None = None,
     ) -> None:
         self.sent = self.cached = 0
+        self.devices = 1  # not ours
         self._model = model
         self._url = str(config.base_url)
         self._api: Api = config.api
