@@ -15,7 +15,6 @@ from divscale.graph.stage import Stage
 from divscale.graph.store import Store
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests
-from divscale.stages.rates_files import rates_of
 from divscale.stages.study_cost import StudyCost, study_cost
 
 KINDS = ("gpu_hours", "core_hours", "hours")
@@ -51,10 +50,12 @@ def limits_of(words: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def check(study: Study, store: Store, limits: dict[str, float], load: Load, rates: Sequence[str] = ()) -> str:
+def check(
+    study: Study, store: Store, limits: dict[str, float], load: Load, rates: Sequence[tuple[str, Store]] = (),
+) -> str:
     """Refuse a study that would cost more than `limits`; what is cached costs nothing.
 
-    Takes as long as a plan, and some plans more for an offer.
+    Takes as long as a plan, and some plans more for an offer. `rates` are as `study_cost` takes them.
 
     Returns:
         What the estimate that fits leaves out; empty where that is nothing.
@@ -65,15 +66,15 @@ def check(study: Study, store: Store, limits: dict[str, float], load: Load, rate
     pending = _pending(study, store)
     if not pending[1]:
         return ""
-    requests, others = Requests(study), rates_of(rates)
+    requests = Requests(study)
 
     def cost_of(one: Study) -> StudyCost | None:
         target, waiting = _pending(one, store)
         known = all(requests.of(stage) for stage in waiting if stage.name == "generate")
         asked = requests if known else Requests(one)
-        return study_cost(one, target, waiting, asked, store, others) if waiting else None
+        return study_cost(one, target, waiting, asked, store, rates) if waiting else None
 
-    cost = study_cost(study, *pending, requests, store, others)
+    cost = study_cost(study, *pending, requests, store, rates)
     if "gpu_hours" in limits and not cost.machine.gpus:
         raise ConfigError("--budget gpu_hours: this machine has no GPU, and resources.gpus does not say how many the "
                           "run will have. Name them, as in --cluster configs/clusters/h200x8.yaml or resources.gpus=8, "

@@ -304,9 +304,9 @@ def _check_budget(arguments: argparse.Namespace, study) -> None:
     if not arguments.budget:
         return
     from divscale.budget import check, limits_of
-    from divscale.run import store_of
+    from divscale.run import rates_of, store_of
 
     store, limits = store_of(arguments.store), limits_of(arguments.budget)
-    left_out = check(study, store, limits, lambda more: _study(arguments, more), arguments.rates)
+    left_out = check(study, store, limits, lambda more: _study(arguments, more), rates_of(arguments.rates))
     if left_out:
         print(f"divscale: {left_out}.", file=sys.stderr)

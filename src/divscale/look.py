@@ -10,11 +10,10 @@ from dataclasses import asdict
 from divscale.config import Study
 from divscale.errors import DivscaleError
 from divscale.graph.plan import Step, changed_versions, make_plan
-from divscale.run import store_of
+from divscale.run import rates_of, store_of
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests, expected_rows
 from divscale.stages.identity import unresolved_model
-from divscale.stages.rates_files import rates_of
 from divscale.stages.study_cost import study_cost
 
 

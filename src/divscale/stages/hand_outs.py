@@ -66,7 +66,7 @@ def hand_outs(
 def _has_zero_3(stage: Stage) -> bool:
     config: Any = stage.config
     how = getattr(config, "tuned", None) or config
-    return stage.name in ("train", "trial", "descend") and how.zero_stage == 3
+    return getattr(how, "zero_stage", 0) == 3
 
 
 def _engine(stage: Stage) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,7 +157,7 @@ def test_weights_that_do_not_stay_are_no_part_of_what_the_store_holds(tmp_path):
 
 
 def test_a_training_fleet_of_a_plan_is_as_large_as_that_of_a_run_would_be():
-    def devices(stages: int, **resources: int) -> int:
+    def devices(stages: int, **resources: Any) -> int:
         return machine_of(Resources(**resources)).devices_of("train", stages)
 
     assert devices(100, gpus=32, cpus=64, training_workers=8) == 32 and devices(2, gpus=32, cpus=64, training_workers=8) == 16
