@@ -1,7 +1,10 @@
 """Try-lock leases: two drivers on one store never do one stage twice, and a dead driver's lease is free at once.
 
-A lease is a one-byte POSIX lock in one file of the store, at an offset drawn from the fingerprint. The kernel
+A lease is a one-byte POSIX lock in a file of the store, at an offset drawn from the fingerprint. The kernel
 releases it when its process ends, however it ends. Leases exclude processes, not threads of one process.
+
+The kernel goes through all locks of a file for each that is taken or given back, so stages are dealt out to `FILES` of
+them: in one, 30,000 stages took 6.8 s of locking, 10,000 took 0.5 s.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import fcntl
 import os
 from pathlib import Path
 
+FILES = 32
 _open_files: dict[Path, int] = {}  # closing any descriptor of a file drops the process's locks on it: keep one
 
 
@@ -18,15 +22,25 @@ class Leases:
     """Leases on the stages of one store."""
 
     def __init__(self, root: Path) -> None:
-        self._file = lock_file(root / "leases")
+        self._files = lock_files(root, "leases")
 
     def acquire(self, fingerprint: str) -> bool:
         """True when the lease is ours now; False when another process holds it."""
-        return try_lock(self._file, offset(fingerprint), 1)
+        return try_lock(self._files[file_of(fingerprint)], offset(fingerprint), 1)
 
     def release(self, fingerprint: str) -> None:
         """Give the lease back."""
-        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, offset(fingerprint))
+        fcntl.lockf(self._files[file_of(fingerprint)], fcntl.LOCK_UN, 1, offset(fingerprint))
+
+
+def lock_files(root: Path, name: str) -> list[int]:
+    """Descriptors of the files of a store whose bytes are locked for one purpose."""
+    return [lock_file(root / "locks" / f"{name}-{i:02}") for i in range(FILES)]
+
+
+def file_of(fingerprint: str) -> int:
+    """Which of the files a stage's byte is in."""
+    return int(fingerprint[15:17], 16) % FILES
 
 
 def lock_file(path: Path) -> int:
