@@ -30,4 +30,4 @@ def test_a_page_says_how_to_start_stop_and_what_it_costs(page):
 def test_every_cluster_file_says_where_it_has_run():
     for path in (ROOT / "configs" / "clusters").glob("*.yaml"):
         gpus = yaml.safe_load(path.read_text()).get("gpus")
-        assert not gpus or "Not yet run" in path.read_text(), path
+        assert not gpus or "Not yet run" in path.read_text(), path  # on GPUs
