@@ -78,7 +78,7 @@ def training(
         half: whether weights are of 16 bits.
     """
     found = _tokens(TRAINING, tokens, passes, parameters, machine, name, 1.0 if half else FLOAT32_SHARE)
-    moved = parameters * (2 if half else 4) * (2 if passes > 2 else 1) * stages
+    moved = parameters * (2 if half else 4) * (2 if passes > 2 else 1) * stages / machine.groups_of(stages)
     return Estimate(found.seconds + moved / WEIGHTS_BYTES_S, found.source)
 
 
