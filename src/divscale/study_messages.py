@@ -113,7 +113,7 @@ def _written(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
             if named or part in _fields_at(detail["loc"][:place]):
                 parts.append(part)
                 node = items.get(part)
-    return ".".join(parts)
+    return ".".join(part if part.isprintable() else ascii(part)[1:-1] for part in parts)
 
 
 def _fields_at(loc: Iterable[int | str]) -> list[str]:

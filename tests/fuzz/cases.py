@@ -31,7 +31,7 @@ COUNTS = ("recipe.samples", "recipe.candidates", "recipe.attempts", "recipe.max_
           "measure.n", "measure.subsamples", "data.labelled", "data.world_size", "mix.0.generated", "mix.0.total", "train.0.optim.steps",
           "train.0.max_length", "train.0.lr", "recursion.generations", "resources.requests_per_batch", "resources.cpus", "resources.object_store_gib",
           "pretrain.generator.architecture.hidden_size", "pretrain.generator.architecture.layers", "pretrain.generator.architecture.heads",
-          "pretrain.base.optim.batch_size", "generator.engine.max_model_len", "evaluate.max_tokens", "agreement.votes", "recipe.temperature")
+          "pretrain.base.optim.batch_size", "generator.engine.max_model_len", "evaluate.max_tokens", "agreement.votes", "recipe.topics", "recipe.paraphrases_per_source", "recipe.examples", "data.labels", "pretrain.generator.architecture.vocab_size", "recipe.temperature")
 TEXT_BOMBS: tuple[str, ...] = (
     "name: x\ndata: &a [*a]\n", "a: &a [*a, *a]\nname: *a\n", "[" * 20_000, "{a: " * 20_000, "- " * 20_000, "? " * 5_000, "a: " * 3_000,
     "\n".join(f"{'  ' * i}a:" for i in range(1_500)),

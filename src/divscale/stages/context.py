@@ -150,7 +150,7 @@ class Context:
         self._warm.pop(key).close()
 
     def _room_for_another(self) -> bool:
-        return self.session.total()["gpus"] == 0 and psutil.virtual_memory().available > ROOM_BYTES
+        return self.session.ensure().total()["gpus"] == 0 and psutil.virtual_memory().available > ROOM_BYTES
 
 
 def _kind(key: object) -> object:

@@ -21,6 +21,7 @@ from divscale.schema import COMPLETIONS, Task
 from divscale.stages import generate, measurements
 from divscale.stages.sources import seen, sees, texts_of
 
+MOST = 2000  # requests of a level (per label) that are built to count the others from
 SEED = 0  # counts do not depend on the seed, and prompts only by which examples they show
 
 
@@ -90,6 +91,7 @@ def planned_rounds(study: Study, real: pa.Table, most: int) -> Iterator[Planned]
         real: as `visible_rows` gives it.
         most: samples (per label) for which requests are built.
     """
+    most = min(most, max(1, MOST // study.recipe.candidates))
     recipe: Any = study.recipe.searched.model_copy(update={"samples": min(study.recipe.samples, most)})
     scale = study.recipe.samples / recipe.samples
     done: dict[str, Planned] = {}

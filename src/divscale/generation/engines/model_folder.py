@@ -115,8 +115,8 @@ def _check_modules(folder: Path, where: str) -> None:
     for kind, part in parts:
         if not kind.startswith("sentence_transformers.") and not remote_code.allowed():
             raise PreflightError(f"{where}: the model in {folder} brings code of its own ({kind} in modules.json), "
-                                 "which is refused. Use a model of sentence-transformers' own modules, or, if you have read "
-                                 "its code and trust it, write allow_remote_code: true into the study.")
+                                 "which is refused. Use a model of sentence-transformers' own modules, or, if you have "
+                                 "read its code and trust it, write allow_remote_code: true into the study.")
         if ".." in Path(part).parts or Path(part).is_absolute():
             raise PreflightError(f"{where}: {path} names {part}, which is outside of the folder. Copy or download it "
                                  "again.")
