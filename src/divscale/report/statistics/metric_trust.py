@@ -74,9 +74,11 @@ def _correlation(rows: Sequence[dict[str, Any]], name: str, *, grouped: bool, gi
     ranks_NK = np.zeros((len(rows), len(names)))
     for members in groups.values():
         ranks_NK[members] = _ranks([rows[i] for i in members], names)
-    units = sorted({row["unit"] for row in rows})
-    moments_UKK = np.array([part.T @ part for part in (
-        ranks_NK[[i for i, row in enumerate(rows) if row["unit"] == unit]] for unit in units)])
+    by_unit: dict[Any, list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        by_unit[row["unit"]].append(i)
+    units = sorted(by_unit)
+    moments_UKK = np.array([part.T @ part for part in (ranks_NK[by_unit[unit]] for unit in units)])
     rho = float(_rho(moments_UKK.sum(0)[None])[0])
     if len(units) < 2 or np.isnan(rho):
         return Correlation(rho, np.nan, np.nan, len(rows))
