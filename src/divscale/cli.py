@@ -151,6 +151,22 @@ def _parser() -> argparse.ArgumentParser:
     _text_options(select)
     select.set_defaults(run=_select)
 
+    bench = verbs.add_parser("bench", help="how fast this machine or cluster generates, compares, embeds and trains",
+                             description="Measure the throughput of the product's own engines on models with random "
+                             "weights: at several numbers of devices (GPUs, or shares of the cores where there are "
+                             "none), beside what the devices could do at best. Nothing is downloaded.")
+    bench.add_argument("parts", nargs="*", metavar="PART",
+                       help="generation, similarity, embedding, training, pipeline (default: all)")
+    bench.add_argument("--size", choices=["tiny", "small", "medium", "large"], default="tiny",
+                       help="tiny (some minutes anywhere, default), small (CPUs), medium (a GPU), large (8 GPUs)")
+    bench.add_argument("--over", metavar="N,N", help="numbers of devices (default: 1 and all; of cores 4 at most)")
+    bench.add_argument("--scaling", choices=["weak", "strong"], default="weak",
+                       help="weak: as much work for each device (default); strong: as much for all together")
+    bench.add_argument("--cluster", metavar="FILE", help="a file of configs/clusters/ that says what may be used")
+    bench.add_argument("--json", metavar="F", help="write the result here too")
+    bench.add_argument("--compare", nargs=2, metavar=("A", "B"), help="print ratios of two such results instead")
+    bench.set_defaults(run=_bench)
+
     gc = verbs.add_parser("gc", help="show what of a store nothing needs, and remove it with --yes",
                           description="Show files that no record names; with STUDY files, also every result that none "
                           "of these studies needs. Nothing is removed without --yes, and nothing a run is at work on.")
@@ -279,6 +295,18 @@ def _select(arguments: argparse.Namespace) -> int:
         arguments.data, arguments.out, to_diversity=arguments.to_diversity, size=arguments.size,
         measure=arguments.measure, method=arguments.method, text_column=arguments.text_column,
         vectors=arguments.vectors, embedder=arguments.embedder, seed=arguments.seed)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    if arguments.compare:
+        from divscale.bench.tables import compare_from_terminal
+
+        return compare_from_terminal(*arguments.compare, also=[*arguments.parts, *(
+            f"--{name}" for name in ("over", "cluster", "json") if getattr(arguments, name) is not None)])
+    from divscale.bench.command import bench_from_terminal
+
+    return bench_from_terminal(arguments.parts, size=arguments.size, scaling=arguments.scaling, over=arguments.over,
+                               cluster=arguments.cluster, json_file=arguments.json)
 
 
 def _gc(arguments: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from divscale.data.unicode_text import is_unicode
 from divscale.errors import ConfigError, one_line
 from divscale.frozen import FrozenConfig
 from divscale.redact import redact_all
+from divscale.runtime.resources import Resources
 from divscale.study_messages import explain
 
 M = TypeVar("M", bound=FrozenConfig)
@@ -80,6 +81,11 @@ def load_as(model: type[M], path: str | Path, overrides: Sequence[str] = (), *, 
     for override in overrides:
         _apply(raw, override)
     return _validated(model, raw, str(path))
+
+
+def load_resources(path: str | Path) -> Resources:
+    """What a cluster's YAML file says; errors as `load_as`."""
+    return _validated(Resources, _mapping(Path(path), "cluster"), str(path))
 
 
 def validate(raw: dict[str, Any], where: str) -> Study:

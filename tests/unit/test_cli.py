@@ -123,7 +123,7 @@ def test_every_study_of_the_repository_can_be_planned_on_a_machine_without_gpus(
 def test_the_commands_that_documents_show_name_verbs_and_files_that_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     verbs = {"run", "plan", "preview", "generate", "status", "report", "recommend", "measure", "dedup", "select",
-             "doctor"}
+             "bench", "doctor"}
     blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
     for line in re.findall(r"^(?:\.venv/bin/)?divscale .*$", blocks, flags=re.MULTILINE):
         verb, *words = shlex.split(line, comments=True)[1:]

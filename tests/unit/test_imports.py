@@ -12,12 +12,13 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "divscale"
 ROOMS = ("graph", "runtime", "data", "generation", "rendering", "embedding", "similarity", "metrics", "selection",
-         "training", "evaluation", "report", "stages")
+         "training", "evaluation", "report", "stages", "bench")
 EVERYWHERE = {"schema", "errors", "frozen", "order", "redact", "remote_code"}
 DOORS = {  # room -> what it may open beside itself, EVERYWHERE and runtime
     "graph": set(), "runtime": set(), "data": set(), "rendering": set(), "similarity": set(), "report": set(),
     "metrics": {"similarity"}, "selection": {"similarity"}, "generation": {"rendering", "selection"}, "training": {"rendering"}, "evaluation": {"rendering", "metrics"},
-    "embedding": set(), "stages": {*ROOMS, "config", "study_file"},
+    "embedding": set(), "stages": {*ROOMS, "config", "study_file"} - {"bench"},
+    "bench": {*ROOMS, "config", "study_file", "run", "view"},
 }
 NOT_RUNTIME = {"graph", "data", "rendering", "metrics", "report"}
 # a room's own config model may name another room's config model: a measure names its encoder; and the report calls

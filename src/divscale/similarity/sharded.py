@@ -12,6 +12,7 @@ Shapes: N rows of x, M rows of y, D features.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -49,6 +50,7 @@ class Sharded(Reduced):
     tiles: int
     replaced: int  # actors that died and were replaced
     redone_tiles: int  # tiles of the items those held: each actor holds two
+    seconds: float  # from when every actor was ready to the last result
 
 
 def reduce_pairs_sharded(
@@ -98,9 +100,12 @@ def reduce_pairs_sharded(
         pool = ActorPool(lambda i: _actor(at[i]).remote(plan, at[i].threads, *sides), len(at), "similarity",
                          session.resources.start_timeout_s)
         try:
+            pool.start()
+            begun = time.perf_counter()
             for number, states in pool.map(merging.numbered(bounds), "run", merging.room):
                 merging.take(number, states)
                 del states  # not while the next are read
+            seconds = time.perf_counter() - begun
         finally:
             pool.close()
     assert merging.due == len(bounds), "every item comes back once"
@@ -109,7 +114,7 @@ def reduce_pairs_sharded(
     if precision == "int8":
         found = corrected(found, PassPart(plan, x, y), x, y)
     return Sharded(**vars(found), actors=len(at), items=len(bounds), tiles=len(tiles), replaced=pool.replaced,
-                   redone_tiles=redone)
+                   redone_tiles=redone, seconds=seconds)
 
 
 def cut(tiles: Sequence[TileIndex], count: int) -> list[tuple[int, int]]:
