@@ -62,9 +62,8 @@ def bench_from_terminal(
     devices = devices_of(resources)
     asked = asked.model_copy(update={"over": asked.over or devices.counts()})
     _check_over(asked.over, devices)
-    with interruptible(), tempfile.TemporaryDirectory(prefix="divscale-bench-", dir=_shared(resources)) as folder:
-        local = Session(resources).is_local
-        check_room(asked.parts, SIZES[asked.size], devices, max(asked.over), Path(folder), local=local)
+    with interruptible(), tempfile.TemporaryDirectory(prefix="divscale-bench-", dir=_shared(devices)) as folder:
+        check_room(asked.parts, SIZES[asked.size], devices, max(asked.over), Path(folder))
         found = run(asked, resources, devices, Path(folder))
     if json_file:
         with whole("--json", json_file, Path(json_file)) as (part,):
@@ -150,13 +149,10 @@ def _check_over(over: Sequence[int], devices: Devices) -> None:
                              "used. Ask for fewer, or name a cluster that has more (--cluster, RAY_ADDRESS).")
 
 
-def _shared(resources: Resources) -> str | None:
+def _shared(devices: Devices) -> str | None:
     """Where models go: $DIVSCALE_STORE, or this machine's folder for temporary files, which other nodes do not see."""
     store = os.environ.get("DIVSCALE_STORE")
-    if store is None:
-        if not Session(resources).is_local:
-            raise PreflightError("bench: the models that are made here must be seen by every node of the Ray at "
-                                 f"{resources.address or os.environ['RAY_ADDRESS']}. Set DIVSCALE_STORE to a folder "
-                                 "that is.")
-        return None
-    return str(made_folder(store))
+    if store is None and devices.nodes > 1:
+        raise PreflightError(f"bench: the models that are made here must be seen by all {devices.nodes} nodes of this "
+                             "Ray. Set DIVSCALE_STORE to a folder that they all see.")
+    return None if store is None else str(made_folder(store))

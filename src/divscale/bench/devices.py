@@ -27,11 +27,12 @@ ACTIVATIONS = 8 * GIB
 
 @dataclass(frozen=True)
 class Devices:
-    """`count` devices: GPUs, or cores. `cores` are those of all of them."""
+    """`count` devices: GPUs, or cores, on so many `nodes`. `cores` are those of all of them."""
 
     gpus: bool
     count: int
     cores: int
+    nodes: int = 1
 
     @property
     def dtype(self) -> Literal["float32", "bfloat16"]:
@@ -62,6 +63,7 @@ def devices_of(resources: Resources) -> Devices:
         PreflightError: the Ray cannot be reached.
     """
     with Session(resources) as session:
+        nodes = 1
         if session.is_local:
             import torch
 
@@ -70,9 +72,11 @@ def devices_of(resources: Resources) -> Devices:
             cores = len(os.sched_getaffinity(0))
             cores = cores if resources.cpus is None else min(cores, resources.cpus)
         else:
+            import ray
+
             total = session.ensure().total()
-            gpus, cores = total["gpus"], total["cpus"]
-    return Devices(gpus > 0, gpus or cores, cores)
+            gpus, cores, nodes = total["gpus"], total["cpus"], sum(node["Alive"] for node in ray.nodes())
+    return Devices(gpus > 0, gpus or cores, cores, nodes)
 
 
 def memory_bytes(parts: Sequence[str], size: Size, devices: Devices, count: int) -> int:
@@ -104,7 +108,7 @@ def disk_bytes(parts: Sequence[str], size: Size, devices: Devices) -> int:
     return GIB // 2 + sum(needs.get(part, 0) for part in parts)
 
 
-def check_room(parts: Sequence[str], size: Size, devices: Devices, count: int, folder: Path, *, local: bool) -> None:
+def check_room(parts: Sequence[str], size: Size, devices: Devices, count: int, folder: Path) -> None:
     """Prove that the work fits.
 
     Args:
@@ -113,13 +117,12 @@ def check_room(parts: Sequence[str], size: Size, devices: Devices, count: int, f
         devices: what does it.
         count: of these at the most.
         folder: where models go.
-        local: whether the work is done on this machine, whose memory counts then.
 
     Raises:
         PreflightError: it does not.
     """
     needed, free = memory_bytes(parts, size, devices, count), psutil.virtual_memory().available
-    if local and needed > free:
+    if devices.nodes == 1 and needed > free:  # nobody here knows the memory of other nodes
         raise PreflightError(f"bench: {count} {devices.name}(s) take about {needed / GIB:.1f} GiB of memory at this "
                              f"size, and {free / GIB:.1f} are free. Give a smaller --size, or fewer devices or parts.")
     needed, free = disk_bytes(parts, size, devices), shutil.disk_usage(folder).free

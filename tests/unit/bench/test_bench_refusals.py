@@ -33,11 +33,10 @@ def test_a_command_that_cannot_be_ends_in_one_paragraph(words, code, said, tmp_p
 def test_models_on_a_ray_of_several_nodes_need_a_folder_that_all_see(monkeypatch, capsys):
     from divscale.bench import command
 
-    monkeypatch.setattr(command, "devices_of", lambda _: CORES)
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr(command, "devices_of", lambda _: Devices(gpus=True, count=16, cores=64, nodes=2))
     monkeypatch.delenv("DIVSCALE_STORE", raising=False)
     assert main(["bench"]) == 3
-    assert "Set DIVSCALE_STORE to a folder that is." in capsys.readouterr().err
+    assert "by all 2 nodes of this Ray. Set DIVSCALE_STORE to a folder that they all see." in capsys.readouterr().err
 
 
 def test_memory_disk_and_gpus_are_looked_at_before_anything_starts(tmp_path, monkeypatch):
@@ -46,12 +45,12 @@ def test_memory_disk_and_gpus_are_looked_at_before_anything_starts(tmp_path, mon
     large, parts = SIZES["large"], ("generation", "training")
     assert 40 * GIB < disk_bytes(parts, large, CORES) < 80 * GIB  # 7e9 and 3e9 weights in float32, the latter twice
     monkeypatch.setattr(devices.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 8 * GIB}))
-    check_room(parts, SIZES["tiny"], CORES, 2, tmp_path, local=True)
+    check_room(parts, SIZES["tiny"], CORES, 2, tmp_path)
     with pytest.raises(PreflightError, match=r"GiB of memory at this size, and 8\.0 are free"):
-        check_room(parts, large, CORES, 2, tmp_path, local=True)
+        check_room(parts, large, CORES, 2, tmp_path)
     monkeypatch.setattr(devices.shutil, "disk_usage", lambda _: type("Usage", (), {"free": GIB}))
     with pytest.raises(PreflightError, match=r"GiB of disk, and .* has 1\.0"):
-        check_room(parts, large, CORES, 2, tmp_path, local=False)
+        check_room(parts, large, Devices(True, 8, 8, nodes=2), 2, tmp_path)
     check_gpu(parts, large, [])
     check_gpu(parts, large, [139 * GIB])
     with pytest.raises(PreflightError, match=r"of a GPU's memory, and one has 20\.0 free"):
