@@ -7,9 +7,10 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, cast
 
 from divscale.bench.devices import Devices, check_gpu, check_room, devices_of
 from divscale.bench.floors import Floor, measure_floors
@@ -18,7 +19,6 @@ from divscale.bench.result import (
     Asked,
     AtBest,
     Bench,
-    Figure,
     Scaling,
     at_best,
     figures,
@@ -30,7 +30,7 @@ from divscale.bench.result import (
 from divscale.bench.setting import Measured, Setting
 from divscale.bench.sizes import SIZES, SizeName
 from divscale.bench.tables import shown
-from divscale.errors import ConfigError, PreflightError
+from divscale.errors import ConfigError, DivscaleError, PreflightError, StageFailedError
 from divscale.graph.record import package_versions
 from divscale.run import interruptible, made_folder
 from divscale.runtime.resources import Resources
@@ -38,7 +38,6 @@ from divscale.runtime.session import Session
 from divscale.stages.out_file import prove_writable, whole
 from divscale.study_file import load_resources
 
-T = TypeVar("T")
 MEASURES: dict[str, Callable[[Setting], list[Measured]]] = {
     "generation": generation.measure, "similarity": similarity.measure, "embedding": embedding.measure,
     "training": training.measure}
@@ -53,7 +52,7 @@ def bench_from_terminal(
     Raises:
         ConfigError: a part, size or number of devices that there is not, or `json_file` cannot be written.
         PreflightError: more devices are asked for than there are, or memory or disk lack.
-        DivscaleError: an engine failed.
+        StageFailedError: some figures could not be measured; the others are shown and written.
     """
     asked = _asked(parts, size, scaling, over)
     resources = load_resources(cluster) if cluster else Resources()
@@ -69,63 +68,75 @@ def bench_from_terminal(
         with whole("--json", json_file, Path(json_file)) as (part,):
             part.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
     print(shown(found))
+    for failure in found.failures[:1]:
+        more = f" There are {len(found.failures) - 1} more failures." if len(found.failures) > 1 else ""
+        raise StageFailedError(f"bench: {failure}{more} Figures of the rest are as shown.")
     return 0
 
 
 def run(asked: Asked, resources: Resources, devices: Devices, folder: Path) -> Bench:
-    """Measure all that was asked; errors as `bench_from_terminal`.
+    """Measure all that was asked. What fails later than the first figures is named in the result, and the rest goes on.
 
     Args:
         asked: parts, size and numbers of devices, all of which can be.
         resources: as a cluster's file says.
         devices: what there is.
         folder: for models; every node sees it.
+
+    Raises:
+        DivscaleError: something failed, and there are no figures yet.
     """
     date, before, most, size = now(), load(), max(asked.over), SIZES[asked.size]
-    found: list[Figure] = []
-    best: list[AtBest] = []
-    names = tuple(f"{devices.name}" for _ in range(devices.count))
+    failures: list[str] = []
+    measured: dict[tuple[str, int], list[Measured]] = {}
+    best: dict[int, AtBest] = {}
+    names = (devices.name,) * most
     for count in asked.over if set(asked.parts) - {"pipeline"} else ():
         used = devices.used(resources, count, most)
-        with Session(used) as session:
+        with _timed(f"all of it on {_some(count, devices)}", measured, failures), Session(used) as session:
             at = Setting(session, used, count, count if asked.scaling == "weak" else 1, size, devices, folder)
-            measured, floors = _at(at, asked.parts)
-        best.append(at_best(count, floors))
-        names = tuple(floor.device for floor in floors[0])  # of the last count: all that were used
-        for part, of_part in measured.items():
-            found += figures(part, count, of_part, best[-1])
+            floors = [_floors(at)]
+            best[count] = at_best(count, floors)
+            names = tuple(floor.device for floor in floors[0])  # of the last count: all that are used
+            check_gpu(asked.parts, size, [floor.free for floor in floors[0] if floor.free is not None])
+            for part in (part for part in asked.parts if part in MEASURES):
+                with _timed(f"{part} on {_some(count, devices)}", measured, failures):
+                    measured[part, count] = MEASURES[part](at)
+            best[count] = at_best(count, [*floors, _floors(at)])
     if "pipeline" in asked.parts:
         used = devices.used(resources, most, most)
-        # its fleets are sized as those of any study are
-        found += figures("pipeline", most, _said("pipeline", most, devices, lambda: pipeline.measure(
-            size, resources.model_copy(update={"cpus": used.cpus, "gpus": used.gpus}), folder)), None)
+        free = resources.model_copy(update={"cpus": used.cpus, "gpus": used.gpus})  # fleets as any study sizes them
+        with _timed(f"pipeline on {_some(most, devices)}", measured, failures):
+            measured["pipeline", most] = pipeline.measure(size, free, folder)
+    found = [figure for (part, count), of_part in sorted(measured.items(), key=lambda item: PARTS.index(item[0][0]))
+             for figure in figures(part, count, of_part, best.get(count))]
     return Bench(
         date=date, command=shlex.join(["divscale", *sys.argv[1:]]), asked=asked,
         machine=machine(names, devices.cores, resources.address or os.environ.get("RAY_ADDRESS")),
-        versions=package_versions(), load_before=before, load_after=load(), at_best=tuple(best),
-        figures=with_efficiency(found))
+        versions=package_versions(), load_before=before, load_after=load(), at_best=tuple(best.values()),
+        figures=with_efficiency(found), failures=tuple(failures))
 
 
-def _at(at: Setting, parts: Sequence[str]) -> tuple[dict[str, list[Measured]], list[list[Floor]]]:
-    """Every part at one number of devices, and the devices' floors before and after them."""
-    def floors() -> list[Floor]:
-        return _said("floors", at.count, at.devices, lambda: measure_floors(
-            at.session, at.count, at.threads, gpus=at.devices.gpus, dtypes=sorted({"float32", at.devices.dtype})))
-
-    before = floors()
-    check_gpu(parts, at.size, [floor.free for floor in before if floor.free is not None])
-    found = {part: _said(part, at.count, at.devices, lambda part=part: MEASURES[part](at))
-             for part in parts if part in MEASURES}
-    return found, [before, floors()]
+def _floors(at: Setting) -> list[Floor]:
+    return measure_floors(at.session, at.count, at.threads, gpus=at.devices.gpus,
+                          dtypes=sorted({"float32", at.devices.dtype}))
 
 
-def _said(what: str, count: int, devices: Devices, work: Callable[[], T]) -> T:
-    """Do it, and say on standard error how long it took."""
+@contextmanager
+def _timed(what: str, measured: Mapping[Any, Any], failures: list[str]) -> Iterator[None]:
+    """Say on standard error how long it took; a failure goes to `failures` where something is measured already."""
     begun = time.perf_counter()
-    done = work()
-    print(f"{what} on {count} {devices.name}{'s' if count > 1 else ''}: {time.perf_counter() - begun:.0f} s",
-          file=sys.stderr, flush=True)
-    return done
+    try:
+        yield
+    except DivscaleError as error:
+        if not measured:
+            raise
+        failures.append(f"{what}: {error}")
+    print(f"{what}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
+
+
+def _some(count: int, devices: Devices) -> str:
+    return f"{count} {devices.name}{'s' if count > 1 else ''}"
 
 
 def _asked(parts: Sequence[str], size: str, scaling: str, over: str | None) -> Asked:

@@ -81,7 +81,7 @@ class Figure(FrozenConfig):
 
 
 class Bench(FrozenConfig):
-    """A whole benchmark."""
+    """A whole benchmark. `failures` are in words, of what has no figures."""
 
     format: Literal["divscale bench 1"] = FORMAT
     date: str
@@ -93,6 +93,7 @@ class Bench(FrozenConfig):
     load_after: float
     at_best: tuple[AtBest, ...]
     figures: tuple[Figure, ...]
+    failures: tuple[str, ...] = ()
 
 
 def read(path: str) -> Bench:

@@ -70,7 +70,7 @@ _MANY = {"recipe": {"temperature": [0.3, 0.8, 1.2], "samples": 20},
          "seeds": {"generation": 1, "data": 3, "training": 1}}
 
 SIZES: dict[SizeName, Size] = {
-    "tiny": Size(3, _M1, 400, range(8, 33), _M1, 8, 8, 64, 0, 400, 16_000, 8_000, 384, _FEW),
+    "tiny": Size(3, _M1, 400, range(8, 33), _M1, 8, 8, 64, 0, 200, 16_000, 8_000, 384, _FEW),
     "small": Size(5, _M50, 100, range(16, 65), _M50, 8, 8, 128, 0, 2_000, 50_000, 20_000, 384, _MANY),
     "medium": Size(5, _B1, 2_000, range(64, 513), _B1, 16, 4, 2048, 2, 100_000, 300_000, 100_000, 768, _MANY),
     "large": Size(5, _B7, 1_000, range(64, 513), _B3, 16, 4, 2048, 2, 400_000, 1_000_000, 200_000, 768, _MANY),

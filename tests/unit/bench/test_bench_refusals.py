@@ -68,3 +68,31 @@ def test_devices_are_gpus_or_shares_of_the_cores():
 @pytest.mark.parametrize("size", SIZES)
 def test_the_study_of_every_size_is_one_that_can_be(size):
     assert study(SIZES[size], Resources()).resources == Resources()
+
+
+def test_what_fails_after_the_first_figures_leaves_them_to_be_read(tmp_path, monkeypatch, capsys):
+    from divscale.bench import command
+    from divscale.bench.floors import Floor
+    from divscale.bench.result import read
+    from divscale.bench.setting import Measured
+    from divscale.errors import StageFailedError
+
+    def fails(_):
+        raise StageFailedError("the engine ended.")
+
+    monkeypatch.setattr(command, "measure_floors", lambda *_, **__: [Floor("core", None, (1.0,), {"float32": (1.0,)})])
+    monkeypatch.setattr(command, "MEASURES", command.MEASURES | {
+        "generation": lambda _: [Measured("written", "tokens/s", (10.0, 12.0), (1.0, 1.0))], "similarity": fails})
+    words = ["bench", "generation", "similarity", "--over", "1", "--json", str(tmp_path / "a.json")]
+    assert main(words) == 1
+    out, err = capsys.readouterr()
+    assert "generation  written  tokens/s" in out
+    assert err.splitlines()[-1] == ("divscale: bench: similarity on 1 core: the engine ended. Figures of the rest are as "
+                                    "shown.")
+    found = read(str(tmp_path / "a.json"))
+    assert [figure.name for figure in found.figures] == ["written"]
+    assert found.failures == ("similarity on 1 core: the engine ended.",)
+
+    assert main(["bench", "similarity", "--over", "1"]) == 1  # with no figures there is nothing to show
+    out, err = capsys.readouterr()
+    assert out == "" and err == "divscale: the engine ended.\n"

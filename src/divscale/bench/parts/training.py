@@ -31,7 +31,7 @@ def measure(at: Setting) -> list[Measured]:
     size, base = at.size, at.folder / "trained"
     parameters = made(at, base, size.trained)
     batch = at.times * size.train_rows
-    work, out = at.folder / "arm", at.folder / "arm-exported"
+    work, out = at.folder / f"arm-{at.count}", at.folder / f"arm-{at.count}-exported"
     work.mkdir()
     arm = Arm(
         "bench", str(base), "causal", rows(min(batch, 64), size.train_length),
