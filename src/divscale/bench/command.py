@@ -161,9 +161,10 @@ def _check_over(over: Sequence[int], devices: Devices) -> None:
 
 
 def _shared(devices: Devices) -> str | None:
-    """Where models go: $DIVSCALE_STORE, or this machine's folder for temporary files, which other nodes do not see."""
-    store = os.environ.get("DIVSCALE_STORE")
-    if store is None and devices.nodes > 1:
+    """Where models go: $DIVSCALE_STORE where it is a folder, else where this machine has its temporary files."""
+    store = os.environ.get("DIVSCALE_STORE", "").removeprefix("file://")
+    folder = store if store and "://" not in store else None
+    if folder is None and devices.nodes > 1:
         raise PreflightError(f"bench: the models that are made here must be seen by all {devices.nodes} nodes of this "
                              "Ray. Set DIVSCALE_STORE to a folder that they all see.")
-    return None if store is None else str(made_folder(store))
+    return folder and str(made_folder(folder))
