@@ -75,6 +75,16 @@ def _parser() -> argparse.ArgumentParser:
     status = _study_verb(verbs, "status", "print how much of a study is committed")
     status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(run=_status)
+    submit = _study_verb(verbs, "submit", "run a study as a job on a Ray cluster, and follow it")
+    _address_option(submit)
+    submit.add_argument("--detach", action="store_true", help="do not follow it")
+    submit.set_defaults(run=_submit)
+    job = verbs.add_parser("job", help="look at a submitted study, follow or stop it", description="Look at a "
+                           "submitted study. `status` exits with its exit code once it has ended; `logs` follows it.")
+    job.add_argument("what", choices=["list", "status", "logs", "stop"])
+    job.add_argument("id", nargs="?", metavar="ID", help="as submit and list say it")
+    _address_option(job)
+    job.set_defaults(run=_job)
     generate = _study_verb(verbs, "generate", "make a study's generated sets alone, and write them as datasets")
     generate.add_argument("--out", required=True, metavar="DIR", help="a folder of it for every level")
     generate.add_argument("--layout", choices=["samples", "messages", "prompt", "text"], default="samples",
@@ -190,6 +200,11 @@ def _text_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--embedder", default="minilm", help="minilm (packaged) or a sentence-transformers model")
 
 
+def _address_option(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--address", metavar="URL", help="of the cluster's dashboard, as in http://HEAD:8265 (default: "
+                      "$RAY_API_SERVER_ADDRESS)")
+
+
 def _budget_option(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--budget", action="append", default=[], metavar="KIND=N", help="refuse what is estimated to "
                       "take more, and say what would fit: gpu_hours, core_hours or hours (several: give it again)")
@@ -236,6 +251,19 @@ def _status(arguments: argparse.Namespace) -> int:
     from divscale.look import print_status
 
     return print_status(_study(arguments), arguments.store, as_json=arguments.json)
+
+
+def _submit(arguments: argparse.Namespace) -> int:
+    from divscale.submit import submit_from_terminal
+
+    return submit_from_terminal(arguments.study, arguments.overrides, arguments.address, arguments.store,
+                                cluster=arguments.cluster, detach=arguments.detach)
+
+
+def _job(arguments: argparse.Namespace) -> int:
+    from divscale.submit import job_from_terminal
+
+    return job_from_terminal(arguments.what, arguments.id, arguments.address)
 
 
 def _generate(arguments: argparse.Namespace) -> int:
