@@ -8,6 +8,7 @@ from divscale.config import Study
 from divscale.data.export import Format, Layout, export
 from divscale.errors import ConfigError
 from divscale.graph.store import Artifact
+from divscale.live import running
 from divscale.run import interruptible, made_folder, make, store_of
 from divscale.stages.expand import generated_sets
 from divscale.view import Tally, Terminal
@@ -22,7 +23,7 @@ def generate_from_terminal(study: Study, root: str | None, out: str, *, layout: 
     folder, store = made_folder(out), store_of(root)
     sets = [(seed, item) for seed, items in generated_sets(study).items() for item in items]
     tally = Tally()
-    with interruptible(), Terminal(tally, study.name):
+    with interruptible(), Terminal(tally, study.name), running(study.name, store.root):
         make([item.samples for _, item in sets], study, store, tally)
     for seed, item in sets:
         artifact = store.open(item.samples)

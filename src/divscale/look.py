@@ -10,6 +10,7 @@ from dataclasses import asdict
 from divscale.config import Study
 from divscale.errors import DivscaleError
 from divscale.graph.plan import Step, changed_versions, make_plan
+from divscale.live import beat_age_s, condition, in_words, runs_of
 from divscale.run import rates_of, store_of
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests, expected_rows
@@ -64,17 +65,23 @@ def _requests(study: Study) -> tuple[Requests | None, str]:
 
 
 def print_status(study: Study, root: str | None, *, as_json: bool) -> int:
-    """How much of a study is committed. Exit code 0 when all of it is, 1 otherwise."""
+    """How much of a study is committed, and what its runs are doing. Exit code 0 when all of it is, 1 otherwise."""
     store, target = store_of(root), expand(study)
     stages = [step.stage for step in make_plan([target], store)]
     total, done = Counter(s.name for s in stages), Counter(s.name for s in stages if store.find(s) is not None)
-    complete = total == done
+    complete, runs = total == done, runs_of(store.root, study.name)
     if as_json:
-        print(json.dumps({"complete": complete, "stages": {n: {"total": total[n], "done": done[n]} for n in total}}))
+        print(json.dumps({
+            "complete": complete, "stages": {n: {"total": total[n], "done": done[n]} for n in total},
+            "runs": [{"condition": condition(run), "beat_age_s": beat_age_s(run), **run} for run in runs]}))
     else:
         for name in total:
             print(f"{name:<12} {done[name]:>5} of {total[name]}")
-        print("complete" if complete else "incomplete: divscale run goes on from here")
+        for run in runs:
+            print("\n".join(in_words(run)))
+        at_work = any(condition(run) == "live" for run in runs)
+        print("complete" if complete else "incomplete: a run is at work on it" if at_work else
+              "incomplete: divscale run goes on from here")
     return 0 if complete else 1
 
 

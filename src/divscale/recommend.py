@@ -16,6 +16,7 @@ from divscale.errors import ConfigError
 from divscale.evaluation.scores import score
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
+from divscale.live import running
 from divscale.report.naming import DESIGNS, FILTERS, measure_name, number, p_value, score_name, signed, unit
 from divscale.report.statistics.curves import by_unit
 from divscale.report.statistics.halving import Rung, best, cost, schedule_within
@@ -107,7 +108,7 @@ def recommend_from_terminal(study: Study, root: str | None, out: str, budget: in
         ConfigError: As `recommend`, or `out` cannot be written.
     """
     folder, store, tally = made_folder(out), store_of(root), Tally()
-    with interruptible(), Terminal(tally, study.name):
+    with interruptible(), Terminal(tally, study.name), running(study.name, store.root):
         found = recommend(study, store, tally, budget)
     words = in_words(found, study)
     samples = samples_of(found.mixed, store)

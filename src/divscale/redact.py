@@ -8,7 +8,6 @@ within a longer word: hashes keep their digits.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from functools import lru_cache
@@ -48,14 +47,6 @@ def redact_all(value: Any) -> Any:
 def remember(address: str) -> None:
     """Know the user and password of an address from now on, also where they stand alone, as in a server's answer."""
     _met.update(_credentials(address))
-
-
-class RedactingFormatter(logging.Formatter):
-    """A formatter whose lines and tracebacks hold no secret."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """As of a plain one, redacted."""
-        return redact(super().format(record))
 
 
 def _secrets() -> frozenset[str]:

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from divscale.config import Study
 from divscale.errors import ConfigError, DivscaleError
+from divscale.graph.listeners import Listeners
 from divscale.graph.plan import missing
 from divscale.graph.remote_store import RemoteStore
 from divscale.graph.runner import Events, execute
 from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact, Store
-from divscale.redact import RedactingFormatter
+from divscale.live import Run, running
+from divscale.runtime.logs import log_to, worker_log_env
 from divscale.stages import harness
 from divscale.stages.context import Context
 from divscale.stages.disk import needed_bytes
@@ -25,6 +27,7 @@ from divscale.stages.expand import expand
 from divscale.stages.handlers import RUN, handlers
 from divscale.stages.identity import not_here, unresolved_model
 from divscale.stages.retention import Retention
+from divscale.stall import StallWatch
 from divscale.training.tracking import check_trackers
 from divscale.view import Tally, Terminal
 
@@ -75,12 +78,13 @@ def run_study(study: Study, store: Store, events: Events) -> Artifact:
             only arms are missing, a report of the others is written and named.
     """
     target = expand(study)
-    try:
-        make([target], study, store, events)
-    except DivscaleError as error:
-        if _report_the_rest(target, study, store, events):
-            raise type(error)(f"{error}\nReport of the other arms: {report_path(study, store)}") from error
-        raise
+    with running(study.name, store.root):
+        try:
+            make([target], study, store, events)
+        except DivscaleError as error:
+            if _report_the_rest(target, study, store, events):
+                raise type(error)(f"{error}\nReport of the other arms: {report_path(study, store)}") from error
+            raise
     report = store.open(target)
     publish(report, study, store)
     return report
@@ -108,20 +112,26 @@ def make(
         whole: targets whose stages weights are kept for until these are committed, where they are more than are wanted
             now: what failed is to be tried again.
     """
-    pending = missing(targets, store)
-    if pending:
-        preflight(pending, study, store)
-        keep_log(store)
-    context, retention = Context(study, store, events), Retention(study, whole or targets, store)
-    try:
-        execute(targets, store, handlers(context), events, at_most=retention.at_most, clock=context.clock,
-                afterwards=retention.sweep)
-    except Exception:
-        logging.getLogger(__name__).exception("the run ended early")
-        raise
-    finally:
-        context.close()
-    retention.sweep()  # of a study that was made when more was to stay
+    with running(study.name, store.root) as run:
+        pending = missing(targets, store)
+        if pending:
+            preflight(pending, study, store)
+            keep_log(store, run)
+            run.begin()
+        stall = StallWatch(study.resources.stall_minutes, log_file(store, run))
+        events = Listeners(events, run.listener, stall)
+        context = Context(study, store, events, worker_env=worker_log_env(log_file(store, run)))
+        retention = Retention(study, whole or targets, store)
+        try:
+            with stall.watching(), run.watching(context):
+                execute(targets, store, handlers(context), events, at_most=retention.at_most,
+                        clock=context.clock, afterwards=retention.sweep)
+        except Exception:
+            logging.getLogger(__name__).exception("the run ended early")
+            raise
+        finally:
+            context.close() if stall.error is None else context.abandon()
+        retention.sweep()  # of a study that was made when more was to stay
 
 
 def preflight(pending: list[Stage], study: Study, store: Store) -> None:
@@ -136,17 +146,16 @@ def preflight(pending: list[Stage], study: Study, store: Store) -> None:
     store.prove_writable(needed_bytes(pending, study))
 
 
-def keep_log(store: Store) -> None:
+def keep_log(store: Store, run: Run) -> None:
     """Write this process's log, tracebacks too, to `<store>/logs/`, without secrets."""
-    folder = store.root / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log", delay=True)
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("divscale")
-    for old in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
-        logger.removeHandler(old)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    file = log_file(store, run)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    log_to(file, run.where)
+
+
+def log_file(store: Store, run: Run) -> Path:
+    """Where the log of a run lies; workers' lie beside it."""
+    return store.root / "logs" / f"{run.id}.jsonl"
 
 
 def publish(report: Artifact, study: Study, store: Store) -> None:

@@ -27,6 +27,7 @@ class Line:
     failed_rows: int = 0
     engines: int | None = None      # alive at the last news
     handed_out: bool = False
+    running: int = 0                # of those that were handed out
     rows_before: int = 0            # of hand-outs before this one
     begun: float | None = None
     working: float | None = None    # when the first row came: engines have started by then
@@ -36,6 +37,11 @@ class Line:
         """Wall seconds since the first hand-out."""
         return 0.0 if self.begun is None else (self.ended or time.monotonic()) - self.begun
 
+    def tokens_per_s(self) -> float | None:
+        """Tokens a second since the first row came; null before there is a rate."""
+        at_work_s = (self.ended or time.monotonic()) - (self.working or time.monotonic())
+        return self.tokens / at_work_s if self.tokens and at_work_s > 1 else None
+
     def left_s(self) -> float | None:
         """Seconds left at the present rate, by rows where their number is known, else by stages."""
         elapsed = self.seconds()
@@ -43,6 +49,14 @@ class Line:
             return None
         share = (self.rows - self.rows_before) / self.of if self.of else self.done / max(self.total - self.cached, 1)
         return elapsed * (1 - share) / share if 0 < share < 1 else None
+
+    def state(self) -> dict[str, Any]:
+        """The numbers for programs. `queued` are stages that wait, or that will not be made since another failed."""
+        waiting = self.total - self.cached - self.done - self.failed - self.running
+        return {"total": self.total, "cached": self.cached, "queued": max(0, waiting), "running": self.running,
+                "committed": self.done, "failed": self.failed, "rows": self.rows, "of": self.of,
+                "failed_rows": self.failed_rows, "tokens": self.tokens, "tokens_per_s": self.tokens_per_s(),
+                "seconds": self.seconds(), "left_s": self.left_s()}
 
 
 class Tally(Events):
@@ -52,19 +66,22 @@ class Tally(Events):
         self.lines: dict[str, Line] = {}
         self.message = ""
         self.begun = time.monotonic()
+        self._planned: set[str] = set()
 
     def planned(self, stages: Sequence[Stage], pending: Sequence[Stage]) -> None:  # noqa: D102
         waiting = {stage.fingerprint for stage in pending}
-        for stage in stages:
+        new = [stage for stage in stages if stage.fingerprint not in self._planned]
+        self._planned.update(stage.fingerprint for stage in new)
+        for stage in new:
             line = self.lines.setdefault(stage.name, Line())
             line.total += 1
             line.cached += stage.fingerprint not in waiting
 
-    def started(self, name: str, stages: int) -> None:  # noqa: ARG002, D102
+    def started(self, name: str, stages: int) -> None:  # noqa: D102
         for other in self.lines.values():
-            other.handed_out = False
+            other.handed_out, other.running = False, 0
         line = self.lines[name]
-        line.handed_out = True
+        line.handed_out, line.running = True, stages
         line.begun = line.begun or time.monotonic()
         line.ended, line.of, line.rows_before, self.message = None, None, line.rows, ""
 
@@ -80,12 +97,14 @@ class Tally(Events):
     def committed(self, stage: Stage, artifact: Artifact) -> None:  # noqa: ARG002, D102
         line = self.lines[stage.name]
         line.done += 1
+        line.running -= 1
         if line.done + line.cached + line.failed == line.total:
             line.ended = time.monotonic()
 
     def failed(self, stage: Stage, reason: str) -> None:  # noqa: D102
         line = self.lines[stage.name]
         line.failed += 1
+        line.running -= 1
         self.message = f"{stage.name} {stage.title} failed: {reason}"
         if line.done + line.cached + line.failed == line.total:
             line.ended = time.monotonic()
@@ -102,8 +121,8 @@ def words(name: str, line: Line) -> tuple[str, str, str, str, str]:
     rows = (f"{line.rows:,}" + (f" of {line.of:,}" if line.of and line.ended is None else "")) if line.rows else ""
     if line.failed_rows:
         rows += f", {line.failed_rows / line.rows:.2%} failed"
-    at_work_s = (line.ended or time.monotonic()) - (line.working or time.monotonic())
-    rate = f"{line.tokens / at_work_s:,.0f} tokens/s" if line.tokens and at_work_s > 1 else ""
+    per_s = line.tokens_per_s()
+    rate = f"{per_s:,.0f} tokens/s" if per_s else ""
     if line.engines is not None and line.handed_out and line.ended is None:
         rate = ", ".join([*([rate] if rate else []), f"{line.engines} engine{'s' if line.engines != 1 else ''}"])
     left = line.left_s()

@@ -12,6 +12,7 @@ from divscale.cli import main
 from divscale.endings import unforeseen
 from divscale.errors import DataError
 from divscale.graph.store import Store
+from divscale.live import Run
 from divscale.redact import MASK, redact, redact_all, remember
 from divscale.run import keep_log
 
@@ -72,7 +73,7 @@ def test_no_error_log_or_traceback_holds_a_secret(monkeypatch, tmp_path, capsys)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     error = DataError(f"the server says {TOKEN} is no token")
     assert str(error) == str(pickle.loads(pickle.dumps(error))) == f"the server says {MASK} is no token"
-    keep_log(Store(tmp_path))
+    keep_log(Store(tmp_path), Run("mine", tmp_path))
     try:
         raise RuntimeError(f"engine: {TOKEN}")
     except RuntimeError as raised:

@@ -82,6 +82,16 @@ class EmbeddingFleet:
             on_progress(sum(repeats[text] for text in batches[i]))
         return np.stack([found[text] for text in texts]) if texts else np.zeros((0, 0), np.float32)
 
+    @property
+    def engines(self) -> int:
+        """Actors that are ready to work now."""
+        return self._pool.ready if self._pool else 0
+
+    @property
+    def wanted(self) -> int:
+        """Actors that it is meant to have; 0 before it has started."""
+        return self._pool.size if self._pool else 0
+
     def close(self) -> None:
         """End the actors."""
         if self._pool is not None:

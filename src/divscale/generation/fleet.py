@@ -141,6 +141,11 @@ class GenerationFleet:
         """Engines that are ready to work now."""
         return self._pool.ready if self._pool else 0
 
+    @property
+    def wanted(self) -> int:
+        """Actors that it is meant to have; 0 before it has started."""
+        return self._pool.size if self._pool else 0
+
     def memory_mib(self) -> list[float]:
         """Resident memory of each actor in MiB."""
         import ray

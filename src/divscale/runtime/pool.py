@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import psutil
 
 from divscale.runtime import failures
+from divscale.runtime.stacks import log_stacks
 
 K = TypeVar("K", bound=Hashable)
 LOG = logging.getLogger(__name__)
@@ -95,6 +96,11 @@ class ActorPool:
     def ready(self) -> int:
         """Actors that are loaded now."""
         return sum(slot.actor is not None and slot.loading is None for slot in self._slots)
+
+    @property
+    def size(self) -> int:
+        """Actors that it is meant to have."""
+        return len(self._slots)
 
     def start(self) -> None:
         """Start every actor and wait until each can work.
@@ -185,6 +191,7 @@ class ActorPool:
         busy = [slot for slot in self._slots if slot.loading is None and slot.running]
         left_s = min((slot.deadline for slot in loading), default=float("inf")) - time.monotonic()
         if left_s <= 0:
+            log_stacks(f"actors of the {self.name} fleet are not ready")
             raise failures.never_ready(self.name, len(loading), len(self._slots), self._start_timeout_s)
         # What came while the caller was at work is looked at first: an actor is silent when a look finds nothing.
         longest_ago = min((slot.heard for slot in busy), default=float("inf"))
@@ -193,6 +200,7 @@ class ActorPool:
         refs = [*(slot.loading for slot in loading), *itertools.chain.from_iterable(s.running for s in self._slots)]
         ready, _ = ray.wait(refs, num_returns=1, timeout=None if left_s == float("inf") else left_s)
         if not ready and left_s == quiet_s:
+            log_stacks(f"an actor of the {self.name} fleet does not reply")
             raise failures.silent(self.name, self._silence_s)
         results = []
         for ref in ready:

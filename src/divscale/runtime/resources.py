@@ -56,3 +56,7 @@ class Resources(FrozenConfig):
     harness_rows_per_batch: Count = 16
     tile_rows: Count = 1024
     start_timeout_s: Count = 600
+    stall_minutes: Annotated[float, Field(gt=0)] | None = Field(
+        default=240, description="a run in which no stage begins or ends and no row or token is done for so long is "
+                                 "ended, with the stacks of all processes in the log; null: never"
+    )

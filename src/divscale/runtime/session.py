@@ -10,9 +10,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from divscale import remote_code
@@ -38,12 +38,17 @@ class Session:
     Args:
         resources: `address` connects (so does RAY_ADDRESS); `cpus`, `gpus` and `object_store_gib` size a local one.
         log: takes one line now and then.
+        worker_env: further environment variables of all workers.
     """
 
-    def __init__(self, resources: Resources, log: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, resources: Resources, log: Callable[[str], None] = lambda _: None,
+        worker_env: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.resources = resources
         self.address = resources.address or os.environ.get("RAY_ADDRESS") or None
         self._log = log
+        self._worker_env = worker_env
         self._started = False
         self.start_s = 0.0                  # that its last start took
         self.scratch: str | None = None     # of a local one: a folder for what its workers leave lying about
@@ -131,9 +136,9 @@ class Session:
         try:
             if self.is_local:
                 self.scratch = tempfile.mkdtemp(prefix="divscale-session-")
-                self._watchdog = _start_local(self.resources, self.scratch)
+                self._watchdog = _start_local(self.resources, self.scratch, self._worker_env)
             else:
-                _connect(str(self.address))
+                _connect(str(self.address), self._worker_env)
         except BaseException as error:  # handed to the caller's thread
             failures.append(error)
         ready.set()
@@ -165,7 +170,7 @@ def worker_env(threads: int | None = None) -> dict[str, str]:
     return env
 
 
-def _connect(address: str) -> None:
+def _connect(address: str, more_env: Mapping[str, str]) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if port.isdigit():
@@ -173,10 +178,10 @@ def _connect(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     import ray
 
-    ray.init(address=address, **_quiet())
+    ray.init(address=address, **_quiet(more_env))
 
 
-def _start_local(resources: Resources, scratch: str) -> subprocess.Popen[bytes]:
+def _start_local(resources: Resources, scratch: str, more_env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     token = secrets.token_hex(16)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray's switch for machines without clusters: every daemon and worker listens on 127.0.0.1 alone.
@@ -189,14 +194,17 @@ def _start_local(resources: Resources, scratch: str) -> subprocess.Popen[bytes]:
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     import ray
+    from ray._private import ray_constants
 
+    # Who has imported Ray before this (training does) has had it read the switch above already.
+    ray_constants.ENABLE_RAY_CLUSTER = os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"].lower() in ("1", "true")
     # A group of its own, so that Ctrl-C on the terminal does not end it before the driver.
     watchdog = subprocess.Popen([sys.executable, "-I", "-S", str(WATCHDOG), token, scratch],
                                 stdin=subprocess.PIPE, start_new_session=True)
     os.environ[MARKER] = token
     try:
         ray.init(address="local", num_cpus=resources.cpus, num_gpus=resources.gpus, include_dashboard=False,
-                 object_store_memory=int(resources.object_store_gib * GIB), **_quiet())
+                 object_store_memory=int(resources.object_store_gib * GIB), **_quiet(more_env))
     except BaseException:
         ray.shutdown()
         watchdog.communicate()
@@ -206,5 +214,6 @@ def _start_local(resources: Resources, scratch: str) -> subprocess.Popen[bytes]:
     return watchdog
 
 
-def _quiet() -> dict[str, Any]:
-    return {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": {"env_vars": worker_env()}}
+def _quiet(more_env: Mapping[str, str]) -> dict[str, Any]:
+    return {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": {
+        "env_vars": {**worker_env(), **more_env}, "worker_process_setup_hook": "divscale.runtime.logs.keep_worker_log"}}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 import psutil
@@ -24,6 +25,16 @@ class Fleet(Protocol):
         """GPUs, engines, training ranks or workers that work side by side."""
         ...
 
+    @property
+    def engines(self) -> int:
+        """Engines that are alive."""
+        ...
+
+    @property
+    def wanted(self) -> int:
+        """Engines that it is meant to have; 0 before it has started."""
+        ...
+
     def start(self) -> Any:
         """Bring the actors up."""
 
@@ -41,13 +52,22 @@ class Context:
     Engines take turns on GPUs: asking for another fleet closes the one that is warm, so that its memory is free before
     the next takes its place. Where there is no GPU fleets stay beside each other while there is room for one more: an
     engine starts once for a whole study, whatever is embedded or trained between two rounds of generation.
+
+    Args:
+        study: whose resources say what may be used.
+        store: where results are.
+        events: is told what happens.
+        worker_env: further environment variables of all workers.
     """
 
-    def __init__(self, study: Study, store: Store, events: Events) -> None:
+    def __init__(
+        self, study: Study, store: Store, events: Events, worker_env: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.study = study
         self.store = store
         self.events = events
         self.clock = Clock(self._at_work)
+        self._worker_env = worker_env
         self._session: Any = None
         self._warm: dict[object, Fleet] = {}
 
@@ -57,8 +77,21 @@ class Context:
         if self._session is None:
             from divscale.runtime.session import Session
 
-            self._session = Session(self.study.resources)
+            self._session = Session(self.study.resources, worker_env=self._worker_env)
         return self._session
+
+    @property
+    def ray_is_up(self) -> bool:
+        """Whether Ray runs; looking starts nothing."""
+        return self._session is not None and self._session.started
+
+    def occupancy(self) -> dict[str, tuple[int, int]]:
+        """Fleet -> engines that are alive, and that it is meant to have. May be called from any thread."""
+        found: dict[str, tuple[int, int]] = {}
+        for key, fleet in list(self._warm.items()):
+            alive, wanted = found.get(kind := str(_kind(key)), (0, 0))
+            found[kind] = alive + fleet.engines, wanted + fleet.wanted
+        return found
 
     def generation(
         self, folder: str, model: GeneratorModel, engine: EngineConfig, *, as_trained: bool = False,
@@ -117,6 +150,11 @@ class Context:
             if self._session is not None:
                 self._session.close()
                 self._session = None
+
+    def abandon(self) -> None:
+        """Release Ray without asking the fleets, which do not answer any more: their actors go with it."""
+        self._warm.clear()
+        self.close()
 
     def _turn(self, key: object, make: Callable[[], F]) -> F:
         if key not in self._warm:

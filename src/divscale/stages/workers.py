@@ -56,6 +56,16 @@ class WorkerFleet:
         assert self._pool is not None
         return self._pool.map(((i, (function, call)) for i, call in enumerate(calls)), "call")
 
+    @property
+    def engines(self) -> int:
+        """Actors that are ready to work now."""
+        return self._pool.ready if self._pool else 0
+
+    @property
+    def wanted(self) -> int:
+        """Actors that it is meant to have; 0 before it has started."""
+        return self._pool.size if self._pool else 0
+
     def close(self) -> None:
         """End the workers."""
         if self._pool is not None:

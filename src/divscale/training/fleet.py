@@ -125,6 +125,16 @@ class TrainingFleet:
         """Ranks of all groups."""
         return max(1, len(self._groups)) * self._ranks
 
+    @property
+    def engines(self) -> int:
+        """Process groups whose workers are all ready."""
+        return sum(group.is_up for group in self._groups)
+
+    @property
+    def wanted(self) -> int:
+        """Process groups that it has started."""
+        return len(self._groups)
+
     def _look(self) -> None:
         if self._since is not None:
             self._up(time.monotonic() - self._since)

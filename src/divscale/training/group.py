@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from divscale.errors import StageFailedError
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import worker_env
+from divscale.runtime.stacks import log_stacks
 from divscale.training.queue import ItemQueue
 from divscale.training.room import ranks_that_fit
 from divscale.training.work import Item, Progress, Result
@@ -69,6 +70,7 @@ class TrainingGroup:
         self._news: Any = None
         self._waiting_since = time.monotonic()
         self.was_up = False  # at least once
+        self.is_up = False  # at the last news
         self._thread = threading.Thread(target=self._keep_running, name=name, daemon=True)
         self._thread.start()
 
@@ -111,11 +113,14 @@ class TrainingGroup:
             raise self._error
         if silent_s > self._resources.step_timeout_s and self._hung is None:
             self._hung = f"no sign of progress for {self._resources.step_timeout_s} s (resources.step_timeout_s)"
+            log_stacks(f"{self._name}: {self._hung}")
             for worker in self._ask("workers"):
                 ray.kill(worker)
-        if ready == self._ranks:
+        self.is_up = ready == self._ranks
+        if self.is_up:
             self._waiting_since, self.was_up = time.monotonic(), True
         elif time.monotonic() - self._waiting_since > self._resources.start_timeout_s:
+            log_stacks(f"{self._name} does not start")
             raise StageFailedError(self._not_started(ready))
 
     def stop(self) -> None:

@@ -45,10 +45,10 @@ class EndpointFleet:
     Attributes:
         sent: HTTP requests for completions that were sent, retries too.
         cached: rows that the file answered.
-        engines: what the live view counts: the endpoint.
+        engines, wanted: what the live view counts: the endpoint.
     """
 
-    engines = 1
+    engines = wanted = 1
 
     def __init__(
         self, model: str, config: EngineConfig, resources: Resources, answers: Path, revision: str | None = None,

@@ -1,0 +1,116 @@
+"""A run that goes on no more ends, and says what it waited for."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from divscale.errors import StageFailedError
+from divscale.graph.runner import Events
+from divscale.graph.stage import Stage
+from divscale.graph.store import Artifact
+from divscale.runtime.stacks import log_stacks, waits_in
+
+AGAIN_S = 10.0  # what tidies up may wait for the same thing
+
+
+class StallWatch(Events):
+    """Sees that something is done every now and then: a stage begins or ends, or rows or tokens are done.
+
+    Waiting for another run is no stall. Only a run in the main thread can be ended: signals reach that alone; of
+    another the log tells.
+
+    Args:
+        minutes: without any of it until the run is ended; null: any number.
+        log: file in which the stacks are to be found.
+    """
+
+    def __init__(self, minutes: float | None, log: Path) -> None:
+        self._minutes = minutes
+        self._log = log
+        self._last = time.monotonic()
+        self._at = "its start"
+        self.error: StageFailedError | None = None
+
+    @contextmanager
+    def watching(self) -> Generator[None]:
+        """Watch meanwhile.
+
+        Raises:
+            StageFailedError: there was nothing for too long.
+        """
+        if self._minutes is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        over = threading.Event()
+
+        def interrupt(*_: object) -> None:
+            if not over.is_set():
+                raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGUSR1, interrupt)
+        self._last = time.monotonic()
+        thread = threading.Thread(target=self._watch, args=(over, 60 * self._minutes), name="divscale-stall",
+                                  daemon=True)
+        thread.start()
+        try:
+            yield
+        except BaseException:
+            if self.error is not None:
+                raise self.error from None
+            raise
+        finally:
+            over.set()
+            thread.join()
+            signal.signal(signal.SIGUSR1, before)
+
+    def _watch(self, over: threading.Event, limit_s: float) -> None:
+        while not over.wait(max(0.1, self._last + limit_s - time.monotonic())):
+            if time.monotonic() - self._last < limit_s:
+                continue
+            waits = waits_in()
+            workers = log_stacks(f"no progress for {self._minutes:g} minutes")
+            if time.monotonic() - self._last < limit_s:  # it went on meanwhile
+                continue
+            self.error = self._stalled(waits, [str(worker) for worker in workers])
+            main = threading.main_thread().ident
+            assert main is not None
+            while not over.is_set():
+                signal.pthread_kill(main, signal.SIGUSR1)
+                over.wait(AGAIN_S)
+
+    def _stalled(self, waits: str, workers: Sequence[str]) -> StageFailedError:
+        shown = "; ".join(workers[:8]) + (f" and {len(workers) - 8} more" if len(workers) > 8 else "")
+        return StageFailedError(
+            f"no progress for {self._minutes:g} minutes (resources.stall_minutes) since {self._at}: the driver waits "
+            f"in {waits}, the workers are {shown or 'none'}. All their stacks are in {self._log}. What was finished is "
+            "kept; run again to go on, and raise resources.stall_minutes where a stage merely takes long.")
+
+    def _sign(self, what: str) -> None:
+        self._last, self._at = time.monotonic(), what
+
+    def planned(self, stages: Sequence[Stage], pending: Sequence[Stage]) -> None:  # noqa: ARG002, D102
+        self._sign("the plan was made")
+
+    def started(self, name: str, stages: int) -> None:  # noqa: D102
+        self._sign(f"{stages} {name} stage(s) started")
+
+    def advanced(  # noqa: D102
+        self, name: str, *, rows: int = 0, of: int | None = None, tokens: int = 0, failed: int = 0,  # noqa: ARG002
+        engines: int | None = None,  # noqa: ARG002
+    ) -> None:
+        if rows or tokens:
+            self._sign(f"rows or tokens of {name}")
+
+    def committed(self, stage: Stage, artifact: Artifact) -> None:  # noqa: ARG002, D102
+        self._sign(f"{stage.name} {stage.title} was committed")
+
+    def failed(self, stage: Stage, reason: str) -> None:  # noqa: ARG002, D102
+        self._sign(f"{stage.name} {stage.title} failed")
+
+    def waiting(self, reason: str) -> None:  # noqa: D102
+        self._sign(reason)
