@@ -1,10 +1,16 @@
-"""An S3 API server on loopback (moto's), for tests: buckets that live in its process."""
+"""An S3 API server on loopback (moto's), for tests: buckets that live in its process.
+
+moto looks whether an object is there and then writes it; S3 does both at once. So requests take turns here.
+
+    python tests/s3_server.py PORT
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Generator
@@ -19,8 +25,7 @@ def s3_server(port: int) -> Generator[dict[str, str]]:
     """A server of its own process; yields the environment that reaches it."""
     address = f"http://127.0.0.1:{port}"
     log = subprocess.DEVNULL
-    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-                              stdout=log, stderr=log)
+    server = subprocess.Popen([sys.executable, __file__, str(port)], stdout=log, stderr=log)
     try:
         for _ in range(300):
             assert server.poll() is None, "the S3 server ended"
@@ -56,3 +61,21 @@ def free_port() -> int:
 def environment_of(environment: dict[str, str]) -> dict[str, str]:
     """This process's environment with the server's."""
     return {**os.environ, **environment}
+
+
+def serve(port: int) -> None:
+    """Serve until the process ends."""
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import run_simple
+
+    app, turn = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+    def one_at_a_time(environ, start_response):
+        with turn:
+            return app(environ, start_response)
+
+    run_simple("127.0.0.1", port, one_at_a_time, threaded=True)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

@@ -44,7 +44,7 @@ from divscale.graph.store import (
 )
 
 AT_ONCE = 8  # files that go side by side
-LAST = ("latest.json",)  # what points to other files goes after them
+LAST = ("latest.json",)  # what points to the files of a checkpoint goes after them
 
 
 class RemoteArtifact(Artifact):
@@ -114,6 +114,9 @@ class RemoteDraft(Draft):
         files = {path.relative_to(self.folder).as_posix(): path for path in (self.folder / "unfinished").rglob("*")
                  if path.is_file() and not path.name.startswith(".")}
         states = {name: (path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items()}
+        pointers = [name for name in files if name.endswith(LAST)]
+        if not pointers or all(self._kept.get(name) == states[name] for name in pointers):
+            return  # nothing that an attempt would go on from
         new = sorted((name for name in files if self._kept.get(name) != states[name]),
                      key=lambda name: name.endswith(LAST))
         for name in new:

@@ -154,7 +154,7 @@ class Draft:
         return path
 
     def keep_unfinished(self) -> None:
-        """What is in `unfinished` now is found again by an attempt on another machine too. In a folder it is anyway."""
+        """A checkpoint in `unfinished` is found again by attempts on other machines too; in a folder it is anyway."""
 
     def commit(
         self,

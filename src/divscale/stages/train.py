@@ -286,6 +286,7 @@ def run_arms(name: str, jobs: Sequence[Job], arms: Mapping[str, Any], context: C
     def progress(at: Progress) -> None:
         context.events.advanced(name, tokens=max(at.tokens - seen.get(at.key, 0), 0))
         seen[at.key] = at.tokens
+        by_key[at.key].draft.keep_unfinished()
 
     if arms:
         context.training().run(list(arms.values()), done, progress)

@@ -115,6 +115,7 @@ def test_finished_parts_and_kept_work_are_found_again_by_another_machine_and_swe
     draft.keep_unfinished()
     (draft.unfinished() / "step").unlink()
     (draft.unfinished() / "step-2").write_bytes(b"2")
+    (draft.unfinished() / "latest.json").write_bytes(b'{"step": 2}')
     draft.keep_unfinished()
     again = open_store().draft(number(1))
     assert [table.to_pydict() for table in again.shards("rows")] == [{"a": [1]}]
