@@ -13,6 +13,7 @@ from divscale.errors import ConfigError
 from divscale.graph.plan import missing
 from divscale.graph.stage import Stage
 from divscale.graph.store import Store
+from divscale.learned import Learned
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests
 from divscale.stages.study_cost import StudyCost, study_cost
@@ -51,11 +52,12 @@ def limits_of(words: Sequence[str]) -> dict[str, float]:
 
 
 def check(
-    study: Study, store: Store, limits: dict[str, float], load: Load, rates: Sequence[tuple[str, Store]] = (),
+    study: Study, store: Store, limits: dict[str, float], load: Load, learned: Learned | None = None,
 ) -> str:
     """Refuse a study that would cost more than `limits`; what is cached costs nothing.
 
-    Takes as long as a plan, and some plans more for an offer. `rates` are as `study_cost` takes them.
+    Takes as long as a plan, and some plans more for an offer. `learned` is what beside
+    the store says how long stages take.
 
     Returns:
         What the estimate that fits leaves out; empty where that is nothing.
@@ -66,15 +68,15 @@ def check(
     pending = _pending(study, store)
     if not pending[1]:
         return ""
-    requests = Requests(study)
+    requests, learned = Requests(study), learned or Learned()
 
     def cost_of(one: Study) -> StudyCost | None:
         target, waiting = _pending(one, store)
         known = all(requests.of(stage) for stage in waiting if stage.name == "generate")
         asked = requests if known else Requests(one)
-        return study_cost(one, target, waiting, asked, store, rates) if waiting else None
+        return study_cost(one, target, waiting, asked, store, learned.stores, learned.benchmarks) if waiting else None
 
-    cost = study_cost(study, *pending, requests, store, rates)
+    cost = study_cost(study, *pending, requests, store, learned.stores, learned.benchmarks)
     if "gpu_hours" in limits and not cost.machine.gpus:
         raise ConfigError("--budget gpu_hours: this machine has no GPU, and resources.gpus does not say how many the "
                           "run will have. Name them, as in --cluster configs/clusters/h200x8.yaml or resources.gpus=8, "

@@ -208,8 +208,9 @@ def _address_option(verb: argparse.ArgumentParser) -> None:
 def _budget_option(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--budget", action="append", default=[], metavar="KIND=N", help="refuse what is estimated to "
                       "take more, and say what would fit: gpu_hours, core_hours or hours (several: give it again)")
-    verb.add_argument("--rates", action="append", default=[], metavar="STORE", help="another store, whose records say "
-                      "how long stages take that this one has not recorded (several: give it again)")
+    verb.add_argument("--rates", action="append", default=[], metavar="PATH", help="another store, or a file "
+                      "of `divscale bench --json`, that says how long stages take of which this one has no record "
+                      "(several: give it again)")
 
 
 def _study_verb(
@@ -360,9 +361,10 @@ def _check_budget(arguments: argparse.Namespace, study) -> None:
     if not arguments.budget:
         return
     from divscale.budget import check, limits_of
-    from divscale.run import rates_of, store_of
+    from divscale.learned import learned_from
+    from divscale.run import store_of
 
     store, limits = store_of(arguments.store), limits_of(arguments.budget)
-    left_out = check(study, store, limits, lambda more: _study(arguments, more), rates_of(arguments.rates))
+    left_out = check(study, store, limits, lambda more: _study(arguments, more), learned_from(arguments.rates))
     if left_out:
         print(f"divscale: {left_out}.", file=sys.stderr)

@@ -10,8 +10,9 @@ from dataclasses import asdict
 from divscale.config import Study
 from divscale.errors import DivscaleError
 from divscale.graph.plan import Step, changed_versions, make_plan
+from divscale.learned import learned_from
 from divscale.live import beat_age_s, condition, in_words, runs_of
-from divscale.run import rates_of, store_of
+from divscale.run import store_of
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests, expected_rows
 from divscale.stages.identity import unresolved_model
@@ -19,13 +20,14 @@ from divscale.stages.study_cost import study_cost
 
 
 def print_plan(study: Study, root: str | None, *, as_json: bool, rates: Sequence[str] = ()) -> int:
-    """What is cached, what would run and why, and what it would cost; `rates` are stores that say how long it takes."""
-    others = rates_of(rates)
+    """What is cached, what would run and why, and what it would cost; `rates` are as `learned_from` takes them."""
+    learned = learned_from(rates)
     store, target = store_of(root), expand(study)
     steps = make_plan([target], store)
     waiting = [step.stage for step in steps if not step.cached]
     requests, no_estimate = _requests(study) if waiting else (None, "")
-    whole = study_cost(study, target, waiting, requests, store, others) if requests else None
+    whole = study_cost(
+        study, target, waiting, requests, store, learned.stores, learned.benchmarks) if requests else None
     pending = [stage for stage in waiting if stage.name == "generate"]
     cost = requests.cost(pending, store) if requests else None
     changed = changed_versions([target], store)

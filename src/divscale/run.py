@@ -24,7 +24,7 @@ from divscale.stages import harness
 from divscale.stages.context import Context
 from divscale.stages.disk import needed_bytes
 from divscale.stages.expand import expand
-from divscale.stages.handlers import RUN, handlers
+from divscale.stages.handlers import handlers
 from divscale.stages.identity import not_here, unresolved_model
 from divscale.stages.retention import Retention
 from divscale.stall import StallWatch
@@ -38,20 +38,6 @@ def store_of(root: str | Path | None) -> Store:
     """The store at `root`, or at $DIVSCALE_STORE, or in `.divscale` here: a folder, or the URI of an object store."""
     where = str(root or os.environ.get("DIVSCALE_STORE") or ".divscale").removeprefix("file://")
     return RemoteStore(where) if "://" in where else Store(where)
-
-
-def rates_of(paths: Sequence[str]) -> list[tuple[str, Store]]:
-    """`--rates`: stores whose records say how long stages take, with words that tell them from others.
-
-    Raises:
-        ConfigError: There are no records in one.
-    """
-    found = [(f" in {path}", store_of(path)) for path in paths]
-    for path, (_, store) in zip(paths, found, strict=True):
-        if not any(True for name in RUN for _ in store.records(name)):
-            raise ConfigError(f"--rates: {path} is no store that has recorded anything. Name the folder that a study "
-                              "was run into (--store), or a copy of the record.json files in it, folders included.")
-    return found
 
 
 def made_folder(out: str) -> Path:

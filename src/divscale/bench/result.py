@@ -96,7 +96,7 @@ class Bench(FrozenConfig):
     failures: tuple[str, ...] = ()
 
 
-def read(path: str) -> Bench:
+def read(path: str, option: str = "--compare") -> Bench:
     """The benchmark of a file.
 
     Raises:
@@ -105,10 +105,10 @@ def read(path: str) -> Bench:
     try:
         return Bench.model_validate_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"--compare: {path} cannot be read ({error.strerror}). Name files that `divscale bench "
+        raise ConfigError(f"{option}: {path} cannot be read ({error.strerror}). Name files that `divscale bench "
                           "--json` wrote.") from error
     except (ValidationError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--compare: {path} holds no benchmark of this version (format {FORMAT!r}). Name files that "
+        raise ConfigError(f"{option}: {path} holds no benchmark of this version (format {FORMAT!r}). Name files that "
                           "`divscale bench --json` wrote.") from error
 
 

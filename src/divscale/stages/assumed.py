@@ -7,6 +7,7 @@ recorded stages of a kind replace it.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from divscale.stages.machine import Machine
@@ -50,6 +51,27 @@ _SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([BM])(?![A-Za-z])", re.IGN
 
 
 @dataclass(frozen=True)
+class Measured:
+    """Speeds that a benchmark measured on one device, which stand in for what is assumed; null: it did not.
+
+    Attributes:
+        named: where they are from.
+        device: core or GPU.
+        starts: seconds, by what starts.
+        texts: short ones that are embedded a second.
+        writing, training: parameters of a model, and the tokens a second of it. Of other models the speeds are as many
+            times what is assumed of them.
+    """
+
+    named: str
+    device: str
+    starts: Mapping[str, float]
+    texts: float | None
+    writing: tuple[int, float] | None
+    training: tuple[int, float] | None
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Wall seconds and what they rest on."""
 
@@ -57,14 +79,18 @@ class Estimate:
     source: str
 
 
-def writing(tokens: float, parameters: int, machine: Machine, name: str) -> Estimate:
+def writing(
+    tokens: float, parameters: int, machine: Machine, name: str, measured: Sequence[Measured] = (),
+) -> Estimate:
     """Seconds to write so many tokens."""
-    found = _tokens(WRITING, tokens, 2, parameters, machine, name, 1.0)
+    known = {one.device: (one.named, *one.writing) for one in reversed(measured) if one.writing}
+    found = _tokens(WRITING, tokens, 2, parameters, machine, name, 1.0, _times(WRITING, known, 2))
     return Estimate(found.seconds, f"{found.source}, every text as long as allowed")
 
 
 def training(
     tokens: float, parameters: int, machine: Machine, name: str, *, stages: int, passes: int, half: bool,
+    measured: Sequence[Measured] = (),
 ) -> Estimate:
     """Seconds to train on, or read, so many tokens; reading and writing weights included.
 
@@ -76,17 +102,21 @@ def training(
         stages: how many.
         passes: operations a token and parameter: 6 to train every weight, 4 with adapters, 2 to read.
         half: whether weights are of 16 bits.
+        measured: benchmarks, in the order in which they count; on GPUs they trained at 16 bits.
     """
-    found = _tokens(TRAINING, tokens, passes, parameters, machine, name, 1.0 if half else FLOAT32_SHARE)
+    known = {one.device: (one.named, *one.training) for one in reversed(measured) if one.training}
+    found = _tokens(TRAINING, tokens, passes, parameters, machine, name, 1.0 if half else FLOAT32_SHARE,
+                    _times(TRAINING, known, 6))
     moved = parameters * (2 if half else 4) * (2 if passes > 2 else 1) * stages / machine.groups_of(stages)
     return Estimate(found.seconds + moved / WEIGHTS_BYTES_S, found.source)
 
 
-def embedding(rows: float, machine: Machine) -> Estimate:
+def embedding(rows: float, machine: Machine, measured: Sequence[Measured] = ()) -> Estimate:
     """Seconds to embed so many short texts."""
     kind, devices = _devices(machine, "embed")
-    rate = EMBEDDED_ROWS[kind] * devices
-    return Estimate(rows / rate, f"assumed: {rate:,.0f} texts/s")
+    named, one = next(((one.named, one.texts) for one in measured if one.texts and one.device == kind),
+                      ("assumed", EMBEDDED_ROWS[kind]))
+    return Estimate(rows / (one * devices), f"{named}: {one * devices:,.0f} texts/s")
 
 
 def each(name: str, stages: int) -> Estimate | None:
@@ -96,10 +126,12 @@ def each(name: str, stages: int) -> Estimate | None:
     return Estimate(stages * STAGE_S[name], f"assumed: {STAGE_S[name]:g} s each")
 
 
-def start(what: str, machine: Machine) -> Estimate:
+def start(what: str, machine: Machine, measured: Sequence[Measured] = ()) -> Estimate:
     """Seconds of one start: of the driver, of Ray or of a fleet."""
-    seconds = START_S["GPU" if machine.gpus else "core"][what]
-    return Estimate(seconds, f"assumed: {seconds:g} s each")
+    kind = "GPU" if machine.gpus else "core"
+    named, seconds = next(((one.named, one.starts[what]) for one in measured if what in one.starts
+                           and one.device == kind), ("assumed", START_S[kind][what]))
+    return Estimate(seconds, f"{named}: {seconds:.3g} s each")
 
 
 def parameters_by_name(model: str) -> int | None:
@@ -115,11 +147,23 @@ def _devices(machine: Machine, name: str) -> tuple[str, int]:
 
 def _tokens(
     speeds: dict[str, Speed], tokens: float, passes: int, parameters: int, machine: Machine, name: str, share: float,
+    times: Mapping[str, tuple[str, float]],
 ) -> Estimate:
     kind, devices = _devices(machine, name)
-    speed = speeds[kind]
-    flops = speed.flops * (share if kind == "GPU" else 1.0)
-    rate = devices * min(speed.tokens, flops / (passes * max(1, parameters)))
+    named, faster = times.get(kind, ("assumed", 1.0))
+    rate = faster * devices * _of_one(speeds[kind], passes, parameters, share if kind == "GPU" else 1.0)
     size = f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.1f}M"
     shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-    return Estimate(tokens / rate, f"assumed: {shown} tokens/s of a model of {size} parameters")
+    return Estimate(tokens / rate, f"{named}: {shown} tokens/s of a model of {size} parameters")
+
+
+def _of_one(speed: Speed, passes: int, parameters: int, share: float = 1.0) -> float:
+    return min(speed.tokens, speed.flops * share / (passes * max(1, parameters)))
+
+
+def _times(
+    speeds: dict[str, Speed], known: Mapping[str, tuple[str, int, float]], passes: int,
+) -> dict[str, tuple[str, float]]:
+    """By kind of device: where it was measured, and how many times what is assumed of the same model."""
+    return {kind: (named, tokens / _of_one(speeds[kind], passes, parameters))
+            for kind, (named, parameters, tokens) in known.items()}

@@ -16,7 +16,7 @@ from divscale.graph.stage import Stage
 from divscale.graph.store import Store
 from divscale.metrics.config import ROLES
 from divscale.stages import assumed
-from divscale.stages.assumed import Estimate
+from divscale.stages.assumed import Estimate, Measured
 from divscale.stages.disk import other_bytes, weights_bytes
 from divscale.stages.generation_cost import Requests, duration
 from divscale.stages.hand_outs import hand_outs
@@ -150,7 +150,7 @@ class StudyCost:
 
 def study_cost(
     study: Study, target: Stage, pending: Sequence[Stage], requests: Requests, store: Store,
-    rates: Sequence[tuple[str, Store]] = (),
+    rates: Sequence[tuple[str, Store]] = (), measured: Sequence[Measured] = (),
 ) -> StudyCost:
     """The cost of the stages of `target` that are pending. Reads the records of their kinds, 0.3 ms each.
 
@@ -161,6 +161,7 @@ def study_cost(
         requests: what its generate stages would ask.
         store: where it would be made; what is recorded there counts most.
         rates: other stores with their names, in the order in which their records count.
+        measured: benchmarks, which stand in for what is assumed.
     """
     machine, work = machine_of(study.resources), PlannedWork(study, requests, store)
     recorded = [RecordedRates(target, one, named) for named, one in (("", store), *rates)]
@@ -169,27 +170,29 @@ def study_cost(
     groups: dict[str, list[Stage]] = {}
     for stage in pending:
         groups.setdefault(stage.name, []).append(stage)
-    kinds = tuple(_kind(name, own, work, recorded, machine, counts.firsts.get(name, 0), study)
+    kinds = tuple(_kind(name, own, work, recorded, machine, counts.firsts.get(name, 0), study, measured)
                   for name, own in groups.items())
-    starts = tuple(_start(what, times, recorded, machine) for what, times in counts.starts.items())
+    starts = tuple(_start(what, times, recorded, machine, measured) for what, times in counts.starts.items())
     waiting = {stage.fingerprint for stage in pending}
     models = {parent.fingerprint for scored in _tuple(target.inputs.get("arms", ()))
               for parent in _tuple(scored.inputs["model"])}
     return StudyCost(len(models), len(models & waiting), kinds, starts if pending else (), machine)
 
 
-def _start(what: str, times: int, recorded: Sequence[RecordedRates], machine: Machine) -> StartCost:
+def _start(
+    what: str, times: int, recorded: Sequence[RecordedRates], machine: Machine, measured: Sequence[Measured],
+) -> StartCost:
     held = machine.gpus_of(next((name for name, fleet in FLEETS.items() if fleet == what), ""))
     for one in recorded:
         if what in one.starts:
             return StartCost(what, times, times * one.starts[what], held, f"from recorded{one.named}")
-    found = assumed.start(what, machine)
+    found = assumed.start(what, machine, measured)
     return StartCost(what, times, times * found.seconds, held, found.source)
 
 
 def _kind(
     name: str, stages: Sequence[Stage], work: PlannedWork, recorded: Sequence[RecordedRates], machine: Machine,
-    firsts: int, study: Study,
+    firsts: int, study: Study, measured: Sequence[Measured],
 ) -> KindCost:
     seconds, unknown, size = 0.0, 0, 0.0
     sources: dict[str, int] = {}
@@ -212,7 +215,7 @@ def _kind(
             size += len(own) * (rate.bytes_each + kept * rate.weights) + total * rate.bytes_unit
         else:
             if None not in units:
-                estimate = _assumed(name, own, work, machine)
+                estimate = _assumed(name, own, work, machine, measured)
             size += sum(other_bytes(stage) + kept * weights_bytes(stage, work.parameters(stage)) for stage in own)
         source = estimate.source if estimate else _why_not(name, own, work)
         sources[source] = sources.get(source, 0) + len(own)
@@ -253,18 +256,21 @@ def _is_served(stage: Stage) -> bool:
     return stage.name == "generate" and config.engine.engine == "openai"
 
 
-def _assumed(name: str, stages: Sequence[Stage], work: PlannedWork, machine: Machine) -> Estimate | None:
+def _assumed(
+    name: str, stages: Sequence[Stage], work: PlannedWork, machine: Machine, measured: Sequence[Measured],
+) -> Estimate | None:
     if name == "model_view" and any(stages[0].plain_config[role] for role in ROLES):
         return None  # what is assumed is of models trained on the spot, and gradients of larger ones take anything
     if name == "embed":
-        return assumed.embedding(sum(work.rows(stage) or 0 for stage in stages), machine)
+        return assumed.embedding(sum(work.rows(stage) or 0 for stage in stages), machine, measured)
     if name not in ("generate", "answer", "evaluate", "read", *FINE_TUNED, *FROM_SCRATCH):
         return assumed.each(name, len(stages))
     parameters = work.parameters(stages[0])
     if parameters is None:
         return None
     if name in ("generate", "answer"):
-        return assumed.writing(sum(work.written_tokens(stage) or 0 for stage in stages), parameters, machine, name)
+        written = sum(work.written_tokens(stage) or 0 for stage in stages)
+        return assumed.writing(written, parameters, machine, name, measured)
     if name in ("evaluate", "read"):
         trained, passes = cast(Stage, stages[0].inputs.get("model", stages[0])), 2
         read = sum(work.read_tokens(stage) for stage in stages)
@@ -274,7 +280,8 @@ def _assumed(name: str, stages: Sequence[Stage], work: PlannedWork, machine: Mac
         read = sum(work.training_tokens(stage) or 0 for stage in stages)
     known = how_trained(trained) if trained.name in (*FINE_TUNED, *FROM_SCRATCH) else None
     half = getattr(known, "dtype", "float32") != "float32"
-    return assumed.training(read, parameters, machine, name, stages=len(stages), passes=passes, half=half)
+    return assumed.training(read, parameters, machine, name, stages=len(stages), passes=passes, half=half,
+                            measured=measured)
 
 
 def _why_not(name: str, stages: Sequence[Stage], work: PlannedWork) -> str:

@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
+from divscale.bench.result import Asked, Bench, Figure, machine
+from divscale.bench.sizes import SIZES
 from divscale.cli import main
 from divscale.graph.plan import missing
 from divscale.graph.record import Rows, Spent
 from divscale.graph.runner import Clock, execute
 from divscale.graph.stage import in_order
 from divscale.graph.store import Store
+from divscale.learned import learned_from
 from divscale.runtime.resources import Resources
+from divscale.stages.assumed import Estimate, embedding, start, training, writing
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests
 from divscale.stages.hand_outs import hand_outs
@@ -166,4 +170,28 @@ def test_a_training_fleet_of_a_plan_is_as_large_as_that_of_a_run_would_be():
 
 def test_rates_of_a_folder_without_records_are_refused_in_one_paragraph(tmp_path, capsys):
     assert main(["plan", str(SMOKE), "--rates", str(tmp_path)]) == 2
-    assert f"--rates: {tmp_path} is no store that has recorded anything." in capsys.readouterr().err
+    assert f"--rates: {tmp_path} is neither a file nor a store that has recorded" in capsys.readouterr().err
+    (tmp_path / "bench.json").write_text("{}")
+    assert main(["plan", str(SMOKE), "--rates", str(tmp_path / "bench.json")]) == 2
+    assert f"--rates: {tmp_path}/bench.json holds no benchmark of this version" in capsys.readouterr().err
+
+
+def test_a_benchmark_stands_in_for_what_is_assumed_of_its_kind_of_device(tmp_path):
+    shape = SIZES["tiny"]
+    figures = tuple(Figure(part=part, name=part, unit=unit, count=2, rates=(rate,) * 3, seconds=(1.0,) * 3, start_s=start,
+                           efficiency=None, share_of_floor=None, bound=None)
+                    for part, unit, rate, start in (("generation", "tokens/s", 1000.0, 9.0), ("embedding", "texts/s", 50.0, 7.0),
+                                                    ("training", "tokens/s", 500.0, 5.0)))
+    file = tmp_path / "bench.json"
+    file.write_text(Bench(
+        date="", command="", asked=Asked(parts=("generation",), size="tiny", scaling="weak", over=(2,)),
+        machine=machine(("core", "core"), 2, None), versions={}, load_before=0.0, load_after=0.0, at_best=(),
+        figures=figures).model_dump_json(), encoding="utf-8")
+    measured = learned_from([str(file)]).benchmarks
+    cores, gpus = (machine_of(Resources(cpus=4, gpus=n)) for n in (0, 4))
+    assert writing(2000.0, shape.generator.parameters, cores, "generate", measured).seconds == pytest.approx(1.0)
+    assert embedding(100.0, cores, measured).seconds == pytest.approx(1.0)
+    assert start("training", cores, measured) == Estimate(5.0, f"from {file}: 5 s each")
+    taught = training(1000.0, shape.trained.parameters, cores, "train", stages=0, passes=6, half=False, measured=measured)
+    assert taught.seconds == pytest.approx(1.0) and taught.source.startswith(f"from {file}: 1,000 tokens/s")
+    assert embedding(100.0, gpus, measured).source.startswith("assumed")
