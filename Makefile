@@ -4,11 +4,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
+CASES ?= 10000
 CPU := .venv/.cpu-installed
 DEV := .venv/.dev-installed
 BENCH := .venv/.bench-installed
 
-.PHONY: demo test unit studies fleets setup lint bench clean
+.PHONY: demo test unit studies fleets setup lint bench fuzz clean
 
 demo: $(CPU)
 	@$(BIN)/divscale run configs/quickstart.yaml
@@ -34,6 +35,10 @@ setup: $(CPU)
 
 lint: $(DEV)
 	@$(BIN)/ruff check . && $(BIN)/pyright
+
+# Hostile studies and data files, CASES of them (about 0.2 s of computing each): tests/fuzz/run.py
+fuzz: $(DEV)
+	@$(BIN)/python tests/fuzz/run.py --cases $(CASES) --json benchmarks/results/fuzz.json
 
 bench: $(BENCH)
 	@$(BIN)/python benchmarks/run.py

@@ -37,3 +37,4 @@ Distinct = AfterValidator(_distinct)  # for a tuple whose values name different 
 OneOrMany = Annotated[tuple[T, ...], BeforeValidator(as_sequence), Field(min_length=1), Distinct]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
+Times = Annotated[int, Field(ge=1, le=1000)]    # how often something is done again for each row

@@ -26,9 +26,6 @@ MOST_VALUES = 100_000   # with every alias (*name) written out
 DEEPEST = 60
 
 
-_TOO_LARGE = f"it stands for more than {MOST_VALUES:,} values once every alias (*name) is written out"
-
-
 class _RepeatedKeyError(Exception):
     """A mapping holds one key twice."""
 
@@ -37,18 +34,13 @@ class _Loader(yaml.SafeLoader):
     """YAML whose `1e-5` is a number (YAML 1.1 reads it as text) and whose repeated keys are errors."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: list[Any] = []
+        seen: set[str] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if key in seen:
+            if repr(key) in seen:
                 raise _RepeatedKeyError(f"line {key_node.start_mark.line + 1}: key {key!r} appears twice; keep one.")
-            seen.append(key)
+            seen.add(repr(key))
         return super().construct_mapping(node, deep)
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        super().flatten_mapping(node)
-        if len(node.value) > MOST_VALUES:   # merges of merges
-            raise yaml.MarkedYAMLError(problem=_TOO_LARGE, problem_mark=node.start_mark)
 
 
 _Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
@@ -140,7 +132,7 @@ def _parse(text: str, where: str) -> Any:
     except RecursionError as error:
         raise ConfigError(f"{where}: it is nested too deeply to read. A study is {DEEPEST} sections deep at "
                           "most.") from error
-    except (ValueError, OverflowError, TypeError, AttributeError) as error:  # of a date, a number, a character, a tag
+    except (ValueError, OverflowError, TypeError, AttributeError, LookupError) as error:  # of a date, a tag
         raise ConfigError(f"{where}: a value in it is none that YAML can hold ({one_line(error)[:200]}). Correct it, "
                           "or quote it, so that it is text.") from error
     except yaml.YAMLError as error:
@@ -157,7 +149,8 @@ def _sound(raw: Any, where: str) -> Any:
         node, depth = waiting.pop()
         values += 1
         if values > MOST_VALUES:
-            raise ConfigError(f"{where}: {_TOO_LARGE}. Write a study without them.")
+            raise ConfigError(f"{where}: it stands for more than {MOST_VALUES:,} values once every alias (*name) is "
+                              "written out. Write a study without them.")
         if depth > DEEPEST:
             raise ConfigError(f"{where}: it is nested more than {DEEPEST} sections deep, or an alias (*name) holds "
                               "itself. Write a study without that.")

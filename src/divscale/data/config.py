@@ -49,7 +49,8 @@ class DataConfig(FrozenConfig):
         default=0.0, description="share of the labelled pool that `train.validation` looks at and nothing learns from"
     )
     max_rejected_share: Share = Field(default=0.0, description="invalid rows allowed before the study stops")
-    world_size: Count = Field(default=2000, le=100_000, description="stories that storyland writes")
+    world_size: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=2000, description="stories that storyland writes")
 
     @field_validator("source", "test")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from divscale.frozen import Count, FrozenConfig, Share
+from divscale.frozen import Count, FrozenConfig, Share, Times
 from divscale.generation.config import Temperature
 
 
@@ -22,7 +22,7 @@ class AgreementConfig(FrozenConfig):
     """
 
     by: Literal["judge", "votes"] = "judge"
-    votes: Count = Field(default=5, le=1000, description="answers asked for each row")
+    votes: Times = Field(default=5, description="answers asked for each row")
     least: Annotated[Share, Field(gt=0)] = Field(
         default=0.5, description="share of the votes that must name the row's own label or answer")
     temperature: Temperature = 0.7

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from divscale.errors import ConfigError
-from divscale.frozen import Count, FrozenConfig, OneOrMany, Share, by_name
+from divscale.frozen import Count, FrozenConfig, OneOrMany, Share, Times, by_name
 from divscale.generation.target import TargetConfig
 from divscale.schema import Filter, Task
 
@@ -49,8 +49,8 @@ class RecipeConfig(FrozenConfig):
 
     kind: str
     samples: Count = Field(default=20, description="generated samples kept: per label (classification) or in total")
-    candidates: Count = Field(
-        default=1, le=1000, description="requests per kept sample; more than 1 leaves room for a filter")
+    candidates: Times = Field(
+        default=1, description="requests per kept sample; more than 1 leaves room for a filter")
     temperature: OneOrMany[Temperature] = (0.7,)
     top_p: OneOrMany[Probability] = (1.0,)
     min_p: OneOrMany[Share] = (0.0,)
@@ -64,7 +64,7 @@ class RecipeConfig(FrozenConfig):
         default=False, description="completions are JSON by a schema that the engine holds them to (vllm, openai; chat "
                                    "models). One cut off at max_tokens is a failed row")
     max_failed_share: Share = Field(default=0.05, description="completions that may fail to parse after every retry")
-    attempts: Count = Field(default=3, le=100, description="tries per request, each with a seed of its own")
+    attempts: Times = Field(default=3, description="tries per request, each with a seed of its own")
 
     own_dials: ClassVar[tuple[str, ...]] = ()  # fields of the recipe itself that may be lists, the usual one first
     decoding_dials: ClassVar[tuple[str, ...]] = ("temperature", "top_p", "min_p")  # of these, those that may be lists

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from divscale.errors import DataError
-from divscale.frozen import Count, OneOrMany
+from divscale.frozen import OneOrMany, Times
 from divscale.generation.config import RecipeConfig
 from divscale.generation.recipes.asking import ask, decoding_salt
 from divscale.generation.recipes.decoding import parse
@@ -32,7 +32,7 @@ class Config(RecipeConfig):
     """`samples` of a pool of `samples` x `candidates`, taken so that their diversity is the one asked for."""
 
     kind: Literal["select"] = "select"
-    candidates: Count = Field(default=5, description="requests per kept sample: the pool is as many times as large")
+    candidates: Times = Field(default=5, description="requests per kept sample: the pool is as many times as large")
     diversity: OneOrMany[float] = Field(
         default=(0.5,), description="of the whole set; from 0, the most redundant selection, to 1, the most diverse")
     scale: Literal["relative", "absolute"] = Field(

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from divscale.errors import DataError
-from divscale.frozen import Count, OneOrMany, Share
+from divscale.frozen import OneOrMany, Share, Times
 from divscale.generation.config import RecipeConfig
 from divscale.generation.recipes.asking import ask, decoding_salt
 from divscale.generation.recipes.decoding import parse
@@ -38,9 +38,9 @@ class Config(RecipeConfig):
     """`samples` texts, none of which is more alike to an earlier or a real one than `rouge_l`."""
 
     kind: Literal["self_instruct"] = "self_instruct"
-    candidates: Count = Field(default=3, description="requests per kept sample, over all passes; some are rejected")
+    candidates: Times = Field(default=3, description="requests per kept sample, over all passes; some are rejected")
     rouge_l: OneOrMany[Share] = Field(default=(0.7,), description="the most that a sample may have with any other text")
-    passes: Count = Field(default=3, description="rounds of generation; each shows what the earlier ones gave")
+    passes: Times = Field(default=3, description="rounds of generation; each shows what the earlier ones gave")
 
     own_dials: ClassVar[tuple[str, ...]] = ("rouge_l",)
     decoding_dials: ClassVar[tuple[str, ...]] = ()
