@@ -101,7 +101,7 @@ def report(size: int) -> Any:
     """The page of so many arms: ten levels under every filter, over as many data seeds as it takes."""
     tests = Path(__file__).parents[1] / "tests" / "unit" / "report"
     sys.path.insert(0, str(tests))
-    import test_size
+    import test_size  # pyright: ignore[reportMissingImports] (a file of the tests)
 
     from divscale.report import page
 

@@ -36,8 +36,8 @@ STAGE_S = {
     "measure": 0.5, "relabel": 0.1, "compose": 0.2, "blend": 0.2, "pilot": 0.2, "match": 0.2, "rate": 0.01,
     "report": 5.0, "model_view": 4.0,  # 200 rows by a proxy of 0.7M parameters
 }
-# Seconds that come on top, once each: the driver's imports, plan and end; Ray; a fleet with all its processes side by
-# side. Of cores on two; the driver took 2 to 6 s before its first stage and 6 to 23 after its last on busy ones. Of GPUs
+# Seconds that come on top, once each: the driver's imports, plan and end; Ray; a fleet, its processes side by side. Of
+# cores on two; the driver took 2 to 6 s before its first stage and 6 to 23 after its last on busy ones. Of GPUs
 # nobody has measured any.
 START_S = {
     "core": {"driver": 12.0, "ray": 4.0, "generation": 13.0, "embedding": 8.0, "training": 13.0, "workers": 2.0,
