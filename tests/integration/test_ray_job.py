@@ -93,8 +93,7 @@ def test_the_manifest_s_entrypoint_runs_as_a_ray_job_and_its_exit_code_is_the_jo
     entrypoint = [setting, program, verb, SMOKE, "--store", tmp_path, "--cluster", LAPTOP]
 
     def submit(*overrides):
-        line = " ".join(map(str, [*entrypoint, *(shlex.quote(word) for word in overrides)]))
-        return subprocess.run([RAY, "job", "submit", "--address", board, "--", "bash", "-c", line], env=environment,
+        return subprocess.run([RAY, "job", "submit", "--address", board, "--", *entrypoint, *overrides], env=environment,
                               capture_output=True, text=True)
 
     done = submit("train=[{method: probe}]")
