@@ -108,7 +108,8 @@ def scheduled(at_most: dict[str, int]) -> dict[str, Any]:
     from divscale.view import Tally
 
     parts = [(store.Store, "find"), (store.Store, "draft"), (store.Draft, "commit"), (os, "fsync"),
-             (runner, "missing"), (lease.Leases, "acquire"), (lease.Leases, "release"), (claim.Claims, "only")]
+             (runner, "missing"), (lease.Leases, "acquire"), (lease.Leases, "release"), (claim.Claims, "only"),
+             (claim.Claims, "give_up")]
     spent: Counter[str] = Counter()
     plain = [getattr(owner, name) for owner, name in parts]
     target = graph()
@@ -124,7 +125,7 @@ def scheduled(at_most: dict[str, int]) -> dict[str, Any]:
             setattr(owner, name, function)
     stages = 3 * ARMS + SETS + 2
     spent["commit"] -= spent["fsync"]
-    locks = spent.pop("acquire") + spent.pop("release") + spent.pop("only")
+    locks = spent.pop("acquire") + spent.pop("release") + spent.pop("only") + spent.pop("give_up")
     return {"stages": stages, "ms_a_stage": round(1e3 * seconds / stages, 3),
             "computing_ms_a_stage": round(1e3 * computing / stages, 3),
             "of_that": {name: round(1e3 * took / stages, 3) for name, took in (*spent.items(), ("locks", locks))}}
