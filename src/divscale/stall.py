@@ -13,9 +13,10 @@ from divscale.errors import StageFailedError
 from divscale.graph.runner import Events
 from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact
-from divscale.runtime.stacks import log_stacks, waits_in
+from divscale.runtime.stacks import kill_workers, log_stacks, waits_in
 
-AGAIN_S = 10.0  # what tidies up may wait for the same thing
+TIDY_S = 10.0  # what tidies up may wait for the same worker: then it is killed
+AGAIN_S = 60.0
 
 
 class StallWatch(Events):
@@ -73,20 +74,22 @@ class StallWatch(Events):
             if time.monotonic() - self._last < limit_s:
                 continue
             waits = waits_in()
-            workers = log_stacks(f"no progress for {self._minutes:g} minutes")
+            workers = log_stacks(f"no progress for {self._minutes:g} minute(s)")
             if time.monotonic() - self._last < limit_s:  # it went on meanwhile
                 continue
             self.error = self._stalled(waits, [str(worker) for worker in workers])
             main = threading.main_thread().ident
             assert main is not None
-            while not over.is_set():
+            signal.pthread_kill(main, signal.SIGUSR1)
+            if not over.wait(TIDY_S):
+                kill_workers()
+            while not over.wait(AGAIN_S):
                 signal.pthread_kill(main, signal.SIGUSR1)
-                over.wait(AGAIN_S)
 
     def _stalled(self, waits: str, workers: Sequence[str]) -> StageFailedError:
         shown = "; ".join(workers[:8]) + (f" and {len(workers) - 8} more" if len(workers) > 8 else "")
         return StageFailedError(
-            f"no progress for {self._minutes:g} minutes (resources.stall_minutes) since {self._at}: the driver waits "
+            f"no progress for {self._minutes:g} minute(s) (resources.stall_minutes) since {self._at}: the driver waits "
             f"in {waits}, the workers are {shown or 'none'}. All their stacks are in {self._log}. What was finished is "
             "kept; run again to go on, and raise resources.stall_minutes where a stage merely takes long.")
 

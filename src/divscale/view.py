@@ -30,7 +30,7 @@ class Line:
     running: int = 0                # of those that were handed out
     rows_before: int = 0            # of hand-outs before this one
     begun: float | None = None
-    working: float | None = None    # when the first row came: engines have started by then
+    working: float | None = None    # when the first row or token came: engines have started by then
     ended: float | None = None
 
     def seconds(self) -> float:
@@ -38,7 +38,7 @@ class Line:
         return 0.0 if self.begun is None else (self.ended or time.monotonic()) - self.begun
 
     def tokens_per_s(self) -> float | None:
-        """Tokens a second since the first row came; null before there is a rate."""
+        """Tokens a second since the first came; null before there is a rate."""
         at_work_s = (self.ended or time.monotonic()) - (self.working or time.monotonic())
         return self.tokens / at_work_s if self.tokens and at_work_s > 1 else None
 
@@ -91,7 +91,7 @@ class Tally(Events):
     ) -> None:
         line = self.lines[name]
         line.failed_rows, line.engines = line.failed_rows + failed, engines
-        line.working = line.working or (time.monotonic() if rows else None)
+        line.working = line.working or (time.monotonic() if rows or tokens else None)
         line.rows, line.tokens, line.of = line.rows + rows, line.tokens + tokens, of or line.of
 
     def committed(self, stage: Stage, artifact: Artifact) -> None:  # noqa: ARG002, D102

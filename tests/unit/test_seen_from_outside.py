@@ -111,7 +111,7 @@ def test_a_worker_writes_its_log_beside_the_drivers(log, tmp_path, monkeypatch):
 
 def test_a_run_without_progress_ends_with_what_it_waited_for_and_the_stacks_in_the_log(log, tmp_path):
     watch = StallWatch(0.002, tmp_path / "run-1.jsonl")
-    with pytest.raises(StageFailedError, match=r"no progress for 0.002 minutes \(resources.stall_minutes\)") as raised, \
+    with pytest.raises(StageFailedError, match=r"no progress for 0.002 minute\(s\) \(resources.stall_minutes\)") as raised, \
             watch.watching():
         threading.Event().wait()
     assert f"All their stacks are in {tmp_path / 'run-1.jsonl'}" in str(raised.value)

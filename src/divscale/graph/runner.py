@@ -135,7 +135,8 @@ class Job:
         try:
             yield
         except DivscaleError as error:
-            LOG.info("%s %s failed", self.stage.name, self.stage.title, exc_info=True)
+            LOG.info("%s %s failed", self.stage.name, self.stage.title, exc_info=True, extra={
+                "stage": self.stage.name, "title": self.stage.title, "fingerprint": self.stage.fingerprint})
             self.fail(error)
 
     def skip(self) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +74,18 @@ def look_at(processes: list[tuple[str, int]]) -> list[Seen]:
     return [Seen(f"{name} (process {pid})", _state(pid), _stack(pid)) for name, pid in processes]
 
 
+def kill_workers() -> None:
+    """Kill every worker of this run, stopped ones too; those of a node that does not answer are left to Ray."""
+    try:
+        import ray
+
+        here = ray.get_runtime_context().get_node_id()
+        for node, processes in _workers().items():
+            _kill(processes) if node == here else _there(node, _kill, processes)
+    except Exception:  # a cluster that cannot be asked any more
+        LOG.warning("workers cannot be killed", exc_info=True)
+
+
 def _look_at_workers(found: list[Seen]) -> None:
     try:
         import ray
@@ -100,18 +115,29 @@ def _workers() -> dict[str, list[tuple[str, int]]]:
 
 
 def _look_there(node: str, processes: list[tuple[str, int]]) -> list[Seen]:
-    """On another machine of the cluster, by a task there."""
-    import ray
     from ray.exceptions import RayError
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    there: Any = NodeAffinitySchedulingStrategy(node, soft=False)
-    task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(look_at).remote(processes)
     try:
-        return ray.get(task, timeout=LIMIT_S / 2)
+        return _there(node, look_at, processes)
     except (RayError, TimeoutError) as error:
         return [Seen(f"{name} (process {pid})", f"its node does not answer ({type(error).__name__})", "")
                 for name, pid in processes]
+
+
+def _there(node: str, function: Callable[[list[tuple[str, int]]], Any], processes: list[tuple[str, int]]) -> Any:
+    """What the function returns on another machine of the cluster."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there: Any = NodeAffinitySchedulingStrategy(node, soft=False)
+    task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(function).remote(processes)
+    return ray.get(task, timeout=LIMIT_S / 2)
+
+
+def _kill(processes: list[tuple[str, int]]) -> None:
+    for _, pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _state(pid: int) -> str:

@@ -7,10 +7,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import ray
 import ray.train
+from ray.exceptions import RayActorError
 from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -127,8 +129,9 @@ class TrainingGroup:
         """Ends the group, at once if it is at work; `join` waits until it is gone."""
         self._closing = True
         if ray.is_initialized():
-            for worker in self._ask("close"):
-                ray.kill(worker)
+            with suppress(RayActorError):  # the queue is gone, as all are after a stall
+                for worker in self._ask("close"):
+                    ray.kill(worker)
 
     def join(self) -> None:
         """Waits until a group that was stopped is gone."""
