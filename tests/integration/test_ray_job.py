@@ -89,8 +89,8 @@ def wait_for(port, patience=120):
 def test_the_manifest_s_entrypoint_runs_as_a_ray_job_and_its_exit_code_is_the_job_s(dashboard, tmp_path):
     board, environment = dashboard
     manifest = yaml.safe_load((ROOT / "cluster" / "kuberay" / "rayjob.yaml").read_text())
-    setting, program, verb, _, *_ = shlex.split(manifest["spec"]["entrypoint"])
-    entrypoint = [setting, program, verb, SMOKE, "--store", tmp_path, "--cluster", LAPTOP]
+    program, verb, *_ = shlex.split(manifest["spec"]["entrypoint"])
+    entrypoint = [program, verb, SMOKE, "--store", tmp_path, "--cluster", LAPTOP]
 
     def submit(*overrides):
         return subprocess.run([RAY, "job", "submit", "--address", board, "--", *entrypoint, *overrides], env=environment,
