@@ -67,7 +67,7 @@ def test_a_study_that_fails_ends_the_job_with_its_exit_code(slurm, store):
     assert gone(slurm, job)
 
 
-def test_the_signal_before_the_time_limit_interrupts_a_study_which_the_same_command_goes_on_with(slurm, tmp_path):
+def test_the_signal_before_the_time_limit_interrupts_a_study_and_nothing_is_left(slurm, tmp_path):
     job = submit(slurm, tmp_path, PROBES)
     slurm.wait(job, lambda _: any(tmp_path.glob("load/*/record.json")))
     slurm("scancel", "--batch", "--signal=TERM", job)
@@ -77,7 +77,7 @@ def test_the_signal_before_the_time_limit_interrupts_a_study_which_the_same_comm
     assert gone(slurm, job)
 
 
-def test_a_job_that_is_requeued_goes_on_where_it_was_and_scancel_leaves_no_process(slurm, tmp_path):
+def test_a_job_that_is_requeued_comes_up_again_and_scancel_leaves_no_process(slurm, tmp_path):
     job = submit(slurm, tmp_path, PROBES)
     slurm.wait(job, lambda _: any(tmp_path.glob("load/*/record.json")))
     slurm("scontrol", "requeue", job)
