@@ -187,8 +187,12 @@ def _parser() -> argparse.ArgumentParser:
     gc.add_argument("--yes", action="store_true", help="remove it")
     gc.set_defaults(run=_gc, overrides=[])
 
-    doctor = verbs.add_parser("doctor", help="is this machine ready?")
+    doctor = verbs.add_parser("doctor", help="is this machine, or a cluster, ready?")
     doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.add_argument("--cluster", action="store_true", help="look at every node of a running Ray cluster instead")
+    doctor.add_argument("--address", metavar="HOST:PORT", help="of the cluster (default: $RAY_ADDRESS)")
+    doctor.add_argument("--store", metavar="DIR", help="the store that every node has to see")
+    doctor.add_argument("--study", metavar="FILE", help="say also what this study lacks there")
     doctor.set_defaults(run=_doctor)
     return parser
 
@@ -346,6 +350,13 @@ def _gc(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
+    if arguments.cluster:
+        from divscale.doctor_cluster import print_cluster
+        from divscale.run import store_of
+        from divscale.study_file import load
+
+        study = load(arguments.study) if arguments.study else None
+        return print_cluster(arguments.address, store_of(arguments.store), study, as_json=arguments.json)
     from divscale.doctor import print_findings
 
     return print_findings(as_json=arguments.json)

@@ -1,0 +1,141 @@
+"""Hosts made on one machine: network namespaces with addresses of their own on one bridge, a Ray node in each.
+
+They share the file system, so a store is visible from each, and the kernel; what a network or a node does to a run is
+real. Needs root, and `ip` of iproute2.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+RAY = str(Path(sys.executable).with_name("ray"))
+NETWORK = "10.213.7"
+PORT = 6379
+
+
+def reason_not_here() -> str | None:
+    """Why hosts cannot be made on this machine; None where they can."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        return "network namespaces need root and `ip` (Debian: iproute2)"
+    probe = f"probe{os.getpid()}"
+    if subprocess.run(["ip", "netns", "add", probe], capture_output=True).returncode:
+        return "this machine does not allow network namespaces"
+    subprocess.run(["ip", "netns", "del", probe], check=True)
+    return None
+
+
+class Hosts:
+    """Hosts 1 to `count`; the first has the head of Ray."""
+
+    def __init__(self, folder: Path, count: int, cpus: int) -> None:
+        self.count, self._folder, self._cpus = count, folder, cpus
+        self._nodes: dict[int, subprocess.Popen[bytes]] = {}
+        self.env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
+                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "NO_PROXY": f"{NETWORK}.0/24"}
+        self.env.pop("RAY_ADDRESS", None)
+
+    def address(self, host: int) -> str:
+        """Of a host on their network."""
+        return f"{NETWORK}.{host}"
+
+    def up(self) -> None:
+        """Make the network and start a Ray node on every host."""
+        ip("link", "add", "divscale0", "type", "bridge")
+        ip("link", "set", "divscale0", "up")
+        for host in range(1, self.count + 1):
+            ip("netns", "add", f"divscale{host}")
+            ip("link", "add", f"dsv{host}", "type", "veth", "peer", "name", "eth0", "netns", f"divscale{host}")
+            ip("link", "set", f"dsv{host}", "master", "divscale0", "up")
+            for words in (["addr", "add", f"{self.address(host)}/24", "dev", "eth0"], ["link", "set", "eth0", "up"],
+                          ["link", "set", "lo", "up"]):
+                ip("-n", f"divscale{host}", *words)
+            self.start(host)
+            if host == 1:
+                self._wait_for_head()
+        self._wait_for_nodes()
+
+    def down(self) -> None:
+        """End everything on the hosts, and the hosts."""
+        for host in list(self._nodes):
+            self.remove(host)
+        for host in range(1, self.count + 1):
+            subprocess.run(["ip", "netns", "del", f"divscale{host}"], capture_output=True)
+        subprocess.run(["ip", "link", "del", "divscale0"], capture_output=True)
+
+    def start(self, host: int) -> None:
+        """A Ray node on a host that has none."""
+        own = ["--node-ip-address", self.address(host), "--num-cpus", str(self._cpus), "--block", "--disable-usage-stats",
+               "--object-store-memory", str(200 << 20)]
+        head = ["--head", "--port", str(PORT), "--include-dashboard", "false", "--temp-dir", str(self._folder / "ray")]
+        words = head if host == 1 else ["--address", f"{self.address(1)}:{PORT}"]
+        log = (self._folder / f"host{host}.log").open("ab")
+        self._nodes[host] = self.popen(host, [RAY, "start", *words, *own], stdout=log, stderr=log)
+
+    def popen(self, host: int, words: list[str], **options) -> subprocess.Popen:
+        """A process on a host, in a session of its own."""
+        return subprocess.Popen(self.command(host, words), start_new_session=True, **{"env": self.env, **options})
+
+    def command(self, host: int, words: list[str]) -> list[str]:
+        """What runs a command on a host."""
+        return ["ip", "netns", "exec", f"divscale{host}", *words]
+
+    def family(self, host: int) -> list[psutil.Process]:
+        """The processes of a host's Ray node."""
+        node = psutil.Process(self._nodes[host].pid)
+        return [node, *node.children(recursive=True)]
+
+    def remove(self, host: int) -> None:
+        """End a host's Ray node without warning."""
+        family = self.family(host)
+        for process in family:
+            process.kill()
+        psutil.wait_procs(family, timeout=30)
+        del self._nodes[host]
+
+    def cut(self, host: int) -> None:
+        """Take a host's network away."""
+        ip("link", "set", f"dsv{host}", "down")
+
+    def join(self, host: int) -> None:
+        """Give it back."""
+        ip("link", "set", f"dsv{host}", "up")
+
+    def _wait_for_head(self) -> None:
+        probe = ("import socket, sys, time\nfor _ in range(240):\n    try:\n"
+                 "        socket.create_connection((sys.argv[1], int(sys.argv[2])), 1); sys.exit(0)\n"
+                 "    except OSError: time.sleep(0.25)\nsys.exit(1)")
+        words = [sys.executable, "-c", probe, self.address(1), str(PORT)]
+        assert self.popen(1, words).wait() == 0, "the head did not start"
+
+    def _wait_for_nodes(self) -> None:
+        probe = ("import ray, sys, time\nray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')\n"
+                 "for _ in range(240):\n    alive = sum(node['Alive'] for node in ray.nodes())\n"
+                 "    if alive == int(sys.argv[2]): sys.exit(0)\n    time.sleep(0.5)\nsys.exit(1)")
+        words = [sys.executable, "-c", probe, f"{self.address(1)}:{PORT}", str(self.count)]
+        assert self.popen(1, words).wait() == 0, "not every node joined"
+
+
+@contextmanager
+def hosts(folder: Path, count: int = 3, cpus: int = 1) -> Generator[Hosts]:
+    """Hosts that are gone at the end, whatever happens."""
+    made = Hosts(folder, count, cpus)
+    try:
+        made.down()     # of a run that was killed
+        made.up()
+        yield made
+    finally:
+        made.down()
+
+
+def ip(*words: str) -> None:
+    """One command of iproute2."""
+    subprocess.run(["ip", *words], check=True, capture_output=True)
