@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from divscale.bench.devices import Devices, check_gpu, check_room, devices_of
-from divscale.bench.floors import Floor, measure_floors
+from divscale.bench.floors import Floor, cores, measure_floors
 from divscale.bench.parts import embedding, generation, pipeline, similarity, training
 from divscale.bench.result import (
     Asked,
@@ -90,23 +90,23 @@ def run(asked: Asked, resources: Resources, devices: Devices, folder: Path) -> B
     failures: list[str] = []
     measured: dict[tuple[str, int], list[Measured]] = {}
     best: dict[int, AtBest] = {}
-    names = (devices.name,) * most
+    names = ("GPU" if devices.gpus else cores(max(1, devices.cores // most)),) * most
     for count in asked.over if set(asked.parts) - {"pipeline"} else ():
         used = devices.used(resources, count, most)
-        with _timed(f"all of it on {_some(count, devices)}", measured, failures), Session(used) as session:
+        with _timed(f"all of it on {_some(used, count)}", measured, failures), Session(used) as session:
             at = Setting(session, used, count, count if asked.scaling == "weak" else 1, size, devices, folder)
             floors = [_floors(at)]
             best[count] = at_best(count, floors)
             names = tuple(floor.device for floor in floors[0])  # of the last count: all that are used
             check_gpu(asked.parts, size, [floor.free for floor in floors[0] if floor.free is not None])
             for part in (part for part in asked.parts if part in MEASURES):
-                with _timed(f"{part} on {_some(count, devices)}", measured, failures):
+                with _timed(f"{part} on {_some(used, count)}", measured, failures):
                     measured[part, count] = MEASURES[part](at)
             best[count] = at_best(count, [*floors, _floors(at)])
     if "pipeline" in asked.parts:
         used = devices.used(resources, most, most)
         free = resources.model_copy(update={"cpus": used.cpus, "gpus": used.gpus})  # fleets as any study sizes them
-        with _timed(f"pipeline on {_some(most, devices)}", measured, failures):
+        with _timed(f"pipeline on {_some(used, most)}", measured, failures):
             measured["pipeline", most] = pipeline.measure(size, free, folder)
     found = [figure for (part, count), of_part in sorted(measured.items(), key=lambda item: PARTS.index(item[0][0]))
              for figure in figures(part, count, of_part, best.get(count))]
@@ -135,8 +135,10 @@ def _timed(what: str, measured: Mapping[Any, Any], failures: list[str]) -> Itera
     print(f"{what}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
 
 
-def _some(count: int, devices: Devices) -> str:
-    return f"{count} {devices.name}{'s' if count > 1 else ''}"
+def _some(at_work: Resources, count: int) -> str:
+    if at_work.gpus:
+        return f"{count} GPU{'s' if count > 1 else ''}"
+    return f"{count} x {cores((at_work.cpus or 1) // count)}"
 
 
 def _asked(parts: Sequence[str], size: str, scaling: str, over: str | None) -> Asked:

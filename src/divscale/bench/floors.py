@@ -50,8 +50,13 @@ def measured(threads: int, on_gpu: bool, dtypes: tuple[str, ...]) -> Floor:
     torch.set_num_threads(threads)
     kind = "cuda" if on_gpu else "cpu"
     free = torch.cuda.mem_get_info()[0] if on_gpu else None
-    return Floor(torch.cuda.get_device_name() if on_gpu else "core", free, _copies(kind),
+    return Floor(torch.cuda.get_device_name() if on_gpu else cores(threads), free, _copies(kind),
                  {dtype: _matmuls(kind, getattr(torch, dtype)) for dtype in dtypes})
+
+
+def cores(count: int) -> str:
+    """What a share of a machine's cores is called."""
+    return f"{count} core{'s' if count > 1 else ''}"
 
 
 def _copies(kind: str) -> tuple[float, ...]:

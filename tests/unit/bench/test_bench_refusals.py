@@ -83,15 +83,16 @@ def test_what_fails_after_the_first_figures_leaves_them_to_be_read(tmp_path, mon
     monkeypatch.setattr(command, "measure_floors", lambda *_, **__: [Floor("core", None, (1.0,), {"float32": (1.0,)})])
     monkeypatch.setattr(command, "MEASURES", command.MEASURES | {
         "generation": lambda _: [Measured("written", "tokens/s", (10.0, 12.0), (1.0, 1.0))], "similarity": fails})
+    cores = command.cores(command.devices_of(Resources()).cores)
     words = ["bench", "generation", "similarity", "--over", "1", "--json", str(tmp_path / "a.json")]
     assert main(words) == 1
     out, err = capsys.readouterr()
     assert "generation  written  tokens/s" in out
-    assert err.splitlines()[-1] == ("divscale: bench: similarity on 1 core: the engine ended. Figures of the rest are as "
+    assert err.splitlines()[-1] == (f"divscale: bench: similarity on 1 x {cores}: the engine ended. Figures of the rest are as "
                                     "shown.")
     found = read(str(tmp_path / "a.json"))
     assert [figure.name for figure in found.figures] == ["written"]
-    assert found.failures == ("similarity on 1 core: the engine ended.",)
+    assert found.failures == (f"similarity on 1 x {cores}: the engine ended.",)
 
     assert main(["bench", "similarity", "--over", "1"]) == 1  # with no figures there is nothing to show
     out, err = capsys.readouterr()
