@@ -8,8 +8,9 @@ CASES ?= 10000
 CPU := .venv/.cpu-installed
 DEV := .venv/.dev-installed
 BENCH := .venv/.bench-installed
+AUDIT := .venv/.audit-installed
 
-.PHONY: demo test unit studies fleets setup lint bench fuzz clean
+.PHONY: demo test unit studies fleets setup lint bench fuzz audit licences sbom clean
 
 demo: $(CPU)
 	@$(BIN)/divscale run configs/quickstart.yaml
@@ -40,6 +41,19 @@ lint: $(DEV)
 fuzz: $(DEV)
 	@$(BIN)/python tests/fuzz/run.py --cases $(CASES) --json benchmarks/results/fuzz.json
 
+# Known vulnerabilities of the locked packages, asked of PyPI; needs a network.
+audit: $(AUDIT)
+	@for lock in cpu gpu; do echo "requirements/$$lock.txt:"; \
+	  $(BIN)/pip-audit -r requirements/$$lock.txt --no-deps --disable-pip --progress-spinner off || failed=1; done; exit $${failed:-0}
+
+# What the locked packages' metadata say of their licences; those that are not allowed are marked.
+licences: $(CPU)
+	@$(BIN)/python requirements/licences.py cpu.txt
+
+# A bill of materials of the lock: CycloneDX 1.6, checked by its schema.
+sbom: $(AUDIT)
+	@$(BIN)/python requirements/sbom.py cpu.txt sbom.json
+
 bench: $(BENCH)
 	@$(BIN)/python benchmarks/run.py
 
@@ -68,4 +82,8 @@ $(DEV): requirements/dev.txt $(CPU)
 
 $(BENCH): requirements/bench.txt $(CPU)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/bench.txt
+	@touch $@
+
+$(AUDIT): requirements/audit.txt $(CPU)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/audit.txt
 	@touch $@

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Regenerates cpu.txt, gpu.txt, dev.txt and bench.txt from the .in files beside it, with uv. Pins that still fit are
-# kept; UPGRADE=1 takes the newest.
+# Regenerates cpu.txt, gpu.txt, dev.txt, bench.txt and audit.txt from the .in files beside it, with uv. Pins that still
+# fit are kept; UPGRADE=1 takes the newest.
 # FIND_LINKS may name a folder that holds the CPU build of torch; otherwise UV_INDEX / UV_EXTRA_INDEX_URL apply.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -18,3 +18,4 @@ lock cpu "Linux x86-64, Python 3.11, no GPU." --override absent.txt --override a
 lock gpu "Linux x86-64, Python 3.11, CUDA." --override absent.txt
 lock dev "Test and lint tools beside cpu.txt." --override newer-dateutil.txt "${cpu_torch[@]}"
 lock bench "The peers that benchmarks/ compares with, beside cpu.txt." --override absent-on-cpu.txt "${cpu_torch[@]}"
+lock audit "The tools of make audit, licences and sbom, beside cpu.txt." --override absent-on-cpu.txt "${cpu_torch[@]}"

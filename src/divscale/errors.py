@@ -1,6 +1,7 @@
 """One exception a kind of failure, each with the exit code the command line ends with.
 
-Every message is one paragraph: what is wrong, where, and what to do. None holds a secret.
+Every message is one paragraph: what is wrong, where, and what to do. None holds a secret,
+or a character that a terminal would obey.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ class DivscaleError(Exception):
     exit_code = 1
 
     def __init__(self, *words: object) -> None:
-        super().__init__(*(redact(word) if isinstance(word, str) else word for word in words))
+        super().__init__(*(visible(redact(word)) if isinstance(word, str) else word for word in words))
 
 
 class StageFailedError(DivscaleError, RuntimeError):
@@ -47,6 +48,12 @@ class DataError(DivscaleError, ValueError):
 
 class RowAccountingError(StageFailedError):
     """A map lost, doubled or invented rows: `in != ok + failed + filtered`, or ids repeat."""
+
+
+def visible(text: str) -> str:
+    """`text` with control characters and their like as escapes; line breaks stay."""
+    return text if text.isprintable() else "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def one_line(error: object) -> str:

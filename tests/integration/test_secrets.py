@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -94,10 +95,15 @@ def folder() -> Iterator[Path]:
 
 
 def test_a_whole_study_whose_endpoint_repeats_every_secret_leaves_none_of_them(folder):
-    with Endpoint() as endpoint:
+    words: list[str] = []
+    listening: set[str] = set()
+    with Endpoint() as endpoint, watched(words, listening):
         done = run(folder, endpoint)
         endpoint.shutdown()
     assert done.returncode == 0, done.stderr
+    assert words and not [line for line in words if any(word in line for word in WORDS)], "no command line has one"
+    assert listening and listening <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}, "nobody else can reach it"
+    assert {path.name for path in folder.iterdir()} == {"rows.jsonl", "study.yaml", "store", "tmp"}, "nothing is written elsewhere"
     assert (folder / "store" / "reports" / "planted.html").exists() and list((folder / "store" / "logs").iterdir())
     rejected = [path for path in folder.rglob("rejected*.parquet")]
     assert rejected and any(b"***" in path.read_bytes() or "***" in str(read(path)) for path in rejected), "what the endpoint said is kept, masked"
@@ -112,27 +118,25 @@ def test_a_run_that_ends_in_an_error_full_of_secrets_repeats_none_of_them(folder
     assert found(folder) == [] and not [word for word in WORDS if word in done.stdout + done.stderr]
 
 
-def test_no_command_line_of_a_process_that_a_run_starts_holds_a_secret(folder):
-    seen: list[str] = []
-    with Endpoint() as endpoint:
-        stop = threading.Event()
-        watcher = threading.Thread(target=watch, args=(stop, seen))
-        watcher.start()
-        done = run(folder, endpoint, "run", "recipe.samples=7")
+@contextmanager
+def watched(words: list[str], listening: set[str]) -> Iterator[None]:
+    """Command lines of the processes below this one, and the addresses that they listen on, while it is open."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.3):
+            for child in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    words.append(" ".join(child.cmdline()))
+                    listening.update(c.laddr.ip for c in child.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
         stop.set()
         watcher.join()
-        endpoint.shutdown()
-    assert done.returncode == 0 and seen
-    assert not [line for line in seen if any(word in line for word in WORDS)]
-
-
-def watch(stop: threading.Event, seen: list[str]) -> None:
-    while not stop.wait(0.2):
-        for child in psutil.Process().children(recursive=True):
-            try:
-                seen.append(" ".join(child.cmdline()))
-            except psutil.Error:
-                continue
 
 
 def read(path: Path) -> list[dict]:

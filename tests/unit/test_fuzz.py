@@ -108,6 +108,20 @@ def test_a_header_of_npy_that_is_no_python_is_refused(folder, capsys):
     assert code == 4 and "x.npy is not a readable .npy file" in err and len(err.splitlines()) == 1
 
 
+def test_a_state_of_a_saved_data_set_that_is_nested_without_end_is_refused(folder, capsys):
+    Path("saved").mkdir()
+    Path("saved/dataset_info.json").write_text("{}")
+    Path("saved/state.json").write_text("[" * 100_000)
+    code, err = said(capsys, "measure", "saved", "--metrics", "distinct")
+    assert code == 4 and "its state.json is not what `datasets` writes" in err
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(folder, capsys):
+    Path("x.jsonl").write_bytes(b'{"text": x\x0b\x1b]0;owned\x07\xe2\x80\xa8}\n')
+    code, err = said(capsys, "measure", "x.jsonl", "--metrics", "distinct")
+    assert code == 4 and r"x\x0b\x1b]0;owned\x07\u2028" in err and len(err.splitlines()) == 1
+
+
 def test_a_home_of_nobody_is_a_folder_that_is_not_there(folder, capsys):
     Path("study.yaml").write_text(json.dumps({"name": "s", "data": {"source": "~nobody-at-all/x.jsonl", "labelled": [2]}, "recipe": {"kind": "decoding"}}))
     code, err = said(capsys, "plan", "study.yaml")

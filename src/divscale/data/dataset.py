@@ -105,7 +105,7 @@ def _saved(filesystem: fs.FileSystem, file: str, where: str, names: Callable[[An
         found = names(json.loads(text))
         if found and all(isinstance(name, str) for name in found):
             return found
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         pass
     raise DataError(f"{where}: its {file.rpartition('/')[2]} is not what `datasets` writes, or lists nothing. Save the "
                     "data set again with save_to_disk, or name a file in the folder.")

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from divscale.errors import DataError
-from divscale.frozen import Count, OneOrMany, Share
+from divscale.frozen import OneOrMany, Share, Times
 from divscale.generation.config import RecipeConfig
 from divscale.generation.parsing import parse_completions
 from divscale.generation.recipes.asking import ask, decoding_salt
@@ -37,7 +37,7 @@ class Config(RecipeConfig):
     kind: Literal["paraphrase"] = "paraphrase"
     replaced_share: OneOrMany[Share] = Field(
         default=(0.0,), description="of the set; at most m / (m + 1) while sources stay, m paraphrases a source")
-    paraphrases_per_source: OneOrMany[Count] = (4,)
+    paraphrases_per_source: OneOrMany[Times] = (4,)
     keep_sources: OneOrMany[bool] = Field(default=(True,), description="whether what is paraphrased stays in the set")
     rephrase: Literal["question", "question_and_answer"] = Field(
         default="question", description="qa: whether the answer gets other words too")
