@@ -32,7 +32,8 @@ def test_two_parts_are_measured_beside_the_floors_of_the_same_run(tmp_path: Path
         assert figure.share_of_floor is not None and 0 < figure.share_of_floor < 2  # the machine's load moves
     (best,) = found.at_best
     assert len(best.copies) == len(best.matmuls["float32"]) == 10  # five before, five after
-    assert found.versions["torch"] and found.machine.cores >= 1 and "--json a.json" in found.command
+    assert found.versions["torch"] and found.machine.cores >= 1 and found.machine.devices
+    assert found.command == "divscale bench similarity embedding --size tiny --scaling weak --over 1"
     assert printed.splitlines()[2].startswith("similarity  pairs of DCScore")
 
     beside = divscale("bench", "--compare", "a.json", "a.json", cwd=tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import tempfile
 import time
@@ -111,10 +110,16 @@ def run(asked: Asked, resources: Resources, devices: Devices, folder: Path) -> B
     found = [figure for (part, count), of_part in sorted(measured.items(), key=lambda item: PARTS.index(item[0][0]))
              for figure in figures(part, count, of_part, best.get(count))]
     return Bench(
-        date=date, command=shlex.join(["divscale", *sys.argv[1:]]), asked=asked,
+        date=date, command=_command(asked), asked=asked,
         machine=machine(names, devices.cores, resources.address or os.environ.get("RAY_ADDRESS")),
         versions=package_versions(), load_before=before, load_after=load(), at_best=tuple(best.values()),
         figures=with_efficiency(found), failures=tuple(failures))
+
+
+def _command(asked: Asked) -> str:
+    """What measures the same again, wherever its result went and whatever was left to defaults."""
+    return (f"divscale bench {' '.join(asked.parts)} --size {asked.size} --scaling {asked.scaling} "
+            f"--over {','.join(map(str, asked.over))}")
 
 
 def _floors(at: Setting) -> list[Floor]:

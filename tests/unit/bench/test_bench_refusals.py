@@ -92,6 +92,7 @@ def test_what_fails_after_the_first_figures_leaves_them_to_be_read(tmp_path, mon
                                     "shown.")
     found = read(str(tmp_path / "a.json"))
     assert [figure.name for figure in found.figures] == ["written"]
+    assert found.command == "divscale bench generation similarity --size tiny --scaling weak --over 1"
     assert found.failures == (f"similarity on 1 x {cores}: the engine ended.",)
 
     assert main(["bench", "similarity", "--over", "1"]) == 1  # with no figures there is nothing to show
