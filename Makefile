@@ -39,7 +39,7 @@ lint: $(DEV)
 
 # Hostile studies and data files, CASES of them (about 0.2 s of computing each): tests/fuzz/run.py
 fuzz: $(DEV)
-	@$(BIN)/python tests/fuzz/run.py --cases $(CASES) --json benchmarks/results/fuzz.json
+	@$(BIN)/python tests/fuzz/run.py --cases $(CASES)
 
 # Known vulnerabilities of the locked packages, asked of PyPI; needs a network.
 audit: $(AUDIT)

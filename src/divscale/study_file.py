@@ -161,6 +161,9 @@ def _sound(raw: Any, where: str) -> Any:
             raise ConfigError(f"{where}: {ascii(node)[:80]} holds a NUL or half of a surrogate pair, which no text "
                               "has. Correct it.")
         if isinstance(node, dict):
+            for key in cast(dict[Any, Any], node):
+                if not isinstance(key, (str, int, float, type(None))):
+                    raise ConfigError(f"{where}: the key {key!s:.80} is no text. Quote it.")
             waiting += [(item, depth + 1) for pair in cast(dict[Any, Any], node).items() for item in pair]
         elif isinstance(node, (list, tuple, set)):
             waiting += [(item, depth + 1) for item in cast(list[Any], node)]

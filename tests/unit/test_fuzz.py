@@ -57,6 +57,7 @@ def said(capsys, *words: str) -> tuple[int, str]:
     pytest.param('name: "\\U0011ffff"', "a value in it is none that YAML can hold (chr() arg", id="no character"),
     pytest.param('name: "\\ud800"', "holds a NUL or half of a surrogate pair", id="half of a pair"),
     pytest.param('name: "x\\0y"', "holds a NUL or half of a surrogate pair", id="a NUL"),
+    pytest.param("recipe: {2001-01-01: 2}", "the key 2001-01-01 is no text", id="a date as a key"),
     pytest.param("# " + "x" * 2_000_000, "what a study says fits into", id="2 MB")])
 def test_a_study_file_that_is_not_what_it_looks_like_is_told_in_one_paragraph(folder, capsys, text, why):
     Path("study.yaml").write_text(text + "\n")
