@@ -45,7 +45,7 @@ class Traitor(Arm):
         return object.__getattribute__(self, name)
 
 
-def test_what_one_rank_raises_or_hangs_in_restarts_the_group_and_costs_that_arm_alone(tmp_path, caplog):
+def test_what_one_rank_raises_or_hangs_in_restarts_the_group_and_costs_that_arm_alone(tmp_path):
     import ray.cloudpickle
 
     from divscale.runtime.resources import Resources
@@ -73,8 +73,6 @@ def test_what_one_rank_raises_or_hangs_in_restarts_the_group_and_costs_that_arm_
     assert "on rank 1: '/only/on/the/node/of/rank/0' gives no causal model" in results["refuses"].reason
     assert isinstance(results["raises"], Failed)
     assert "died 2 times" in results["raises"].reason and "rank 1 is out of memory" in results["raises"].reason
-    stacks = [record.stack for record in caplog.records if record.getMessage().startswith("worker RayTrainWorker")]
-    assert any("Traitor.__getattribute__" in stack for stack in stacks)  # of the rank that hung
     assert (tmp_path / "flag").exists()
     assert all(isinstance(results[key], Trained) for key in ("before", "hangs-once", "after"))
 
