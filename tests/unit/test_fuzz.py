@@ -123,6 +123,11 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(folder, capsys):
     assert code == 4 and r"x\x0b\x1b]0;owned\x07\u2028" in err and len(err.splitlines()) == 1
 
 
+def test_a_name_with_a_line_break_is_refused_in_one_line(folder, capsys):
+    code, err = said(capsys, "measure", "x\r\ny.jsonl", "--metrics", "distinct")
+    assert (code, err) == (2, "divscale: 'x\\r\\ny.jsonl': the name holds a line break. Rename the file, or correct the name.\n")
+
+
 def test_a_home_of_nobody_is_a_folder_that_is_not_there(folder, capsys):
     Path("study.yaml").write_text(json.dumps({"name": "s", "data": {"source": "~nobody-at-all/x.jsonl", "labelled": [2]}, "recipe": {"kind": "decoding"}}))
     code, err = said(capsys, "plan", "study.yaml")

@@ -28,6 +28,8 @@ def locate(uri: str) -> tuple[fs.FileSystem, str]:
         raise ConfigError("a data set is named by nothing (''); give a path or a URI.")
     if not is_unicode(uri):  # how Python keeps a byte that is not UTF-8
         raise ConfigError(f"{uri!a}: the name is not UTF-8, so it cannot be opened. Rename it.")
+    if "\n" in uri or "\r" in uri:
+        raise ConfigError(f"{uri!a}: the name holds a line break. Rename the file, or correct the name.")
     if "://" not in uri:
         return fs.LocalFileSystem(), str(Path(os.path.expanduser(uri)).absolute())  # noqa: PTH111 (an unknown user is no error here)
     remember(uri)
