@@ -1,8 +1,4 @@
-"""A study as a Ray job, as KubeRay submits one: a head without CPUs, a worker, the token, `ray job submit`.
-
-It has not passed yet. Its one run showed that a job with the token is taken and that divscale's exit code is told; with
-RAY_ADDRESS=auto in the entrypoint the study then found another Ray of the machine, and the entrypoint was changed.
-"""
+"""A study as a Ray job, as KubeRay submits one: a head without CPUs, a worker, the token, `ray job submit`."""
 
 from __future__ import annotations
 
