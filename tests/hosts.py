@@ -11,6 +11,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,7 @@ class Hosts:
 
     def __init__(self, folder: Path, count: int, cpus: int) -> None:
         self.count, self._folder, self._cpus = count, folder, cpus
+        self._sockets = tempfile.mkdtemp(prefix="ds")   # a socket's path may be 107 bytes long
         self._nodes: dict[int, subprocess.Popen[bytes]] = {}
         self.env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
                     "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "NO_PROXY": f"{NETWORK}.0/24"}
@@ -61,24 +63,29 @@ class Hosts:
             self.start(host)
             if host == 1:
                 self._wait_for_head()
-        self._wait_for_nodes()
+        self.wait_for_nodes(self.count)
 
     def down(self) -> None:
         """End everything on the hosts, and the hosts."""
         for host in list(self._nodes):
             self.remove(host)
         for host in range(1, self.count + 1):
+            subprocess.run(["ip", "link", "del", f"dsv{host}"], capture_output=True)
             subprocess.run(["ip", "netns", "del", f"divscale{host}"], capture_output=True)
         subprocess.run(["ip", "link", "del", "divscale0"], capture_output=True)
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
-    def start(self, host: int) -> None:
-        """A Ray node on a host that has none."""
+    def start(self, host: int, hide: Path | None = None) -> None:
+        """A Ray node on a host that has none, from which a folder is hidden."""
         own = ["--node-ip-address", self.address(host), "--num-cpus", str(self._cpus), "--block", "--disable-usage-stats",
                "--object-store-memory", str(200 << 20)]
-        head = ["--head", "--port", str(PORT), "--include-dashboard", "false", "--temp-dir", str(self._folder / "ray")]
+        head = ["--head", "--port", str(PORT), "--include-dashboard", "false", "--temp-dir", self._sockets]
         words = head if host == 1 else ["--address", f"{self.address(1)}:{PORT}"]
         log = (self._folder / f"host{host}.log").open("ab")
-        self._nodes[host] = self.popen(host, [RAY, "start", *words, *own], stdout=log, stderr=log)
+        command = [RAY, "start", *words, *own]
+        if hide is not None:    # a host has mounts of its own
+            command = ["sh", "-c", 'mount -t tmpfs tmpfs "$0" && exec "$@"', str(hide), *command]
+        self._nodes[host] = self.popen(host, command, stdout=log, stderr=log)
 
     def popen(self, host: int, words: list[str], **options) -> subprocess.Popen:
         """A process on a host, in a session of its own."""
@@ -116,12 +123,13 @@ class Hosts:
         words = [sys.executable, "-c", probe, self.address(1), str(PORT)]
         assert self.popen(1, words).wait() == 0, "the head did not start"
 
-    def _wait_for_nodes(self) -> None:
+    def wait_for_nodes(self, alive: int) -> None:
+        """Until so many nodes are alive, as the head sees it."""
         probe = ("import ray, sys, time\nray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')\n"
                  "for _ in range(240):\n    alive = sum(node['Alive'] for node in ray.nodes())\n"
                  "    if alive == int(sys.argv[2]): sys.exit(0)\n    time.sleep(0.5)\nsys.exit(1)")
-        words = [sys.executable, "-c", probe, f"{self.address(1)}:{PORT}", str(self.count)]
-        assert self.popen(1, words).wait() == 0, "not every node joined"
+        words = [sys.executable, "-c", probe, f"{self.address(1)}:{PORT}", str(alive)]
+        assert self.popen(1, words).wait() == 0, f"there were never {alive} nodes"
 
 
 @contextmanager
@@ -129,7 +137,6 @@ def hosts(folder: Path, count: int = 3, cpus: int = 1) -> Generator[Hosts]:
     """Hosts that are gone at the end, whatever happens."""
     made = Hosts(folder, count, cpus)
     try:
-        made.down()     # of a run that was killed
         made.up()
         yield made
     finally:

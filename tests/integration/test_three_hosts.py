@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -21,7 +22,7 @@ SMALL = [SMOKE, "generator.engine={engine: transformers, max_model_len: 96}", "t
 pytestmark = [pytest.mark.engine, pytest.mark.skipif(reason_not_here() is not None, reason=str(reason_not_here()))]
 
 
-def test_the_doctor_sees_every_node_and_their_network(tmp_path):
+def test_the_doctor_sees_every_node_and_their_network_and_a_store_that_one_does_not_see_is_refused(tmp_path):
     with hosts(tmp_path) as on:
         env = {**on.env, "RAY_ADDRESS": f"{on.address(1)}:{PORT}"}
         asked = on.popen(1, [sys.executable, "-m", "divscale", "doctor", "--cluster", "--json", "--store",
@@ -31,8 +32,17 @@ def test_the_doctor_sees_every_node_and_their_network(tmp_path):
         assert asked.returncode == 0, said
         assert found["nodes"]["found"].startswith("3: ") and found["gloo over 3 nodes"]["found"] == "works"
         assert {found[f"{on.address(host)} store"]["found"] for host in (1, 2, 3)} == {"visible"}
+        on.remove(3)
+        on.wait_for_nodes(2)
+        on.start(3, hide=tmp_path / "store")
+        on.wait_for_nodes(3)
+        refused = on.popen(1, [sys.executable, "-m", "divscale", "run", *SMALL, "--store", str(tmp_path / "store")],
+                           env=env, stderr=subprocess.PIPE, text=True)
+        _, said = refused.communicate()
+        assert refused.returncode == 3 and f"not seen from {on.address(3)}" in said, said
 
 
+@pytest.mark.skipif("DIVSCALE_LONG" not in os.environ, reason="takes minutes; set DIVSCALE_LONG=1, or run make chaos")
 def test_lost_and_returned_hosts_cost_time_alone(tmp_path):
     reference = tmp_path / "alone"
     run_alone(SMALL, reference)

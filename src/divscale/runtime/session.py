@@ -18,6 +18,7 @@ from typing import Any
 from divscale import remote_code
 from divscale.errors import PreflightError
 from divscale.runtime.resources import Resources
+from divscale.runtime.visible import check_visible
 from divscale.runtime.watchdog import MARKER
 
 GIB = 1024**3
@@ -38,14 +39,16 @@ class Session:
     Args:
         resources: `address` connects (so does RAY_ADDRESS); `cpus`, `gpus` and `object_store_gib` size a local one.
         log: takes one line now and then.
+        shared: A folder that every node of a cluster has to see.
         worker_env: further environment variables of all workers.
     """
 
     def __init__(
         self, resources: Resources, log: Callable[[str], None] = lambda _: None,
-        worker_env: Mapping[str, str] = MappingProxyType({}),
+        worker_env: Mapping[str, str] = MappingProxyType({}), shared: Path | None = None,
     ) -> None:
         self.resources = resources
+        self._shared = shared
         self.address = resources.address or os.environ.get("RAY_ADDRESS") or None
         self._log = log
         self._worker_env = worker_env
@@ -78,7 +81,7 @@ class Session:
         Cost: about 3 s for a local one.
 
         Raises:
-            PreflightError: it cannot be started or reached.
+            PreflightError: it cannot be started or reached, or one of its nodes does not see the shared folder.
         """
         with self._lock:
             if self._started:
@@ -94,6 +97,8 @@ class Session:
                 raise PreflightError(f"{where}: {failures[0]}. Check RAY_ADDRESS and resources.address, free memory "
                                      "and /dev/shm, and `divscale doctor`.") from failures[0]
             self._started = True
+            if not self.is_local and self._shared is not None:
+                check_visible(self._shared)
             self.start_s = time.monotonic() - begun
             total = self.total()
             self._log(f"Ray {'started' if self.is_local else 'connected'}: {total['cpus']} CPUs, {total['gpus']} GPUs")

@@ -1,0 +1,57 @@
+"""Is a folder of the driver's seen by every node of the cluster? Fleets write and read it by its path."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from pathlib import Path
+
+from divscale.errors import PreflightError
+
+ANSWER_S = 120
+
+
+def check_visible(folder: Path) -> None:
+    """Prove that every node that is there now sees `folder` under the same path. Costs a process a node, some seconds.
+
+    Raises:
+        PreflightError: One does not, or one does not answer.
+    """
+    import ray
+    from ray.exceptions import RayError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
+
+    nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    if len(nodes) < 2:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".probe.{uuid.uuid4().hex}"
+    probe.write_bytes(b"divscale")
+    try:
+        task = ray.remote(num_cpus=0)(_sees)
+        asked = {task.options(scheduling_strategy=On(id, soft=False)).remote(str(probe)): id for id in nodes}
+        answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S)
+        blind: list[str] = []
+        for reference in answered:
+            try:
+                blind += [] if ray.get(reference) else [nodes[asked[reference]]]
+            except RayError:  # it left the cluster since
+                continue
+    finally:
+        probe.unlink(missing_ok=True)
+    if blind:
+        raise PreflightError(
+            f"{folder}: not seen from {', '.join(sorted(blind))}, and fleets on every node use it. Mount "
+            "it there under the same path; of a store on s3:// or gs:// it is the cache: set DIVSCALE_CACHE.")
+    if silent:
+        raise PreflightError(
+            f"no process started on {', '.join(sorted(nodes[asked[reference]] for reference in silent))} within "
+            f"{ANSWER_S} s. Look at its Ray logs, or take the node out of the cluster.")
+
+
+def _sees(path: str) -> bool:
+    for _ in range(20):  # network file systems show a new file a little later
+        if Path(path).exists():
+            return True
+        time.sleep(0.5)
+    return False
