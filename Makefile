@@ -10,7 +10,7 @@ DEV := .venv/.dev-installed
 BENCH := .venv/.bench-installed
 AUDIT := .venv/.audit-installed
 
-.PHONY: demo test unit studies fleets setup lint bench fuzz audit licences sbom chaos clean
+.PHONY: demo test unit studies fleets setup lint bench fuzz audit licences sbom long chaos clean
 
 demo: $(CPU)
 	@$(BIN)/divscale run configs/quickstart.yaml
@@ -53,6 +53,10 @@ licences: $(CPU)
 # A bill of materials of the lock: CycloneDX 1.6, checked by its schema.
 sbom: $(AUDIT)
 	@$(BIN)/python requirements/sbom.py cpu.txt sbom.json
+
+# What takes minutes each and is not in CI: three hosts, every socket of a study, bench.
+long: $(DEV)
+	@RAY_worker_niceness=0 $(BIN)/python -m pytest -m long tests
 
 # Faults drawn at random over a study on three hosts made of network namespaces: root, and an hour or two.
 chaos: $(DEV)

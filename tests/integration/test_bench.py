@@ -10,7 +10,7 @@ import pytest
 
 from divscale.bench.result import read
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 
 def divscale(*words: str, cwd: Path) -> str:

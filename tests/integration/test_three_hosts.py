@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -19,7 +18,7 @@ SMOKE = str(Path(__file__).parents[1] / "studies" / "smoke.yaml")
 SMALL = [SMOKE, "generator.engine={engine: transformers, max_model_len: 96}", "train.1.optim.steps=2",
          "resources.training_workers=2"]
 
-pytestmark = [pytest.mark.engine, pytest.mark.skipif(reason_not_here() is not None, reason=str(reason_not_here()))]
+pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.skipif(reason_not_here() is not None, reason=str(reason_not_here()))]
 
 
 def test_the_doctor_sees_every_node_and_their_network_and_a_store_that_one_does_not_see_is_refused(tmp_path):
@@ -42,7 +41,6 @@ def test_the_doctor_sees_every_node_and_their_network_and_a_store_that_one_does_
         assert refused.returncode == 3 and f"not seen from {on.address(3)}" in said, said
 
 
-@pytest.mark.skipif("DIVSCALE_LONG" not in os.environ, reason="takes minutes; set DIVSCALE_LONG=1, or run make chaos")
 def test_lost_and_returned_hosts_cost_time_alone(tmp_path):
     reference = tmp_path / "alone"
     run_alone(SMALL, reference)

@@ -21,6 +21,7 @@ from divscale.runtime.resources import Resources
 from divscale.runtime.session import worker_env
 from divscale.runtime.stacks import log_stacks
 from divscale.training.queue import ItemQueue
+from divscale.training.rendezvous import OwnAddress
 from divscale.training.room import ranks_that_fit
 from divscale.training.work import Item, Progress, Result
 from divscale.training.worker import work
@@ -173,6 +174,7 @@ class TrainingGroup:
             work,
             train_loop_config={"queue": self._queue, "reader": self._reader, "run": run, "position": position,
                                "threads": self._place.threads, "memory_gib": self._resources.training_memory_gib},
+            torch_config=OwnAddress(),
             scaling_config=ray.train.ScalingConfig(num_workers=self._ranks, use_gpu=self._place.on_gpu),
             run_config=ray.train.RunConfig(
                 name=f"{self._name}-{run}", storage_path=storage,
