@@ -86,7 +86,7 @@ of real rows. They show what the designs can tell, and what holds for such model
 (`configs/studies/gpu/`). Intervals are 95 %; p-values over levels are Holm-corrected; verdicts are explained in every report.
 Where a filter leaves fewer rows than a mix asks for, the mix has fewer (`shortfall: allow`) or repeats them (`oversample`), as
 the files say; so the wildest level of a held curve stands on fewer distinct rows. A set of fewer rows than it is measured at
-has no measures, and no place in a figure. What `collapse.yaml` shows over six generations is in
+has no measures, and no place in a figure. What the study of `collapse.yaml` shows over six generations is in
 [collapse.md](../benchmarks/results/collapse.md)."""
 
 
