@@ -74,10 +74,12 @@ class Drivers:
         held = self._objects.get(key)
         if held is None:
             return self._objects.create(key, self.id.encode())
-        body, tag = held
-        if body.decode() == self.id:
+        holder, tag = held[0].decode(), held[1]
+        if holder == self.id:
             return True
-        return body.decode() not in self.living() and self._objects.replace(key, self.id.encode(), tag)
+        if holder in self.living() or holder in self.living(now=True):  # it may have begun since the last look
+            return False
+        return self._objects.replace(key, self.id.encode(), tag)
 
     def release(self, fingerprint: str) -> None:
         """Give the lease back, unless another driver took it over while this one seemed dead."""

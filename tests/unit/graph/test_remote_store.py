@@ -190,6 +190,15 @@ def test_a_driver_of_another_host_counts_as_dead_when_it_has_said_nothing_for_lo
         assert mine.acquire("f")
 
 
+def test_a_driver_that_began_a_moment_ago_keeps_its_lease(uri):
+    first, second = Drivers(Objects(uri)), Drivers(Objects(uri))
+    with first.present():
+        assert first.living().keys() == {first.id}
+        with second.present():
+            assert second.acquire("f")
+            assert not first.acquire("f")
+
+
 def test_files_that_a_driver_is_going_to_read_are_not_removed(open_store, uri):
     run(open_store(), total(number(1), number(2)))
     reader = Drivers(Objects(uri))
