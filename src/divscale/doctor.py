@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,13 +34,18 @@ def findings() -> list[Finding]:
 
 def print_findings(*, as_json: bool) -> int:
     """Print the findings; exit code 3 when something is missing."""
-    found = findings()
+    return say(findings(), as_json=as_json)
+
+
+def say(found: Sequence[Finding], *, as_json: bool, width: int = 22) -> int:
+    """Print findings, `what` in so many columns; exit code 3 when something is missing."""
     if as_json:
         print(json.dumps([asdict(finding) for finding in found]))
     else:
         for finding in found:
             mark = "!!" if finding.advice else "ok"
-            print(f"{mark}  {finding.what:<22} {finding.found}{'  -> ' + finding.advice if finding.advice else ''}")
+            advice = f"  -> {finding.advice}" if finding.advice else ""
+            print(f"{mark}  {finding.what:<{width}} {finding.found}{advice}")
     return PreflightError.exit_code if any(finding.advice for finding in found) else 0
 
 

@@ -10,14 +10,13 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 from divscale.cluster_probe import COLLECTIVE_S, PACKAGES, Report, look_at_node, sum_of_ranks
 from divscale.config import Study
-from divscale.doctor import Finding
-from divscale.errors import PreflightError, StageFailedError
+from divscale.doctor import Finding, say
+from divscale.errors import StageFailedError
 from divscale.graph.store import Store
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
@@ -37,13 +36,7 @@ def print_cluster(address: str | None, store: Store, study: Study | None, *, as_
     with Session(resources.model_copy(update={"address": address} if address else {})) as session:
         session.ensure()
         found = list(findings(store, study, session.total()))
-    if as_json:
-        print(json.dumps([asdict(finding) for finding in found]))
-    else:
-        for finding in found:
-            mark = "!!" if finding.advice else "ok"
-            print(f"{mark}  {finding.what:<28} {finding.found}{'  -> ' + finding.advice if finding.advice else ''}")
-    return PreflightError.exit_code if any(finding.advice for finding in found) else 0
+    return say(found, as_json=as_json, width=28)
 
 
 def findings(store: Store, study: Study | None, total: dict[str, int]) -> Iterator[Finding]:

@@ -267,8 +267,6 @@ def _take(
         if held:
             theirs = {stage.fingerprint for stage in finished}
             return [stage for stage in held if stage.fingerprint not in theirs], finished
-    for name in names:
-        store.renew(name)
     return [], _finished(left.ready, targets, store)
 
 
