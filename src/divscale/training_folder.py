@@ -12,7 +12,7 @@ from divscale.errors import ConfigError
 from divscale.graph.lease import Leases
 
 CONFIG = "config.json"
-ALL_OF_IT = "0"  # there is one thing to hold a lease on
+ALL_OF_IT = "0" * 32  # the only stage there is: one thing to hold a lease on
 
 
 @contextmanager
