@@ -38,7 +38,7 @@ def learned_from(paths: Sequence[str]) -> Learned:
 
 
 def _benchmark(path: str) -> Measured:
-    """Each part at the most devices that it was measured on, a device's share of it."""
+    """Each part at the most devices that it was measured on; of that a GPU's share, or a core's."""
     from divscale.bench.result import Figure, read
     from divscale.bench.sizes import SIZES
 
@@ -46,10 +46,11 @@ def _benchmark(path: str) -> Measured:
     last: dict[str, Figure] = {}
     for figure in sorted(found.figures, key=lambda figure: figure.count):
         last[figure.part] = figure
-    each = {part: figure.spread.median / figure.count for part, figure in last.items()}
+    shares = found.machine.cores_each or 1
+    each = {part: figure.spread.median / figure.count / shares for part, figure in last.items()}
     size = SIZES[found.asked.size]
     return Measured(
-        f"from {path}", "core" if set(found.machine.devices) == {"core"} else "GPU",
+        f"from {path}", found.machine.kind,
         {part: figure.start_s for part, figure in last.items()
          if figure.start_s is not None and part in ("generation", "embedding", "training")},
         each.get("embedding"),

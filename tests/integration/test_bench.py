@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from divscale.bench.result import read
+from divscale.learned import learned_from
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 
@@ -33,6 +34,7 @@ def test_two_parts_are_measured_beside_the_floors_of_the_same_run(tmp_path: Path
     (best,) = found.at_best
     assert len(best.copies) == len(best.matmuls["float32"]) == 10  # five before, five after
     assert found.versions["torch"] and found.machine.cores >= 1 and found.machine.devices
+    assert learned_from([str(tmp_path / "a.json")]).benchmarks[0].device == found.machine.kind
     assert found.command == "divscale bench similarity embedding --size tiny --scaling weak --over 1"
     assert printed.splitlines()[2].startswith("similarity  pairs of DCScore")
 

@@ -89,7 +89,7 @@ def run(asked: Asked, resources: Resources, devices: Devices, folder: Path) -> B
     failures: list[str] = []
     measured: dict[tuple[str, int], list[Measured]] = {}
     best: dict[int, AtBest] = {}
-    names = ("GPU" if devices.gpus else cores(max(1, devices.cores // most)),) * most
+    names = ("GPU" if devices.gpus else cores(devices.cores_each(most)),) * most
     for count in asked.over if set(asked.parts) - {"pipeline"} else ():
         used = devices.used(resources, count, most)
         with _timed(f"all of it on {_some(used, count)}", measured, failures), Session(used) as session:
@@ -111,7 +111,8 @@ def run(asked: Asked, resources: Resources, devices: Devices, folder: Path) -> B
              for figure in figures(part, count, of_part, best.get(count))]
     return Bench(
         date=date, command=_command(asked), asked=asked,
-        machine=machine(names, devices.cores, resources.address or os.environ.get("RAY_ADDRESS")),
+        machine=machine(names, devices.cores, None if devices.gpus else devices.cores_each(most),
+                        resources.address or os.environ.get("RAY_ADDRESS")),
         versions=package_versions(), load_before=before, load_after=load(), at_best=tuple(best.values()),
         figures=with_efficiency(found), failures=tuple(failures))
 

@@ -48,10 +48,14 @@ class Devices:
         """What is measured where nothing else is asked: one and all (of cores, as many as a fleet takes of itself)."""
         return tuple(sorted({1, self.count if self.gpus else min(self.count, CPU_ENGINES)}))
 
+    def cores_each(self, most: int) -> int:
+        """Cores of each device, of which there are so many at the most."""
+        return max(1, self.cores // most)
+
     def used(self, resources: Resources, count: int, most: int) -> Resources:
         """`resources` for `count` devices: so many actors or ranks, with a GPU or a share of the cores each."""
         return resources.model_copy(update={
-            "cpus": count * max(1, self.cores // most), "gpus": count if self.gpus else 0,
+            "cpus": count * self.cores_each(most), "gpus": count if self.gpus else 0,
             "gpus_per_engine": int(self.gpus), "generation_actors": count, "embedding_actors": count,
             "similarity_actors": count, "training_workers": count, "training_groups": 1})
 

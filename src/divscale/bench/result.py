@@ -19,8 +19,9 @@ from divscale.bench.sizes import SizeName
 from divscale.errors import ConfigError
 from divscale.frozen import FrozenConfig
 
-FORMAT = "divscale bench 1"
+FORMAT = "divscale bench 2"
 Scaling = Literal["weak", "strong"]
+Kind = Literal["core", "GPU"]
 
 
 class Asked(FrozenConfig):
@@ -33,11 +34,23 @@ class Asked(FrozenConfig):
 
 
 class Machine(FrozenConfig):
-    """What it ran on. `devices`: GPUs by name, or cores; those that were there, whatever was used."""
+    """What it ran on.
+
+    Attributes:
+        cpu: its name.
+        cores: of all nodes.
+        memory_gib: of this node.
+        kind: of device: GPUs, or shares of the cores.
+        cores_each: of a device that is a share of the cores; null of GPUs.
+        devices: by name, those of the largest number that was measured.
+        address: of the Ray that was joined; null: a local one.
+    """
 
     cpu: str
     cores: int
     memory_gib: float
+    kind: Kind
+    cores_each: int | None
     devices: tuple[str, ...]
     address: str | None
 
@@ -83,7 +96,7 @@ class Figure(FrozenConfig):
 class Bench(FrozenConfig):
     """A whole benchmark. `failures` are in words, of what has no figures."""
 
-    format: Literal["divscale bench 1"] = FORMAT
+    format: Literal["divscale bench 2"] = FORMAT
     date: str
     command: str
     asked: Asked
@@ -117,12 +130,13 @@ def now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def machine(devices: Sequence[str], cores: int, address: str | None) -> Machine:
-    """This machine, with the devices of the run."""
+def machine(devices: Sequence[str], cores: int, cores_each: int | None, address: str | None) -> Machine:
+    """This machine, with the devices of the run: GPUs, or so many cores each."""
     cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                 if line.startswith("model name")), platform.machine())
     return Machine(cpu=cpu, cores=cores, memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
-                   devices=tuple(devices), address=address)
+                   kind="GPU" if cores_each is None else "core", cores_each=cores_each, devices=tuple(devices),
+                   address=address)
 
 
 def at_best(count: int, floors: Sequence[Sequence[Floor]]) -> AtBest:

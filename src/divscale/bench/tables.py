@@ -46,7 +46,7 @@ def shown(found: Bench) -> str:
     best = [f"{each.count} device(s) at once copy {spread(each.copies).median / 1e9:,.1f} GB/s and multiply at "
             + ", ".join(f"{spread(rates).median / 1e9:,.0f} GFLOP/s ({name})" for name, rates in each.matmuls.items())
             for each in found.at_best]
-    gpus = [NOT_ON_GPU] if any("core" not in name for name in found.machine.devices) else []
+    gpus = [NOT_ON_GPU] if found.machine.kind == "GPU" else []
     return "\n".join([
         _title(found), as_text(Table(heads, tuple(rows), names=3)), *best,
         "Medians over repeats behind a first one that does not count; the spread is from lowest to highest. A floor is "

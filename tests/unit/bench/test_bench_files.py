@@ -13,13 +13,13 @@ from divscale.errors import ConfigError
 FLOOR = Floor("core", None, (100.0, 120.0, 110.0), {"float32": (1000.0, 1100.0, 900.0)})
 
 
-def bench(*rates_of_one_and_two, size="tiny", parts=("training",), scaling="weak", over=(1, 2), names=("core", "core")):
+def bench(*rates_of_one_and_two, size="tiny", parts=("training",), scaling="weak", over=(1, 2), names=("1 core", "1 core")):
     found = []
     for count, rates in zip(over, rates_of_one_and_two, strict=True):
         measured = Measured("trained", "tokens/s", tuple(rates), (1.0,) * len(rates), 2.0, Least(0.0, 500.0, "float32"))
         found += figures("training", count, [measured], at_best(count, [[FLOOR] * count]))
     return Bench(date="2026-11-28", command="divscale bench", asked=Asked(parts=parts, size=size, scaling=scaling, over=over),
-                 machine=machine(names, 2, None), versions={"torch": "2"}, load_before=0.1, load_after=0.2,
+                 machine=machine(names, 2, 1 if "core" in names[0] else None, None), versions={"torch": "2"}, load_before=0.1, load_after=0.2,
                  at_best=(at_best(1, [[FLOOR]]),), figures=with_efficiency(found))
 
 

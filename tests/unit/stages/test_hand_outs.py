@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from divscale.bench.result import Asked, Bench, Figure, machine
+from divscale.bench.result import Asked, Bench, Figure, machine, read
 from divscale.bench.sizes import SIZES
 from divscale.cli import main
 from divscale.graph.plan import missing
@@ -32,6 +32,7 @@ from divscale.view import Tally
 
 SMOKE = Path(__file__).parents[2] / "studies" / "smoke.yaml"
 FULL = "train={method: full, model: encoder, max_length: 64, optim: {steps: 10, batch_size: 8}}"
+RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
 STORIES = Path(__file__).parents[3] / "configs" / "storyland.yaml"
 TUNED = ["generator={model: some/model-1B, engine: {engine: vllm}}", "evaluate.metrics=[rouge_l]",
          "train={method: full, model: some/model-1B, head: causal, zero_stage: 3, max_length: 128, optim: {steps: 20}}"]
@@ -185,7 +186,7 @@ def test_a_benchmark_stands_in_for_what_is_assumed_of_its_kind_of_device(tmp_pat
     file = tmp_path / "bench.json"
     file.write_text(Bench(
         date="", command="", asked=Asked(parts=("generation",), size="tiny", scaling="weak", over=(2,)),
-        machine=machine(("core", "core"), 2, None), versions={}, load_before=0.0, load_after=0.0, at_best=(),
+        machine=machine(("1 core", "1 core"), 2, 1, None), versions={}, load_before=0.0, load_after=0.0, at_best=(),
         figures=figures).model_dump_json(), encoding="utf-8")
     measured = learned_from([str(file)]).benchmarks
     cores, gpus = (machine_of(Resources(cpus=4, gpus=n)) for n in (0, 4))
@@ -195,3 +196,14 @@ def test_a_benchmark_stands_in_for_what_is_assumed_of_its_kind_of_device(tmp_pat
     taught = training(1000.0, shape.trained.parameters, cores, "train", stages=0, passes=6, half=False, measured=measured)
     assert taught.seconds == pytest.approx(1.0) and taught.source.startswith(f"from {file}: 1,000 tokens/s")
     assert embedding(100.0, gpus, measured).source.startswith("assumed")
+
+
+def test_a_kept_benchmark_of_a_share_of_two_cores_teaches_what_one_core_does():
+    file = RESULTS / "bench_cpu.json"
+    (measured,) = learned_from([str(file)]).benchmarks
+    median = {figure.part: figure.spread.median for figure in read(str(file)).figures}
+    assert (measured.device, measured.texts) == ("core", median["embedding"] / 2)
+    cores, gpus = (machine_of(Resources(cpus=2, gpus=n)) for n in (0, 1))
+    taught = writing(1000.0, SIZES["tiny"].generator.parameters, cores, "generate", [measured])
+    assert taught.seconds == pytest.approx(1000.0 / median["generation"]) and taught.source.startswith(f"from {file}: ")
+    assert writing(1000.0, 10**9, gpus, "generate", [measured]).source.startswith("assumed")
