@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +26,8 @@ RETRIES = 8
 RETRY_S = 120
 REQUEST_S = 120
 AT_ONCE = 500  # keys that one request removes
+TAG = ("e_tag", "version")  # S3 and Azure compare the first, Google's service the second (its generation)
+Tag = Mapping[str, str]
 _REASON = 300  # characters of what a storage service says
 
 
@@ -59,14 +61,14 @@ class Objects:
         self.uri = uri.rstrip("/")
         self._store: Any = None
 
-    def get(self, key: str) -> tuple[bytes, str] | None:
+    def get(self, key: str) -> tuple[bytes, Tag] | None:
         """An object's bytes and its tag, which changes whenever it is written; None where there is none."""
         with self._explained(key):
             try:
                 found = self._api().get(self._opened(), key)
             except FileNotFoundError:
                 return None
-            return bytes(found.bytes()), str(found.meta["e_tag"])
+            return bytes(found.bytes()), {part: found.meta[part] for part in TAG if found.meta.get(part) is not None}
 
     def put(self, key: str, body: bytes) -> None:
         """Write, whatever was there."""
@@ -77,9 +79,9 @@ class Objects:
         """Write where nothing is; False where something is already."""
         return self._conditional(key, body, "create")
 
-    def replace(self, key: str, body: bytes, tag: str) -> bool:
+    def replace(self, key: str, body: bytes, tag: Tag) -> bool:
         """Write where the object is still the one of this tag; False where it is not."""
-        return self._conditional(key, body, {"e_tag": tag})
+        return self._conditional(key, body, dict(tag))
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove; of keys that are not there nothing is said."""
