@@ -1,8 +1,9 @@
 """`divscale submit`, `divscale job`: a study as a Ray job on a cluster that runs already.
 
-What travels is this package and the study (with the cluster file); results stay in the store, which every node has to
-see. So a job that ended early, or was stopped, goes on where it was when the same study is submitted again; one that
-still runs is followed instead of submitted twice. Secrets do not travel: the cluster's nodes have their own.
+What travels is this package and the study (with the cluster file). Files that the study names, and results, stay where
+they are, and every node has to see them. So a job that ended early, or was stopped, goes on where it was when the same
+study is submitted again; one that still runs is followed instead of submitted twice. Secrets do not travel: the
+cluster's nodes have their own.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from divscale.config import Study
 from divscale.errors import ConfigError, PreflightError, StageFailedError
+from divscale.named_files import relative_files
 from divscale.redact import redact
 from divscale.study_file import load
+
+T = TypeVar("T")
 
 KEY = "divscale"            # of the job's metadata: what study it is of
 INTERRUPTED = 130
@@ -39,13 +44,15 @@ def submit_from_terminal(
     """Submit a study, or find that it runs already, and follow it to its end. Returns the job's exit code; detached, 0.
 
     Raises:
-        ConfigError: The study is wrong, or no store is named that the cluster's nodes can see.
+        ConfigError: The study is wrong, or names files or a store that the cluster's nodes cannot see.
         PreflightError: The cluster cannot be reached, or refuses.
+        StageFailedError: It does not answer any more. A job may go on.
     """
-    name, store = load(study, overrides, cluster=cluster).name, _store(root)
-    client = _client(address)
+    asked, store = load(study, overrides, cluster=cluster), _store(root)
+    _check_files(asked)
+    name, client, at = asked.name, _client(address), _at(address)
     key = hashlib.sha256(json.dumps([Path(study).read_text("utf-8"), list(overrides), store]).encode()).hexdigest()[:16]
-    running = next((job for job in client.list_jobs() if (job.metadata or {}).get(KEY) == key
+    running = next((job for job in _ask(client.list_jobs) if (job.metadata or {}).get(KEY) == key
                     and str(job.status) not in ENDED), None)
     if running is not None:
         id = running.submission_id
@@ -54,10 +61,10 @@ def submit_from_terminal(
         id = _submit(client, name, key, study, overrides, store, cluster)
         print(f"{name}: submitted as {id}.")
     if detach:
-        print(f"divscale job status {id} says how it is, divscale job logs {id} follows it, divscale job stop {id} "
-              "stops it. Submitted again it goes on where it was.")
+        print(f"divscale job status {id}{at} says how it is, divscale job logs {id}{at} follows it, "
+              f"divscale job stop {id}{at} stops it. Submitted again it goes on where it was.")
         return 0
-    return follow(client, id)
+    return follow(client, id, at)
 
 
 def job_from_terminal(what: str, id: str | None, address: str | None) -> int:
@@ -67,10 +74,11 @@ def job_from_terminal(what: str, id: str | None, address: str | None) -> int:
     Raises:
         ConfigError: No job of that id, or none is named.
         PreflightError: The cluster cannot be reached.
+        StageFailedError: It does not answer any more.
     """
     client = _client(address)
     if what == "list":
-        for job in client.list_jobs():
+        for job in _ask(client.list_jobs):
             if KEY in (job.metadata or {}):
                 print(f"{job.submission_id}  {job.status}  {redact(job.entrypoint)}")
         return 0
@@ -78,20 +86,25 @@ def job_from_terminal(what: str, id: str | None, address: str | None) -> int:
         raise ConfigError(f"job {what}: name the job; divscale job list shows them.")
     info = _info(client, id)
     if what == "logs":
-        return follow(client, id)
+        return follow(client, id, _at(address))
     if what == "stop":
         if str(info.status) in ENDED:
             print(f"{id}: {info.status} already.")
             return 0
-        client.stop_job(id)
+        _ask(client.stop_job, id)
         while str((info := _info(client, id)).status) not in ENDED:
             time.sleep(POLL_S)
     print(f"{id}: {info.status}. {redact(info.message or '')}")
     return _exit_code(info) if what == "status" and str(info.status) in ENDED else 0
 
 
-def follow(client: Any, id: str) -> int:
-    """Print a job's output until it ends. Ctrl-C leaves the job alone. Returns its exit code."""
+def follow(client: Any, id: str, at: str = "") -> int:
+    """Print a job's output until it ends. Ctrl-C leaves the job alone. Returns its exit code. `at`: what shown commands
+    need to find the cluster.
+
+    Raises:
+        StageFailedError: The cluster does not say how the job is.
+    """
     try:
         said = time.monotonic()
         while str((info := _info(client, id)).status) == "PENDING":
@@ -102,13 +115,14 @@ def follow(client: Any, id: str) -> int:
         shown = 0
         while True:
             ended = str((info := _info(client, id)).status) in ENDED
-            shown = _print_from(client, id, shown, follow=not ended)
             if ended:
                 break
+            shown = _print_while_connected(client, id, shown)
             time.sleep(POLL_S)
+        _print_rest(client, id, shown, at)
     except KeyboardInterrupt:
-        print(f"\ndivscale: {id} goes on without this terminal. divscale job logs {id} follows it, divscale job stop "
-              f"{id} stops it.", file=sys.stderr)
+        print(f"\ndivscale: {id} goes on without this terminal. divscale job logs {id}{at} follows it, divscale "
+              f"job stop {id}{at} stops it.", file=sys.stderr)
         return INTERRUPTED
     code = _exit_code(info)
     if code:
@@ -116,10 +130,12 @@ def follow(client: Any, id: str) -> int:
     return code
 
 
-def _print_from(client: Any, id: str, shown: int, *, follow: bool) -> int:
+def _print_while_connected(client: Any, id: str, shown: int) -> int:
     """Print what a job has said beyond `shown` characters, and what it says while the connection holds; returns what is
     shown then.
     """
+    from aiohttp import ClientError
+
     async def tail() -> None:
         nonlocal shown
         seen = 0
@@ -128,13 +144,18 @@ def _print_from(client: Any, id: str, shown: int, *, follow: bool) -> int:
             seen += len(part)
             shown = max(shown, seen)
 
-    if follow:
-        with contextlib.suppress(OSError, RuntimeError):  # the connection broke; the next look goes on
-            asyncio.run(tail())
-        return shown
-    text = client.get_job_logs(id)
-    print(text[shown:], end="", flush=True)
-    return len(text)
+    with contextlib.suppress(ClientError, OSError, RuntimeError):  # the connection broke; the next look goes on
+        asyncio.run(tail())
+    return shown
+
+
+def _print_rest(client: Any, id: str, shown: int, at: str) -> None:
+    """Print what an ended job has said beyond `shown` characters. What it did is known, whatever it said."""
+    try:
+        print(_ask(client.get_job_logs, id)[shown:], end="", flush=True)
+    except (ConfigError, StageFailedError):
+        print(f"{id}: has ended, and the rest of its output cannot be read now; divscale job logs {id}{at} asks again.",
+              file=sys.stderr)
 
 
 def _submit(
@@ -155,6 +176,18 @@ def _submit(
                 runtime_env={"working_dir": folder}, metadata={KEY: key, "study": name})
         except (RuntimeError, ValueError, OSError) as error:
             raise PreflightError(f"the cluster refused the job: {redact(_first_line(error))}") from error
+
+
+def _check_files(study: Study) -> None:
+    found = [f"{field} {name}" for field, name in relative_files(study).items()]
+    if found:
+        raise ConfigError(f"submit: {' and '.join(found)}: the job runs on another machine, where relative paths lead "
+                          "nowhere, and no file but the study travels. Name it by an absolute path that every node "
+                          "sees; data may have a URI too (s3://bucket/file).")
+
+
+def _at(address: str | None) -> str:
+    return f" --address {shlex.quote(redact(address))}" if address else ""
 
 
 def _store(root: str | None) -> str:
@@ -192,15 +225,22 @@ def _client(address: str | None) -> Any:
 
 
 def _info(client: Any, id: str) -> Any:
+    return _ask(client.get_job_info, id)
+
+
+def _ask(what: Callable[..., T], *id: str) -> T:
+    """What a cluster answers, of a job where its id is given; a question that breaks off is asked again."""
     for pause_s in (2, 4, 8, 16, None):
         try:
-            return client.get_job_info(id)
+            return what(*id)
         except (RuntimeError, OSError) as error:
-            if "404" in str(error) or "does not exist" in str(error):
-                raise ConfigError(f"job {id}: the cluster has no such job; divscale job list shows them.") from error
+            if id and ("404" in str(error) or "does not exist" in str(error)):
+                raise ConfigError(f"job {id[0]}: the cluster has no such job; divscale job list shows them.") from error
             if pause_s is None:
-                raise StageFailedError(f"job {id}: the cluster does not say how it is ({_first_line(error)}). The job "
-                                       "may go on; look again with divscale job status.") from error
+                raise StageFailedError(
+                    f"job{''.join(f' {one}' for one in id)}: the cluster does not answer any more "
+                    f"({_first_line(error)}). What runs there may go on; look again with divscale job "
+                    "status.") from error
             time.sleep(pause_s)
     raise AssertionError
 
