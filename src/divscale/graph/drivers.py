@@ -21,21 +21,32 @@ import uuid
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from divscale.errors import StageFailedError
+from divscale.errors import ConfigError, StageFailedError
 from divscale.graph.objects import Objects
 
 BEAT_S = 10.0
+LEASE_S = (5, 86_400)  # the shortest leaves time for a slow request, the longest is a day
+END_S = 10.0  # that a sign of life which is on its way may take at the end
 POLL_S = 0.5
 FRESH_S = 2.0  # what was seen of other drivers is believed for so long
 
 
 def lease_s() -> float:
-    """Seconds without a sign of life after which a driver counts as dead: $DIVSCALE_LEASE_S, or 60."""
-    return float(os.environ.get("DIVSCALE_LEASE_S") or 60)
+    """Seconds without a sign of life after which a driver counts as dead: $DIVSCALE_LEASE_S, or 60.
+
+    Raises:
+        ConfigError: The variable is no number of seconds that makes sense.
+    """
+    told = os.environ.get("DIVSCALE_LEASE_S") or "60"
+    with suppress(ValueError):
+        if LEASE_S[0] <= (seconds := float(told)) <= LEASE_S[1]:
+            return seconds
+    raise ConfigError(f"DIVSCALE_LEASE_S: {told!r} is not a number of seconds from {LEASE_S[0]} to {LEASE_S[1]}. Set "
+                      "it to one, or leave it out: a driver that has said nothing for 60 s counts as dead then.")
 
 
 @dataclass(frozen=True)
@@ -52,15 +63,22 @@ class Driver:
 
 
 class Drivers:
-    """This process among the drivers of one store."""
+    """This process among the drivers of one store.
+
+    Raises:
+        ConfigError: As `lease_s` says.
+    """
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self.id = uuid.uuid4().hex
+        self._lease_s = lease_s()
         self._at_work = False
-        self._claims: frozenset[str] | None = frozenset()
-        self._lock = threading.Lock()
-        self._stop: threading.Event | None = None
+        self._claims: set[str] | None = set()
+        self._lock = threading.Lock()  # of these two
+        self._saying = threading.Lock()  # what is said later is newer
+        self._beating: tuple[threading.Event, threading.Thread] | None = None  # what stops it, and what does it
+        self._answers = True  # the object store, when it was last tried
         self._looked = -FRESH_S
         self._living: dict[str, Driver] = {}
 
@@ -82,18 +100,24 @@ class Drivers:
         return self._objects.replace(key, self.id.encode(), tag)
 
     def release(self, fingerprint: str) -> None:
-        """Give the lease back, unless another driver took it over while this one seemed dead."""
+        """Give the lease back, unless another driver took it over while this one seemed dead. Where the object store
+        does not answer the lease stays; others take it over when this driver is at work no longer.
+        """
+        if not self._answers:  # each try would take minutes
+            return
         key = f"leases/{fingerprint}"
-        held = self._objects.get(key)
-        if held is not None and held[0].decode() == self.id:
-            self._objects.delete([key])
+        try:
+            held = self._objects.get(key)
+            if held is not None and held[0].decode() == self.id:
+                self._objects.delete([key])
+        except StageFailedError:
+            self._answers = False
 
     # claims
 
     def everything(self) -> None:
         """Claim all files of the store. Waits while another driver removes some."""
-        self._say(at_work=True, claims=None)
-        self._begin_beating()
+        self._become(at_work=True, claims=None)
         while self._removing_others():
             time.sleep(POLL_S)
         self._bury()
@@ -101,22 +125,26 @@ class Drivers:
     def only(self, fingerprints: Iterable[str]) -> None:
         """Give up all claims but those on the files of these stages. Others hear of it with the next sign of life."""
         with self._lock:
-            self._claims = frozenset(fingerprints)
+            self._claims = set(fingerprints)
 
     def give_up(self, fingerprints: Iterable[str]) -> None:
         """Give up claims on the files of these stages, after `only`; heard of like there."""
         with self._lock:
             assert self._claims is not None
-            self._claims -= frozenset(fingerprints)
+            self._claims.difference_update(fingerprints)
 
     def nothing(self) -> None:
         """Give up all claims; this process is at work no longer."""
-        if self._stop is not None:
-            self._stop.set()
-            self._stop = None
-        self._at_work, self._claims = False, frozenset()
-        with suppress(StageFailedError):  # others will see that it is dead
-            self._objects.delete([f"drivers/{self.id}"])
+        if self._beating is not None:
+            stop, thread = self._beating
+            stop.set()
+            thread.join(END_S)
+            self._beating = None
+        with self._lock:
+            self._at_work, self._claims = False, set()
+        if self._answers:
+            with suppress(StageFailedError):  # others will see that it is dead
+                self._objects.delete([f"drivers/{self.id}"])
 
     @contextmanager
     def alone(self, fingerprint: str | None = None) -> Generator[bool]:
@@ -135,11 +163,10 @@ class Drivers:
     @contextmanager
     def present(self) -> Generator[None]:
         """Leases hold within, also without claims."""
-        if self._stop is not None:
+        if self._beating is not None:
             yield
             return
-        self._say(at_work=False, claims=frozenset())
-        self._begin_beating()
+        self._become(at_work=False, claims=set())
         try:
             yield
         finally:
@@ -152,12 +179,13 @@ class Drivers:
         """
         if not now and time.monotonic() - self._looked < FRESH_S:
             return self._living
-        self._say(self._at_work, self._claims)
-        told = {entry.key.rpartition("/")[2]: entry.modified for entry in self._objects.list("drivers")}
+        told = self._signs()
+        if self.id not in told:  # a driver that thought this one dead has just removed its sign
+            told = self._signs()
         own = told.get(self.id)
         found: dict[str, Driver] = {}
         for id, seen in told.items():
-            if own is None or own - seen > timedelta(seconds=lease_s()):
+            if own is not None and own - seen > timedelta(seconds=self._lease_s):
                 continue
             said = self._objects.get(f"drivers/{id}")
             words = json.loads(said[0]) if said else None
@@ -173,25 +201,43 @@ class Drivers:
 
     def _bury(self) -> None:
         """Remove what dead drivers said of themselves; their leases stay until somebody wants them."""
-        living = self.living(now=True)
-        self._objects.delete([entry.key for folder in ("drivers", "removing") for entry in self._objects.list(folder)
-                              if entry.key.rpartition("/")[2] not in living])
+        said = [entry.key for folder in ("drivers", "removing") for entry in self._objects.list(folder)]
+        living = self.living(now=True)  # looked at later: who begins meanwhile is not among what was said
+        self._objects.delete([key for key in said if key.rpartition("/")[2] not in living])
 
-    def _say(self, at_work: bool, claims: frozenset[str] | None) -> None:
+    def _signs(self) -> dict[str, datetime]:
+        """When each driver gave its last sign of life, after one of this driver's own."""
+        self._say()
+        return {entry.key.rpartition("/")[2]: entry.modified for entry in self._objects.list("drivers")}
+
+    def _become(self, *, at_work: bool, claims: set[str] | None) -> None:
+        """Say so, now and from now on."""
         with self._lock:
             self._at_work, self._claims = at_work, claims
-            body = {"process": _process(), "at_work": at_work, "claims": None if claims is None else sorted(claims)}
-        self._objects.put(f"drivers/{self.id}", json.dumps(body).encode())
+        self._say()
+        if self._beating is None:
+            stop = threading.Event()
+            thread = threading.Thread(target=self._beat, args=(stop,), name="divscale-lease", daemon=True)
+            self._beating = stop, thread
+            thread.start()
 
-    def _begin_beating(self) -> None:
-        if self._stop is None:
-            self._stop = threading.Event()
-            threading.Thread(target=self._beat, args=(self._stop,), name="divscale-lease", daemon=True).start()
+    def _say(self, stop: threading.Event | None = None) -> None:
+        """Say what is so now, unless it is over."""
+        with self._saying:
+            if stop is not None and stop.is_set():
+                return
+            with self._lock:
+                claims = None if self._claims is None else sorted(self._claims)
+                body = {"process": _process(), "at_work": self._at_work, "claims": claims}
+            self._objects.put(f"drivers/{self.id}", json.dumps(body).encode())
+            self._answers = True
 
     def _beat(self, stop: threading.Event) -> None:
-        while not stop.wait(min(BEAT_S, lease_s() / 4)):
-            with suppress(StageFailedError):  # tried again at the next beat; the run itself says what is wrong
-                self._say(self._at_work, self._claims)
+        while not stop.wait(min(BEAT_S, self._lease_s / 4)):
+            try:
+                self._say(stop)
+            except StageFailedError:  # tried again at the next beat; the run itself says what is wrong
+                self._answers = False
 
 
 def _process() -> dict[str, Any]:

@@ -184,8 +184,8 @@ def execute(
         events.planned(in_order(targets), [])
         return
     claims = store.exclusion
-    claims.everything()
     try:
+        claims.everything()
         store.look_again()
         pending = missing(targets, store)
         left = Frontier(pending)

@@ -177,15 +177,15 @@ def test_a_lease_is_held_by_the_living_and_taken_over_from_the_dead(open_store, 
 def test_a_driver_of_another_host_counts_as_dead_when_it_has_said_nothing_for_long(uri, monkeypatch):
     monkeypatch.setattr("divscale.graph.drivers._kernel", lambda: "another host")
     asleep = Drivers(Objects(uri))
-    asleep._say(at_work=True, claims=None)
+    asleep._say()
     assert asleep.acquire("f")
     monkeypatch.undo()
     for name, value in os.environ.items():
         monkeypatch.setenv(name, value)
     mine = Drivers(Objects(uri))
+    mine._lease_s = 2
     with mine.present():
         assert not mine.acquire("f")
-        monkeypatch.setenv("DIVSCALE_LEASE_S", "2")
         time.sleep(4)
         assert mine.acquire("f")
 
@@ -205,7 +205,7 @@ def test_files_that_a_driver_is_going_to_read_are_not_removed(open_store, uri):
     reader.everything()
     try:
         reader.only({number(1).fingerprint})
-        reader._say(True, reader._claims)
+        reader._say()
         store = open_store()
         assert not store.prune(number(1), "numbers") and store.prune(number(2), "numbers")
         with pytest.raises(PreflightError, match="a run is at work"):
