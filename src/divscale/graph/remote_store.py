@@ -44,7 +44,7 @@ from divscale.graph.store import (
 )
 
 AT_ONCE = 8  # files that go side by side
-LAST = ("latest.json",)  # what points to the files of a checkpoint goes after them
+POINTER = "latest.json"  # of the folders beside it only its `tag` counts; renamed to its place when that is whole
 
 
 class RemoteArtifact(Artifact):
@@ -88,7 +88,9 @@ class RemoteDraft(Draft):
         super().__init__(folder, stage)
         self._objects, self._key, self._committed = objects, f"{stage.name}/{stage.fingerprint}", committed
         self._left = {path for path in there if path.startswith(("shard-", "unfinished/"))}
-        self._kept: dict[str, tuple[int, int]] = {}
+        self._kept: dict[str, tuple[int, int]] = {}  # size and time of what was uploaded
+        self._pointers: dict[Path, bytes] = {}
+        self._went_on = False
 
     def add_shard(self, role: str, table: pa.Table) -> Path:  # noqa: D102
         path = super().add_shard(role, table)
@@ -102,28 +104,62 @@ class RemoteDraft(Draft):
                 self._fetch(name)
         yield from super().shards(role)
 
-    def unfinished(self) -> Path:  # noqa: D102
-        path = super().unfinished()
-        if not any(path.iterdir()):
-            for name in self._left:
-                if name.startswith("unfinished/"):
+    def unfinished(self) -> Path:
+        """As in a folder. The first time it holds what the object store points to: another machine may have gone on
+        from what lies here, so that is kept only where it is the same, or where nothing is pointed to.
+        """
+        path = self.folder / "unfinished"
+        names = [name for name in self._left if name.startswith("unfinished/")]
+        pointers = [name for name in names if Path(name).name == POINTER]
+        if pointers and not self._went_on:
+            with explained(self.folder):
+                if path.exists() and any(self._differs(name) for name in pointers):
+                    shutil.rmtree(path)
+                for name in sorted(names, key=pointers.__contains__):  # pointers last: what they name is whole then
                     self._fetch(name)
-        return path
+            self._pointers = {found: found.read_bytes() for found in path.rglob(POINTER)}
+        self._went_on = True
+        return super().unfinished()
 
-    def keep_unfinished(self) -> None:  # noqa: D102
-        files = {path.relative_to(self.folder).as_posix(): path for path in (self.folder / "unfinished").rglob("*")
-                 if path.is_file() and not path.name.startswith(".")}
-        states = {name: (path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items()}
-        pointers = [name for name in files if name.endswith(LAST)]
-        if not pointers or all(self._kept.get(name) == states[name] for name in pointers):
-            return  # nothing that an attempt would go on from
-        new = sorted((name for name in files if self._kept.get(name) != states[name]),
-                     key=lambda name: name.endswith(LAST))
-        for name in new:
-            self._objects.upload(files[name], f"{self._key}/{name}")
-        gone = {name for name in self._left if name.startswith("unfinished/")} - files.keys()
+    def keep_unfinished(self) -> None:
+        """As in a folder. What is written meanwhile may vanish under this: then it is kept the next time.
+
+        In the caller's thread: workers train on meanwhile, and an arm that ends waits for its commit no longer than one
+        checkpoint takes to upload. A thread of its own would have to be waited for before each commit.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            self._keep_unfinished()
+
+    def _keep_unfinished(self) -> None:
+        root = self.folder / "unfinished"
+        pointers = {path: path.read_bytes() for path in root.rglob(POINTER)}
+        if pointers == self._pointers:
+            return  # nothing that an attempt would go on from is new
+        counts = {path.parent: path.parent / json.loads(body)["tag"] for path, body in pointers.items()}
+        states: dict[str, tuple[int, int]] = {}
+        for path in root.rglob("*"):
+            beside = next((folder for folder in counts if path.is_relative_to(folder)), None)
+            whole = beside is None or path.is_relative_to(counts[beside])
+            if whole and path.is_file() and not path.name.startswith("."):
+                state = path.stat()
+                states[path.relative_to(self.folder).as_posix()] = state.st_size, state.st_mtime_ns
+        new = [name for name, state in states.items() if self._kept.get(name) != state]
+        self._left.update(new)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda name: self._objects.upload(self.folder / name, f"{self._key}/{name}"), new))
+        if any(path.read_bytes() != body for path, body in pointers.items()):
+            return  # what they named may have been half gone when it was listed
+        named = {path.relative_to(self.folder).as_posix(): body for path, body in pointers.items()}
+        for name, body in named.items():
+            self._objects.put(f"{self._key}/{name}", body)
+        here = states.keys() | named.keys()
+        gone = {name for name in self._left if name.startswith("unfinished/")} - here
         self._objects.delete([f"{self._key}/{name}" for name in gone])
-        self._kept, self._left = states, (self._left - gone) | files.keys()
+        self._kept, self._pointers, self._left = states, pointers, (self._left - gone) | here
+
+    def _differs(self, name: str) -> bool:
+        theirs, path = self._objects.get(f"{self._key}/{name}"), self.folder / name
+        return theirs is not None and not (path.exists() and path.read_bytes() == theirs[0])
 
     def _write(self, record: Record) -> Artifact:
         entries = [entry for files in record.files.values() for entry in files]

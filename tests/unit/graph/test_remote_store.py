@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,19 +108,83 @@ def test_bytes_that_were_changed_in_the_bucket_are_not_used(open_store, uri):
         open_store().find(number(1))
 
 
+def save(draft, step, *, whole=True):
+    """As rank 0 does: the folder of a step, the pointer, and away with the folders before."""
+    folder = draft.unfinished() / "checkpoints"
+    (folder / f"step-{step}").mkdir(parents=True)
+    (folder / f"step-{step}" / "rank-0").write_text(f"step {step}")
+    (draft.unfinished() / "metrics.jsonl").write_text(f"step {step}")
+    if whole:
+        (folder / ".latest.json").write_text(f'{{"tag": "step-{step}"}}')
+        (folder / ".latest.json").rename(folder / "latest.json")
+        for other in folder.glob("step-*"):
+            if other.name != f"step-{step}":
+                shutil.rmtree(other)
+
+
+def held(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_checkpoint_is_kept_without_the_half_of_the_next_one(open_store, uri):
+    draft = open_store().draft(number(1))
+    save(draft, 1)
+    save(draft, 2, whole=False)
+    draft.keep_unfinished()
+    assert held(open_store().draft(number(1)).unfinished()) == [
+        "checkpoints/latest.json", "checkpoints/step-1/rank-0", "metrics.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "step-1/rank-0"])
+def test_a_checkpoint_that_goes_while_it_is_uploaded_is_left_to_the_next_time(name, open_store, monkeypatch):
+    store = open_store()
+    draft = store.draft(number(1))
+    save(draft, 1)
+    upload, went = Objects.upload, []
+
+    def late(self, path, key):
+        if key.endswith(name) and not went:
+            went.append(key)
+            save(draft, 2)
+        upload(self, path, key)
+
+    monkeypatch.setattr("divscale.graph.remote_store.AT_ONCE", 1)
+    monkeypatch.setattr(Objects, "upload", late)
+    draft.keep_unfinished()
+    assert went and held(open_store().draft(number(1)).unfinished()) == []
+    draft.keep_unfinished()
+    assert held(open_store().draft(number(1)).unfinished()) == [
+        "checkpoints/latest.json", "checkpoints/step-2/rank-0", "metrics.jsonl"]
+
+
+def test_the_checkpoint_in_the_bucket_counts_where_another_lies_in_the_cache(open_store, uri, tmp_path):
+    here, there = RemoteStore(uri, tmp_path / "here"), open_store()
+    draft = here.draft(number(1))
+    save(draft, 1)
+    draft.keep_unfinished()
+    elsewhere = there.draft(number(1))
+    assert (elsewhere.unfinished() / "checkpoints" / "step-1").is_dir()
+    save(elsewhere, 2)
+    elsewhere.keep_unfinished()
+    again = RemoteStore(uri, tmp_path / "here").draft(number(1))
+    assert held(again.unfinished()) == ["checkpoints/latest.json", "checkpoints/step-2/rank-0", "metrics.jsonl"]
+    again.keep_unfinished()
+    save(again, 3)
+    assert (again.unfinished() / "checkpoints" / "step-3").is_dir()  # what this attempt wrote itself stays
+    assert held(open_store().draft(number(1)).unfinished()) == [
+        "checkpoints/latest.json", "checkpoints/step-2/rank-0", "metrics.jsonl"]
+
+
 def test_finished_parts_and_kept_work_are_found_again_by_another_machine_and_swept_at_the_commit(open_store, uri):
     draft = open_store().draft(number(1))
     draft.add_shard("rows", pa.table({"a": [1]}))
-    (draft.unfinished() / "step").write_bytes(b"1")
-    (draft.unfinished() / "latest.json").write_bytes(b"{}")
+    save(draft, 1)
     draft.keep_unfinished()
-    (draft.unfinished() / "step").unlink()
-    (draft.unfinished() / "step-2").write_bytes(b"2")
-    (draft.unfinished() / "latest.json").write_bytes(b'{"step": 2}')
+    save(draft, 2)
     draft.keep_unfinished()
     again = open_store().draft(number(1))
     assert [table.to_pydict() for table in again.shards("rows")] == [{"a": [1]}]
-    assert sorted(p.name for p in again.unfinished().iterdir()) == ["latest.json", "step-2"]
+    assert held(again.unfinished()) == ["checkpoints/latest.json", "checkpoints/step-2/rank-0", "metrics.jsonl"]
     again.commit()
     assert [entry.key.rpartition("/")[2] for entry in Objects(uri).list("number")] == ["record.json"]
 
