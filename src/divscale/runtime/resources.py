@@ -19,7 +19,9 @@ class Resources(FrozenConfig):
     )
     cpus: Count | None = None
     gpus: Annotated[int, Field(ge=0)] | None = None
-    object_store_gib: Annotated[float, Field(gt=0)] = 0.5
+    object_store_gib: Annotated[float, Field(gt=0)] = Field(
+        default=0.5, description="of a local Ray; a running one has what its nodes were started with"
+    )
     generation_actors: Count | None = None
     gpus_per_engine: Annotated[int, Field(ge=0)] | None = None
     gpu_memory_utilization: Annotated[float, Field(gt=0, lt=1)] = 0.9
