@@ -18,7 +18,13 @@ SMOKE = str(Path(__file__).parents[1] / "studies" / "smoke.yaml")
 SMALL = [SMOKE, "generator.engine={engine: transformers, max_model_len: 96}", "train.1.optim.steps=2",
          "resources.training_workers=2"]
 
-pytestmark = [pytest.mark.engine, pytest.mark.long, pytest.mark.skipif(reason_not_here() is not None, reason=str(reason_not_here()))]
+pytestmark = [pytest.mark.engine, pytest.mark.long]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hosts_can_be_made():
+    if (reason := reason_not_here()) is not None:
+        pytest.skip(reason)
 
 
 def test_the_doctor_sees_every_node_and_their_network_and_a_store_that_one_does_not_see_is_refused(tmp_path):
