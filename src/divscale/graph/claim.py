@@ -12,13 +12,13 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
-from divscale.graph.lease import file_of, lock_files, offset, try_lock
+from divscale.graph.lease import file_of, lock, lock_files, offset, try_lock
 
 AT_WORK = 0  # the bytes of stages follow it
 
 
 class Claims:
-    """What this process claims of one store."""
+    """What this process claims of one store; errors as in `lease.try_lock`."""
 
     def __init__(self, root: Path) -> None:
         self._files = [_Claims(file) for file in lock_files(root, "claims")]
@@ -53,7 +53,7 @@ class _Claims:
         self._bytes: set[int] | None = set()  # null: all
 
     def everything(self) -> None:
-        fcntl.lockf(self._file, fcntl.LOCK_SH)
+        lock(self._file, fcntl.LOCK_SH)
         self._bytes = None
 
     def only(self, kept: set[int]) -> None:

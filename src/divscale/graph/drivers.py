@@ -25,7 +25,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from divscale.errors import ConfigError, StageFailedError
+from divscale.errors import ConfigError, PreflightError, StageFailedError
 from divscale.graph.objects import Objects
 
 BEAT_S = 10.0
@@ -81,6 +81,15 @@ class Drivers:
         self._answers = True  # the object store, when it was last tried
         self._looked = -FRESH_S
         self._living: dict[str, Driver] = {}
+
+    def prove(self) -> None:
+        """Write as leases are written."""
+        probe = f"probes/{self.id}"
+        try:
+            self._objects.create(probe, b"divscale")
+            self._objects.delete([probe])
+        except StageFailedError as error:
+            raise PreflightError(str(error)) from error
 
     # leases
 

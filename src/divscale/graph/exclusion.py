@@ -15,6 +15,14 @@ from divscale.graph.lease import Leases
 class Exclusion(Protocol):
     """Of one process on one store: by locks on bytes of a file (`Locks`), or by objects (`drivers.Drivers`)."""
 
+    def prove(self) -> None:
+        """Try whether the store can do it.
+
+        Raises:
+            PreflightError: Its file system keeps no locks, or the object store does not take what is written.
+            OSError: A file of locks cannot be opened.
+        """
+
     def acquire(self, fingerprint: str) -> bool:
         """True when the lease on a stage is ours now; False when another process holds it."""
         ...
@@ -58,6 +66,9 @@ class Locks:
     @cached_property
     def _claims(self) -> Claims:
         return Claims(self._root)
+
+    def prove(self) -> None:  # noqa: D102
+        self._leases.prove()
 
     def acquire(self, fingerprint: str) -> bool:  # noqa: D102
         return self._leases.acquire(fingerprint)

@@ -14,15 +14,24 @@ import fcntl
 import os
 from pathlib import Path
 
+from divscale.errors import PreflightError
+
 FILES = 32
+OFFSET_BITS = 60  # of a fingerprint: what stands for a stage in a file
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # Lustre without flock, NFS without its lock service
 _open_files: dict[Path, int] = {}  # closing any descriptor of a file drops the process's locks on it: keep one
 
 
 class Leases:
-    """Leases on the stages of one store."""
+    """Leases on the stages of one store; errors as in `try_lock`."""
 
     def __init__(self, root: Path) -> None:
         self._files = lock_files(root, "leases")
+
+    def prove(self) -> None:
+        """Lock a byte that stands for no stage."""
+        if try_lock(self._files[0], 1 << OFFSET_BITS, 1):
+            fcntl.lockf(self._files[0], fcntl.LOCK_UN, 1, 1 << OFFSET_BITS)
 
     def acquire(self, fingerprint: str) -> bool:
         """True when the lease is ours now; False when another process holds it."""
@@ -53,9 +62,13 @@ def lock_file(path: Path) -> int:
 
 
 def try_lock(file: int, start: int, length: int) -> bool:
-    """True when these bytes are ours alone now; False when another process has some of them. Length 0: to the end."""
+    """True when these bytes are ours alone now; False when another process has some of them. Length 0: to the end.
+
+    Raises:
+        PreflightError: The file system keeps no locks.
+    """
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
+        lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             return False
@@ -63,6 +76,20 @@ def try_lock(file: int, start: int, length: int) -> bool:
     return True
 
 
+def lock(file: int, how: int, length: int = 0, start: int = 0) -> None:
+    """`fcntl.lockf`, which says what to do where the file system keeps no locks; errors as in `try_lock`."""
+    try:
+        fcntl.lockf(file, how, length, start)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        (folder,) = {path.parent.parent for path, opened in _open_files.items() if opened == file}
+        raise PreflightError(
+            f"store {folder}: its file system keeps no POSIX locks ({os.strerror(error.errno)}), by which runs know "
+            "what others are at work on. Have it mounted with them (Lustre: -o flock; NFS: with its lock service, not "
+            "-o nolock), or give a store on another file system or an object store with --store.") from error
+
+
 def offset(fingerprint: str) -> int:
     """The byte that stands for a stage."""
-    return int(fingerprint[:15], 16)
+    return int(fingerprint[:OFFSET_BITS // 4], 16)

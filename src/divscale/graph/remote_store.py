@@ -17,14 +17,13 @@ import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 
-from divscale.errors import PreflightError, StageFailedError
+from divscale.errors import StageFailedError
 from divscale.graph.drivers import Drivers
 from divscale.graph.exclusion import Exclusion
 from divscale.graph.objects import Objects
@@ -213,15 +212,6 @@ class RemoteStore(Store):
 
     def _exclusion(self) -> Exclusion:
         return Drivers(self._objects)
-
-    def prove_writable(self, need_bytes: int) -> None:  # noqa: D102
-        super().prove_writable(need_bytes)
-        try:
-            probe = f".probe.{uuid.uuid4().hex}"
-            self._objects.put(probe, b"divscale")
-            self._objects.delete([probe])
-        except StageFailedError as error:
-            raise PreflightError(str(error)) from error
 
     def renew(self, name: str) -> None:  # noqa: D102
         self._listed.pop(name, None)

@@ -246,16 +246,17 @@ class Store:
         return Locks(self.root)
 
     def prove_writable(self, need_bytes: int) -> None:
-        """Make the root and prove that it can be written and has `need_bytes` free.
+        """Make the root and prove that it can be written, keeps leases and has `need_bytes` free.
 
         Raises:
-            PreflightError: it cannot, or has not.
+            PreflightError: it cannot, does not or has not.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".probe.{uuid.uuid4().hex}"
             probe.write_bytes(b"divscale")
             probe.unlink()
+            self.exclusion.prove()
         except OSError as error:
             raise PreflightError(
                 f"store {self.root}: cannot be written ({error.strerror}). Give another folder with --store, or make "

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 
 import pyarrow as pa
@@ -85,6 +86,27 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_starts(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(PreflightError, match=r"cannot be written.*--store"):
         Store(tmp_path / "file" / "store").prove_writable(1)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_said_before_anything_starts(code, store, monkeypatch):
+    def refuse(*_):
+        raise OSError(code, "no locks here")
+
+    monkeypatch.setattr("fcntl.lockf", refuse)
+    said = rf"^store {store.root}: its file system keeps no POSIX locks .*flock.*--store\.$"
+    for begin in (lambda: store.prove_writable(1), store.exclusion.everything, lambda: store.exclusion.acquire("0" * 64)):
+        with pytest.raises(PreflightError, match=said):
+            begin()
+
+
+def test_a_file_of_locks_that_is_anothers_is_said_before_anything_starts(store, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("os.open", refuse)
+    with pytest.raises(PreflightError, match=r"cannot be written \(Permission denied\).*--store"):
+        store.prove_writable(1)
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_starts(store):
