@@ -19,9 +19,10 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import psutil
+from pydantic import AwareDatetime, BaseModel, Field
 
 from divscale.errors import DivscaleError
 from divscale.graph.listeners import Listeners
@@ -39,6 +40,25 @@ SILENT_S = 30.0  # a beat that is older than this is late
 FORGOTTEN_S = 3600.0  # a run that still lives writes its state anew
 ENDED_ON_PURPOSE = (0, 130)
 _CURRENT: ContextVar[Run | None] = ContextVar("run", default=None)
+
+
+class _State(BaseModel):
+    """What a file has to hold to be the state of a run; `Run.state` says it."""
+
+    run: str
+    study: str
+    host: str
+    pid: Annotated[int, Field(gt=0, lt=2**31)]
+    process_started: float
+    user: str
+    started: str
+    beat: AwareDatetime
+    running: list[str]
+    engines: dict[str, dict[Literal["alive", "wanted"], int]]
+    message: str
+    ended: str | None
+    exit_code: int | None
+    reason: str
 
 
 class Watched(Protocol):
@@ -190,12 +210,13 @@ def running(study: str, store: Path) -> Generator[Run]:
 
 def runs_of(store: Path, study: str) -> list[dict[str, Any]]:
     """States of runs of a study that are going on, died, or ended with an error; the oldest first."""
-    found = []
+    found: list[dict[str, Any]] = []
     for path in sorted((store / "runs").glob("*.json")):
         with suppress(OSError, ValueError):  # it has just gone, or is none
-            state = json.loads(path.read_text(encoding="utf-8"))
-            if state["study"] == study:
-                found.append(state)
+            text = path.read_text(encoding="utf-8")
+            state = _State.model_validate_json(text, strict=True)
+            if (state.study, state.run) == (study, path.stem):
+                found.append(json.loads(text))
     return found
 
 

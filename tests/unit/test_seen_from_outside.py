@@ -80,8 +80,19 @@ def test_a_store_that_cannot_be_written_fails_no_run_and_what_is_no_state_is_pas
         run.begin()
     (tmp_path / "runs").unlink()
     (tmp_path / "runs").mkdir()
+    state = run.state()
+    for name, value in {"list": [], "number": 7, "null": None, "bare": {"study": "mine"}, "copy": state,
+                        "lacks": {k: v for k, v in state.items() if k != "ended"} | {"run": "lacks"},
+                        "when": state | {"run": "when", "beat": "yesterday"},
+                        "naive": state | {"run": "naive", "beat": "2026-01-01T00:00:00"},
+                        "pid": state | {"run": "pid", "pid": 10**30},
+                        "engines": state | {"run": "engines", "engines": ["a"]}}.items():
+        (tmp_path / "runs" / f"{name}.json").write_text(json.dumps(value))
     (tmp_path / "runs" / "cut.json").write_text('{"study": "mi')
+    (tmp_path / "runs" / "bytes.json").write_bytes(b"\xff\xfe")
     assert seen(tmp_path) == []
+    with running("mine", tmp_path) as run:
+        run.begin()
 
 
 def test_the_log_is_a_json_object_a_line_with_run_study_stage_and_the_traceback_as_a_field(log):
