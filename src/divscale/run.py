@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from divscale.config import Study
-from divscale.errors import ConfigError, DivscaleError
+from divscale.errors import ConfigError, DivscaleError, one_line
 from divscale.graph.listeners import Listeners
 from divscale.graph.plan import missing
 from divscale.graph.remote_store import RemoteStore
@@ -61,28 +61,31 @@ def run_study(study: Study, store: Store, events: Events) -> Artifact:
     Raises:
         PreflightError: before anything is spent: the machine or the store lacks something.
         DivscaleError: some stages failed, what could be made is committed; of the class of what they failed with. Where
-            only arms are missing, a report of the others is written and named.
+            only arms are missing, a report of the others is written and named, or why it could not be.
     """
     target = expand(study)
     with running(study.name, store.root):
         try:
             make([target], study, store, events)
         except DivscaleError as error:
-            if _report_the_rest(target, study, store, events):
-                raise type(error)(f"{error}\nReport of the other arms: {report_path(study, store)}") from error
-            raise
+            raise type(error)(f"{error}{_report_the_rest(target, study, store, events)}") from error
     report = store.open(target)
     publish(report, study, store)
     return report
 
 
-def _report_the_rest(target: Stage, study: Study, store: Store, events: Events) -> bool:
-    rest = expand(study, lambda scored: store.find(scored) is not None)
-    if not rest.inputs["arms"] or any(store.find(needed) is None for needed in rest.parents()):
-        return False
-    make([rest], study, store, events, whole=[target])
-    publish(store.open(rest), study, store)
-    return True
+def _report_the_rest(target: Stage, study: Study, store: Store, events: Events) -> str:
+    """Report on the arms that are there; returns what is to be said of that beside why the others are not."""
+    try:
+        rest = expand(study, lambda scored: store.find(scored) is not None)
+        if not rest.inputs["arms"] or any(store.find(needed) is None for needed in rest.parents()):
+            return ""
+        make([rest], study, store, events, whole=[target])
+        publish(store.open(rest), study, store)
+    except Exception as error:  # whatever it is: what the study failed with comes first
+        logging.getLogger(__name__).warning("there is no report of the other arms", exc_info=True)
+        return f"\nThere is no report of the other arms: {one_line(error)}"
+    return f"\nReport of the other arms: {report_path(study, store)}"
 
 
 def make(
