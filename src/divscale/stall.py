@@ -22,8 +22,8 @@ AGAIN_S = 60.0
 class StallWatch(Events):
     """Sees that something is done every now and then: a stage begins or ends, or rows or tokens are done.
 
-    Waiting for another run is no stall. Only a run in the main thread can be ended: signals reach that alone; of
-    another the log tells.
+    Waiting for another run is no stall. Only a run in the main thread is watched: signals reach, and so end, that
+    alone.
 
     Args:
         minutes: without any of it until the run is ended; null: any number.
