@@ -12,7 +12,7 @@ import pytest
 
 from divscale.errors import DataError, StageFailedError
 from divscale.live import beat_age_s, condition, in_words, running, runs_of
-from divscale.runtime.logs import Where, keep_worker_log, log_to, worker_log_env
+from divscale.runtime.logs import Where, about, keep_worker_log, log_to, worker_log_env
 from divscale.stall import StallWatch
 
 
@@ -118,6 +118,29 @@ def test_a_worker_writes_its_log_beside_the_drivers(log, tmp_path, monkeypatch):
     logging.getLogger("divscale.training").warning("a tracker failed")
     (file,) = tmp_path.glob("run-1.*.jsonl")
     assert json.loads(file.read_text())["run"] == "run-1"
+
+
+def test_what_a_worker_logs_while_it_does_an_item_says_which_stage_and_arm_it_is_of(log):
+    with about("train", "40 of tiny", "ab" * 32):
+        logging.getLogger("divscale.training").warning("a tracker failed")
+    with about(None, "model", None):
+        logging.getLogger("divscale.training").warning("another failed")
+    logging.getLogger("divscale").info("committed", extra={"stage": "embed"})
+    first, second, third = log()
+    assert (first["run"], first["stage"], first["title"], first["fingerprint"]) == ("run-1", "train", "40 of tiny", "ab" * 32)
+    assert second["title"] == "model" and "stage" not in second
+    assert third["stage"] == "embed" and "fingerprint" not in third
+
+
+@pytest.mark.parametrize("path", ["/dev/full", "missing/run.jsonl"])
+def test_a_log_that_cannot_be_written_is_said_once_in_one_line_and_ends_nothing(path, tmp_path, capsys):
+    log_to(tmp_path / path, Where("run-1", "mine"))
+    for i in range(3):
+        logging.getLogger("divscale").error("line %d", i)
+    log_to(tmp_path / "next.jsonl", Where("run-2"))
+    logging.getLogger("divscale").handlers[-1].close()
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and said[0].startswith(f"divscale: the log {tmp_path / path} cannot be written ("), said
 
 
 def test_a_run_without_progress_ends_with_what_it_waited_for_and_the_stacks_in_the_log(log, tmp_path):

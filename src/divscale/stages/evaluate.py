@@ -129,6 +129,8 @@ def run(jobs: Sequence[Job], context: Context) -> None:
                 labels=labels,
                 base_model=base_of(job, context),
                 max_length=config.max_length,
+                stage=job.stage.name,
+                title=job.stage.title,
             )
         )
 

@@ -104,6 +104,8 @@ def from_scratch(job: Job, taught: Sequence[tuple[str, str]], context: Context) 
         work_dir=str(job.draft.unfinished()),
         checkpoint_every_s=context.study.resources.checkpoint_every_s,
         tracking=tracking(context, job.stage, config.pretrain.optim, rows=rows.num_rows, seed=config.seed),
+        stage=job.stage.name,
+        title=job.stage.title,
     )
 
 

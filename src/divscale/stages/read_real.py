@@ -77,7 +77,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
         rows = prompted(taught).append_column("id", pa.array([str(i) for i in range(len(taught))], pa.string()))
         asked[job.stage.fingerprint] = rows
         items.append(Evaluation(job.stage.fingerprint, _folder(job, context), "causal", rows,
-                                max_length=config.max_length))
+                                max_length=config.max_length, stage=job.stage.name, title=job.stage.title))
 
     def done(result: Any) -> None:
         job = by_key[result.key]

@@ -219,6 +219,8 @@ def arm_of(
         checkpoint_every_s=context.study.resources.checkpoint_every_s,
         tracking=tracking(context, job.stage, optim, rows=rows.num_rows, head=config.head, dtype=config.dtype,
                           zero_stage=config.zero_stage, seed=config.seed),
+        stage=job.stage.name,
+        title=job.stage.title,
     )
 
 

@@ -29,7 +29,7 @@ class Arm:
     """One training run.
 
     Attributes:
-        key: Names the arm in results and messages.
+        key: Names the arm in results and messages: its stage's fingerprint, where it has one.
         model: A local folder or Hugging Face name, or the architecture of a model to train from scratch together with
             a BPE tokenizer fitted to `rows`.
         head: `causal` learns completions, `classifier` learns labels.
@@ -50,6 +50,7 @@ class Arm:
             null: there are none. On the file system of `output_dir`, and there where there is a `validation`.
         checkpoint_every_s: Seconds between two checkpoints.
         tracking: Where its metrics go beside `work_dir`; null: nowhere.
+        stage, title: Of its stage, for the log; null without one.
 
     Raises:
         DataError: No rows, a missing column, a null, or a label that `labels` lacks.
@@ -78,6 +79,8 @@ class Arm:
     work_dir: str | None = None
     checkpoint_every_s: float = 600.0
     tracking: Tracking | None = None
+    stage: str | None = None
+    title: str | None = None
 
     def __post_init__(self) -> None:
         _check_rows(f"training arm {self.key}", self.rows, COLUMNS[self.head], self.labels)
@@ -95,6 +98,7 @@ class Evaluation:
         base_model: What adapters were trained on, if it is not where they say.
         rows: `id` and the columns of `Arm.rows`.
         batch_size: Rows per forward pass and rank; it changes speed only.
+        stage, title: As in `Arm`.
     """
 
     key: str
@@ -106,6 +110,8 @@ class Evaluation:
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_length: int = 128
     batch_size: int = 64
+    stage: str | None = None
+    title: str | None = None
 
     def __post_init__(self) -> None:
         _check_rows(f"evaluation {self.key}", self.rows, ("id", *COLUMNS[self.head]), self.labels)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from divscale.errors import DivergedError, DivscaleError
+from divscale.runtime.logs import about
 from divscale.training.machine import Machine, prepare_process
 from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Item, Progress, Result
 
@@ -37,7 +38,8 @@ def work(config: dict[str, Any]) -> None:
     ray.get(queue.join.remote(run, machine.rank, ray.get_runtime_context().current_actor))
     while (holder := ray.get(queue.take.remote(run, position))) is not None:
         item: Item = ray.get(holder[0])
-        result = do(item, machine, _progress_to(queue, run, machine))
+        with about(item.stage, item.title or item.key, item.key if item.stage else None):
+            result = do(item, machine, _progress_to(queue, run, machine))
         rss_mib = machine.release_memory()
         if machine.rank == 0:
             ray.get(queue.report.remote(run, position, replace(result, rss_mib=rss_mib)))
