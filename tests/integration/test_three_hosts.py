@@ -12,6 +12,7 @@ import pytest
 
 from tests.chaos import run_alone
 from tests.chaos_hosts import under_fire
+from tests.faults import small_disk
 from tests.hosts import PORT, hosts, reason_not_here
 
 SMOKE = str(Path(__file__).parents[1] / "studies" / "smoke.yaml")
@@ -50,7 +51,7 @@ def test_the_doctor_sees_every_node_and_their_network_and_a_store_that_one_does_
 def test_lost_and_returned_hosts_cost_time_alone(tmp_path):
     reference = tmp_path / "alone"
     run_alone(SMALL, reference)
-    with hosts(tmp_path) as on:
+    with small_disk(tmp_path / "disk") as disk, hosts(tmp_path) as on:
         done: list[dict[str, object]] = []
-        under_fire(SMALL, tmp_path / "store", on, reference, random.Random(3), at_most=3, every_s=10, done=done)
+        under_fire(SMALL, disk / "store", on, reference, random.Random(3), at_most=3, every_s=10, done=done)
     assert done

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
-from divscale.errors import PreflightError
+from divscale.errors import PreflightError, StageFailedError
 
 ANSWER_S = 120
 
@@ -24,12 +26,9 @@ def check_visible(folder: Path) -> None:
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     if len(nodes) < 2:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".probe.{uuid.uuid4().hex}"
-    probe.write_bytes(b"divscale")
-    try:
-        task = ray.remote(num_cpus=0)(_sees)
-        asked = {task.options(scheduling_strategy=On(id, soft=False)).remote(str(probe)): id for id in nodes}
+    with probe(folder) as path:
+        task = ray.remote(num_cpus=0)(sees)
+        asked = {task.options(scheduling_strategy=On(id, soft=False)).remote(path): id for id in nodes}
         answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S)
         blind: list[str] = []
         for reference in answered:
@@ -37,8 +36,6 @@ def check_visible(folder: Path) -> None:
                 blind += [] if ray.get(reference) else [nodes[asked[reference]]]
             except RayError:  # it left the cluster since
                 continue
-    finally:
-        probe.unlink(missing_ok=True)
     if blind:
         raise PreflightError(
             f"{folder}: not seen from {', '.join(sorted(blind))}, and fleets on every node use it. Mount "
@@ -49,7 +46,27 @@ def check_visible(folder: Path) -> None:
             f"{ANSWER_S} s. Look at its Ray logs, or take the node out of the cluster.")
 
 
-def _sees(path: str) -> bool:
+@contextmanager
+def probe(folder: Path) -> Generator[str]:
+    """The path of a small file in a folder, for as long as others look for it.
+
+    Raises:
+        StageFailedError: The folder cannot be written.
+    """
+    path = folder / f".probe.{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"divscale")
+    except OSError as error:
+        raise StageFailedError(f"{folder}: cannot be written ({error.strerror}).") from error
+    try:
+        yield str(path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def sees(path: str) -> bool:
+    """Whether this machine sees a file, or does within ten seconds."""
     for _ in range(20):  # network file systems show a new file a little later
         if Path(path).exists():
             return True
