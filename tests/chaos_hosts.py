@@ -77,10 +77,13 @@ def _under_fire(
             # the kinds that were dealt out least come first
             dealt = Counter(fault["fault"] for fault in done)
             kind = min(kinds, key=lambda name: (dealt[name], rng.random()))
-            since = time.monotonic()
+            begun = time.monotonic()
             whom = kinds[kind]()
+            since, now = time.monotonic(), records(study.store)
+            assert committed.items() <= now.items(), "a committed stage was made again"
+            committed = now
             if whom is not None:
-                pending = {"fault": kind, "at": whom, "committed": len(now)}
+                pending = {"fault": kind, "at": whom, "lasted_s": round(since - begun, 1), "committed": len(now)}
                 done.append(pending)
                 print(json.dumps(pending), flush=True)
             else:
@@ -134,7 +137,7 @@ def main() -> None:
 
 
 def told(dealt: list[dict[str, object]]) -> dict[str, object]:
-    """The faults by kind, and how long after each the next stage was committed."""
+    """The faults by kind, and how long after the end of each the next stage was committed."""
     kinds = sorted({str(fault["fault"]) for fault in dealt})
     after = {kind: sorted(f["recovered_s"] for f in dealt if f["fault"] == kind and "recovered_s" in f)
              for kind in kinds}

@@ -61,12 +61,8 @@ class HostStudy(Study):
         self._clock.write_text(f"{ahead_s:+d}\n")
 
     def family(self) -> list[psutil.Process]:
-        """The driver and every host's processes."""
-        found = [self.process] if self.process.poll() is None else []
-        for host in range(1, self._on.count + 1):
-            with contextlib.suppress(psutil.Error, KeyError):
-                found += self._on.family(host)
-        return found
+        """Every host's processes, the driver among them."""
+        return [process for host in range(1, self._on.count + 1) for process in self._on.processes(host)]
 
     def actors(self) -> list[psutil.Process]:
         """Ray's workers that run something of divscale."""
@@ -164,7 +160,7 @@ class Faults:
             while True:
                 out.write(bytes(1 << 20))
         time.sleep(5)
-        ballast.unlink()
+        ballast.unlink(missing_ok=True)
         return "store"
 
     def read_only(self) -> str | None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -83,7 +83,7 @@ class Hosts:
     def start(self, host: int, hide: Path | None = None) -> None:
         """A Ray node on a host that has none, from which a folder is hidden."""
         own = ["--node-ip-address", self.address(host), "--num-cpus", str(self._cpus), "--block", "--disable-usage-stats",
-               "--object-store-memory", str(200 << 20)]
+               "--object-store-memory", str(80 << 20)]  # as small as Ray allows
         head = ["--head", "--port", str(PORT), "--include-dashboard", "false", "--temp-dir", self._sockets]
         words = head if host == 1 else ["--address", f"{self.address(1)}:{PORT}"]
         log = (self._folder / f"host{host}.log").open("ab")
@@ -99,6 +99,15 @@ class Hosts:
     def command(self, host: int, words: list[str]) -> list[str]:
         """What runs a command on a host."""
         return ["ip", "netns", "exec", f"divscale{host}", *words]
+
+    def processes(self, host: int) -> list[psutil.Process]:
+        """Every process on a host, also those whose parent is gone."""
+        listed = subprocess.run(["ip", "netns", "pids", f"divscale{host}"], check=True, capture_output=True, text=True)
+        found = []
+        for pid in listed.stdout.split():
+            with suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(int(pid)))
+        return found
 
     def family(self, host: int) -> list[psutil.Process]:
         """The processes of a host's Ray node."""

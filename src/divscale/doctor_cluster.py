@@ -32,9 +32,10 @@ def print_cluster(address: str | None, store: Store, study: Study | None, *, as_
         PreflightError: The cluster cannot be reached.
     """
     resources = study.resources if study is not None else Resources()
-    with Session(resources.model_copy(update={"address": address} if address else {})) as session:
+    looked_at = resources.model_copy(update={"gpus": None, "address": address or resources.address})  # waits for none
+    with Session(looked_at) as session:
         session.ensure()
-        found = list(findings(store, study, session.total()))
+        found = list(findings(store, study, session.here()))
     return say(found, as_json=as_json, width=28)
 
 
@@ -60,12 +61,13 @@ def findings(store: Store, study: Study | None, total: dict[str, int]) -> Iterat
 
 
 def _fits(study: Study | None, total: dict[str, int]) -> Iterator[Finding]:
-    yield Finding("CPUs and GPUs for this run", f"{total['cpus']} and {total['gpus']}")
+    yield Finding("CPUs and GPUs", f"{total['cpus']} and {total['gpus']}")
     if study is None:
         return
     wanted = study.resources
-    gpus = max((wanted.generation_actors or 0) * (wanted.gpus_per_engine or 0), (wanted.training_workers or 0)
-               * (wanted.training_groups or 1) if total["gpus"] else 0)
+    engines = (wanted.generation_actors or 0) * (wanted.gpus_per_engine or 0)
+    ranks = (wanted.training_workers or 0) * (wanted.training_groups or 1) if total["gpus"] else 0
+    gpus = max(wanted.gpus or 0, engines, ranks)
     if gpus > total["gpus"]:
         yield Finding("GPUs the study asks for", str(gpus), f"there are {total['gpus']}; start more nodes, or ask for "
                       "fewer")

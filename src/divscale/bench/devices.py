@@ -78,7 +78,7 @@ def devices_of(resources: Resources) -> Devices:
         else:
             import ray
 
-            total = session.ensure().total()
+            total = session.ensure().here()
             gpus, cores, nodes = total["gpus"], total["cpus"], sum(node["Alive"] for node in ray.nodes())
     return Devices(gpus > 0, gpus or cores, cores, nodes)
 

@@ -50,7 +50,7 @@ class EmbeddingFleet:
         location = str(minilm_folder()) if self._config.model == "minilm" else self._config.model
         self._pool = ActorPool(
             lambda _: _actor(size).remote(location, self._config, size), size.actors, "embedding",
-            self._resources.start_timeout_s)
+            self._resources.start_timeout_s, grow=self._session.grow)
         self._pool.start()
 
     def embed(self, texts: Sequence[str], on_progress: Callable[[int], None]) -> np.ndarray:

@@ -79,7 +79,7 @@ class GenerationFleet:
 
         self._places, self.devices = size.actors * in_flight, size.actors * max(1, size.gpus_each)
         self._pool = ActorPool(make, size.actors, "generation", resources.start_timeout_s, in_flight=in_flight,
-                               silence_s=resources.step_timeout_s + 3 * HAND_OVER_S)
+                               silence_s=resources.step_timeout_s + 3 * HAND_OVER_S, grow=self._session.grow)
         self._pool.start()
 
     def generate(

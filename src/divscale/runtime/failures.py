@@ -45,14 +45,19 @@ def silent(fleet: str, silence_s: float) -> StageFailedError:
 
 def never_ready(fleet: str, waiting: int, size: int, timeout_s: float) -> StageFailedError:
     """Actors were not placed and loaded in time."""
-    import ray
-
-    free = ", ".join(f"{name} {ray.available_resources().get(name, 0):g} of {count:g} free"
-                     for name, count in sorted(ray.cluster_resources().items()) if name in ("CPU", "GPU"))
     return StageFailedError(
         f"{waiting} of {size} actors of the {fleet} fleet were not ready after {timeout_s:g} s: waited for them to be "
-        f"placed and to load their model (the cluster has {free}). Raise resources.start_timeout_s, ask for fewer "
+        f"placed and to load their model ({free()}). Raise resources.start_timeout_s, ask for fewer "
         "actors, or look at the Ray logs.")
+
+
+def free() -> str:
+    """What of the cluster is free, for a message."""
+    import ray
+
+    there, left = ray.cluster_resources(), ray.available_resources()
+    return "the cluster has " + ", ".join(
+        f"{name} {left.get(name, 0):g} of {there.get(name, 0):g} free" for name in ("CPU", "GPU"))
 
 
 def _gist(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from divscale.runtime.stacks import log_stacks
 
 K = TypeVar("K", bound=Hashable)
 LOG = logging.getLogger(__name__)
+TELL_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,13 @@ class ActorPool:
         in_flight: items an actor holds at a time, so that it never waits for the driver.
         max_attempts: times an item may go down with its actor.
         silence_s: seconds that an actor with work may go without a reply; null: any number.
+        grow: as soon as one actor is ready there is work, and the others join when a node comes that has room; told
+            every `TELL_S` what is waited for. Null: all have to be ready at first.
     """
 
     def __init__(
         self, make_actor: Callable[[int], Any], size: int, name: str, start_timeout_s: float, *, in_flight: int = 2,
-        max_attempts: int = 3, silence_s: float | None = None,
+        max_attempts: int = 3, silence_s: float | None = None, grow: Callable[[str], None] | None = None,
     ) -> None:
         self.name = name
         self.replaced = 0
@@ -85,6 +88,8 @@ class ActorPool:
         self._in_flight = in_flight
         self._max_attempts = max_attempts
         self._silence_s = float("inf") if silence_s is None else silence_s
+        self._grow = grow
+        self._tell_at = 0.0
         self._slots = [_Slot(index) for index in range(size)]
 
     @property
@@ -103,16 +108,17 @@ class ActorPool:
         return len(self._slots)
 
     def start(self) -> None:
-        """Start every actor and wait until each can work.
+        """Start every actor and wait until each can work; where the pool grows, until one can.
 
         Raises:
-            StageFailedError: one is not ready in time, or keeps dying.
+            StageFailedError: one that is waited for is not ready in time, or one keeps dying.
             DivscaleError: what an actor's `load` raised.
         """
         for slot in self._slots:
             if slot.actor is None:
                 self._spawn(slot)
-        while any(slot.loading is not None for slot in self._slots):
+        self._tell_at = time.monotonic() + TELL_S
+        while any(slot.loading is not None for slot in self._slots) and not (self._grow and self.ready):
             self._wait(deque())
 
     def map(
@@ -189,14 +195,14 @@ class ActorPool:
 
         loading = [slot for slot in self._slots if slot.loading is not None]
         busy = [slot for slot in self._slots if slot.loading is None and slot.running]
-        left_s = min((slot.deadline for slot in loading), default=float("inf")) - time.monotonic()
+        left_s = self._patience_s(loading)
         if left_s <= 0:
             log_stacks(f"actors of the {self.name} fleet are not ready")
             raise failures.never_ready(self.name, len(loading), len(self._slots), self._start_timeout_s)
         # What came while the caller was at work is looked at first: an actor is silent when a look finds nothing.
         longest_ago = min((slot.heard for slot in busy), default=float("inf"))
         quiet_s = max(0.0, longest_ago + self._silence_s - time.monotonic())
-        left_s = min(left_s, quiet_s)
+        left_s = min(left_s, quiet_s, self._until_told(loading))
         refs = [*(slot.loading for slot in loading), *itertools.chain.from_iterable(s.running for s in self._slots)]
         ready, _ = ray.wait(refs, num_returns=1, timeout=None if left_s == float("inf") else left_s)
         if not ready and left_s == quiet_s:
@@ -226,6 +232,22 @@ class ActorPool:
                 slot.fruitless_deaths = 0
             results.append((item.key, value))
         return results
+
+    def _patience_s(self, loading: list[_Slot]) -> float:
+        """Seconds that those which load may still take; a pool that grows and has one at work waits for no other."""
+        if self._grow and self.ready:
+            return float("inf")
+        return min((slot.deadline for slot in loading), default=float("inf")) - time.monotonic()
+
+    def _until_told(self, loading: list[_Slot]) -> float:
+        """Seconds until it is to be said that actors have no place yet; says so when it is time."""
+        if self._grow is None or not loading:
+            return float("inf")
+        if time.monotonic() >= self._tell_at:
+            self._grow(f"{self.name} fleet: {self.ready} of {self.size} actors are at work, {len(loading)} wait for a "
+                       f"place or load their model ({failures.free()})")
+            self._tell_at = time.monotonic() + TELL_S
+        return self._tell_at - time.monotonic()
 
     def _replace(self, slot: _Slot, again: deque[_Item], error: Exception) -> None:
         slot.fruitless_deaths += 1

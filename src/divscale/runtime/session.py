@@ -17,6 +17,7 @@ from typing import Any
 
 from divscale import remote_code
 from divscale.errors import PreflightError
+from divscale.runtime.pool import TELL_S
 from divscale.runtime.resources import Resources
 from divscale.runtime.visible import check_visible
 from divscale.runtime.watchdog import MARKER
@@ -97,22 +98,38 @@ class Session:
                 raise PreflightError(f"{where}: {failures[0]}. Check RAY_ADDRESS and resources.address, free memory "
                                      "and /dev/shm, and `divscale doctor`.") from failures[0]
             self._started = True
+            self._await_gpu()
             if not self.is_local and self._shared is not None:
                 check_visible(self._shared)
             self.start_s = time.monotonic() - begun
-            total = self.total()
-            self._log(f"Ray {'started' if self.is_local else 'connected'}: {total['cpus']} CPUs, {total['gpus']} GPUs")
+            here, gpus = self.here(), self.total()["gpus"]
+            of = f" of {gpus}" if gpus > here["gpus"] else ""
+            how = "started" if self.is_local else "connected"
+            self._log(f"Ray {how}: {here['cpus']} CPUs, {here['gpus']}{of} GPUs")
             return self
 
     def total(self) -> dict[str, int]:
-        """CPUs and GPUs of the cluster that this run may use: `cpus`, `gpus`."""
+        """CPUs and GPUs of the cluster that this run may use: `cpus`, `gpus`.
+
+        GPUs that `resources` asks for count before their nodes are there: actors that wait for one bring it where the
+        cluster grows.
+        """
+        here, wanted = self.here(), self.resources.gpus
+        return here if wanted is None or self.is_local else here | {"gpus": wanted}
+
+    def here(self) -> dict[str, int]:
+        """Those of them that there are now."""
         import ray
 
-        found = ray.cluster_resources()
+        found, wanted = ray.cluster_resources(), self.resources
         cpus, gpus = int(found.get("CPU", 1)), int(found.get("GPU", 0))
-        wanted = self.resources
         return {"cpus": max(1, min(cpus, wanted.cpus or cpus)),
                 "gpus": min(gpus, gpus if wanted.gpus is None else wanted.gpus)}
+
+    @property
+    def grow(self) -> Callable[[str], None] | None:
+        """For pools of actors: on a cluster they begin with what is there, and say what they wait for."""
+        return None if self.is_local else self._log
 
     def device(self) -> str:
         """What its fleets compute on: the kind of GPU as Ray names it, or core."""
@@ -136,6 +153,27 @@ class Session:
                 self._watchdog = self.scratch = None
             self._started = False
             self._stop.set()
+
+    def _await_gpu(self) -> None:
+        """Of a cluster that shall give GPUs and has none yet: until the first is there.
+
+        Raises:
+            PreflightError: none is after `start_timeout_s`.
+        """
+        if self.is_local or not self.resources.gpus or self.here()["gpus"]:
+            return
+        import ray
+
+        first = ray.remote(num_cpus=0, num_gpus=1)(_nothing).remote()    # what a cluster that grows sees as demand
+        until = time.monotonic() + self.resources.start_timeout_s
+        while not ray.wait([first], timeout=min(TELL_S, max(0.1, until - time.monotonic())))[0]:
+            if time.monotonic() >= until:
+                ray.cancel(first, force=True)
+                raise PreflightError(
+                    f"Ray at {self.address}: resources.gpus is {self.resources.gpus}, and after "
+                    f"{self.resources.start_timeout_s} s (resources.start_timeout_s) the cluster has none. Start nodes "
+                    "with GPUs, look at `ray status` if it should do that by itself, or set resources.gpus=0.")
+            self._log(f"waits for a node with a GPU: the cluster has none yet, {self.resources.gpus} are asked for")
 
     def _keep(self, ready: threading.Event, failures: list[BaseException]) -> None:
         try:
@@ -173,6 +211,10 @@ def worker_env(threads: int | None = None) -> dict[str, str]:
         # idle cores sleeping is slow instead: a MiniLM step took 183 ms, spinning 139, spinning for a moment 135.
         env["GOMP_SPINCOUNT"] = "20000"
     return env
+
+
+def _nothing() -> None:
+    """What needs a GPU to be done, and no time."""
 
 
 def _connect(address: str, more_env: Mapping[str, str]) -> None:

@@ -48,7 +48,8 @@ class WorkerFleet:
                 function, arguments = payload
                 return function(*arguments)
 
-        self._pool = ActorPool(lambda _: Worker.remote(), size.actors, "workers", self._resources.start_timeout_s)
+        self._pool = ActorPool(lambda _: Worker.remote(), size.actors, "workers", self._resources.start_timeout_s,
+                               grow=self._session.grow)
         self._pool.start()
 
     def map(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:

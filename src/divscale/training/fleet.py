@@ -14,6 +14,8 @@ import psutil
 import ray
 
 from divscale.errors import PreflightError, StageFailedError
+from divscale.runtime.failures import free
+from divscale.runtime.pool import TELL_S
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.runtime.sizes import GROUP_GIB, ITEMS_A_GROUP
@@ -43,6 +45,7 @@ class TrainingFleet:
         self._ranks = 1  # of a group
         self._lost = 0  # groups that found no place any more
         self._readers: list[Any] = []
+        self._tell_at = 0.0
 
     def start(self) -> None:
         """Starts a group in the background; does nothing if one is up."""
@@ -60,6 +63,7 @@ class TrainingFleet:
         place = self._place()
         self._ranks = place.ranks
         self._since = self._since if self._groups else time.monotonic()
+        self._tell_at = time.monotonic() + TELL_S
         while len(self._groups) < min(wanted, self._count() - self._lost):
             name = f"training-{next(self._names)}"
             self._groups.append(TrainingGroup(name, self._resources, place, self._max_attempts, self._reader(place)))
@@ -68,9 +72,10 @@ class TrainingFleet:
             on_progress: Callable[[Progress], None] = lambda _: None) -> None:
         """Works through the items; may be called again while the groups are warm.
 
-        Arms begin in the order of `grouped`, one group takes one at a time. No evaluation begins before the last arm
-        has ended, whose folder it may need. A group that was up and cannot be started again (its node is gone, and none
-        has room) leaves what it was at to the others.
+        Arms begin in the order of `grouped`, one group takes one at a time as soon as it is up; on a cluster one that
+        has no room yet joins when a node comes. No evaluation begins before the last arm has ended, whose folder it may
+        need. A group that was up and cannot be started again (its node is gone, and none has room) leaves what it was
+        at to the others.
 
         Args:
             items: What to do.
@@ -93,20 +98,21 @@ class TrainingFleet:
 
         try:
             while True:
-                # Alone, a group gets everything at once, and need not wait for the next item.
-                at_once = len(waiting) if len(self._groups) == 1 else 1
+                alone = len(self._groups) == 1  # then it gets everything at once, and need not wait for the next item
                 for group in self._groups:
-                    if waiting and not group.left and (isinstance(waiting[0], Arm) or not training):
-                        given = doing[group] = [waiting.popleft() for _ in range(at_once)]
+                    idle = not group.left and (alone or group.was_up)
+                    if waiting and idle and (isinstance(waiting[0], Arm) or not training):
+                        given = doing[group] = [waiting.popleft() for _ in range(len(waiting) if alone else 1)]
                         training.update(item.key for item in given if isinstance(item, Arm))
                         group.give(given)
-                at_work = {group.news(): group for group in self._groups if group.left}
-                if not at_work:
+                if not waiting and not any(group.left for group in self._groups):
                     return
-                for news in ray.wait(list(at_work), timeout=POLL_S)[0]:
-                    group = at_work[news]
+                asked = {group.news(): group for group in self._groups if group.left or not group.was_up}
+                some_up = self._tell()
+                for news in ray.wait(list(asked), timeout=POLL_S)[0]:
+                    group = asked[news]
                     try:
-                        group.take_news(done, on_progress, self._look)
+                        group.take_news(done, on_progress, self._look, may_wait=some_up and not group.left)
                     except StageFailedError as error:
                         if len(self._groups) == 1 or not group.was_up:
                             raise
@@ -134,6 +140,18 @@ class TrainingFleet:
     def wanted(self) -> int:
         """Process groups that it has started."""
         return len(self._groups)
+
+    def _tell(self) -> bool:
+        """Says now and then which groups of a cluster have no room yet; whether any of one is up."""
+        if self._session.grow is None:
+            return False
+        if self.engines == self.wanted:
+            self._tell_at = time.monotonic() + TELL_S
+        elif time.monotonic() >= self._tell_at:
+            self._session.grow(f"training: {self.engines} of {self.wanted} groups are up, the others start or wait for "
+                               f"room ({free()})")
+            self._tell_at = time.monotonic() + TELL_S
+        return self.engines > 0
 
     def _look(self) -> None:
         if self._since is not None:

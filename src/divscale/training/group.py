@@ -17,6 +17,7 @@ from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from divscale.errors import StageFailedError
+from divscale.runtime.failures import free
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import worker_env
 from divscale.runtime.stacks import log_stacks
@@ -96,8 +97,9 @@ class TrainingGroup:
         return self._news
 
     def take_news(self, on_done: Callable[[Result], None], on_progress: Callable[[Progress], None],
-                  on_up: Callable[[], None] = lambda: None) -> None:
-        """Reads the news, and looks at the group's health. `on_up` is called first where all its workers are ready.
+                  on_up: Callable[[], None] = lambda: None, *, may_wait: bool = False) -> None:
+        """Reads the news, and looks at the group's health. `on_up` is called first where all its workers are ready;
+        a group that `may_wait` has no time by which it has to have started.
 
         Raises:
             StageFailedError: The group cannot be started or kept alive.
@@ -122,7 +124,7 @@ class TrainingGroup:
         self.is_up = ready == self._ranks
         if self.is_up:
             self._waiting_since, self.was_up = time.monotonic(), True
-        elif time.monotonic() - self._waiting_since > self._resources.start_timeout_s:
+        elif not may_wait and time.monotonic() - self._waiting_since > self._resources.start_timeout_s:
             log_stacks(f"{self._name} does not start")
             raise StageFailedError(self._not_started(ready))
 
@@ -183,10 +185,8 @@ class TrainingGroup:
                 logging_config=ray.train.LoggingConfig(log_level="ERROR")))
 
     def _not_started(self, ready: int) -> str:
-        free = ray.available_resources()
         return (f"the training group did not start within {self._resources.start_timeout_s} s: {ready} of "
-                f"{self._ranks} workers are ready; the cluster has {free.get('CPU', 0):g} CPUs and "
-                f"{free.get('GPU', 0):g} GPUs free. Lower resources.training_workers or free some.")
+                f"{self._ranks} workers are ready; {free()}. Lower resources.training_workers or free some.")
 
 
 def training_env(threads: int) -> dict[str, str]:

@@ -1,0 +1,123 @@
+"""Fleets on a cluster that grows by Ray's own autoscaler: the nodes it adds are processes of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.s3_server import free_port
+
+pytestmark = pytest.mark.engine
+
+RAY = str(Path(sys.executable).with_name("ray"))
+PROGRAM = """
+import json, sys, time
+from divscale.errors import PreflightError
+from divscale.runtime import pool, session
+from divscale.runtime.resources import Resources
+
+pool.TELL_S = session.TELL_S = 1.0
+said = []
+resources = Resources(address=sys.argv[1], gpus=int(sys.argv[2]), start_timeout_s=int(sys.argv[3]))
+
+
+class Worker:
+    def load(self):
+        pass
+
+    def work(self, i):
+        import time
+        time.sleep(0.5)
+        return ray.get_runtime_context().get_node_id()
+
+
+with session.Session(resources, said.append) as connected:
+    try:
+        connected.ensure()
+    except PreflightError as error:
+        print(json.dumps({"refused": str(error), "said": said}))
+        sys.exit()
+    import ray
+
+    at_first = connected.here()["gpus"]
+    total = connected.total()["gpus"]
+    fleet = pool.ActorPool(lambda _: ray.remote(num_cpus=0, num_gpus=1)(Worker).remote(), total, "test",
+                           resources.start_timeout_s, in_flight=1, grow=connected.grow)
+    fleet.start()
+    ready, items, nodes, until = fleet.ready, 0, set(), time.monotonic() + 90
+    while fleet.ready < total and time.monotonic() < until:
+        items += 10
+        nodes |= {node for _, node in fleet.map(((i, i) for i in range(10)), "work")}
+    nodes |= {node for _, node in fleet.map(((i, i) for i in range(10)), "work")}
+    fleet.close()
+print(json.dumps({"at_first": at_first, "ready": ready, "nodes": len(nodes), "items": items, "said": said}))
+"""
+
+
+@contextmanager
+def growing_cluster(folder: Path, most: int):
+    """A head without GPUs to which nodes of one GPU each are added when something waits for them, up to so many."""
+    from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
+
+    port = free_port()
+    nodes = {"ray.head.default": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 0},
+             "gpu": {"resources": {"CPU": 1, "GPU": 1, "object_store_memory": 100 << 20}, "node_config": {},
+                     "min_workers": 0, "max_workers": most}}
+    (folder / "cluster.json").write_text(json.dumps({
+        "cluster_name": "growing", "max_workers": most, "upscaling_speed": 1.0, "idle_timeout_minutes": 10,
+        "provider": {"type": "fake_multinode", "gcs_address": f"127.0.0.1:{port}", "launch_multiple": True,
+                     "head_node_id": FAKE_HEAD_NODE_ID},
+        "available_node_types": nodes, "head_node_type": "ray.head.default"}))
+    environment = os.environ | {
+        "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_FAKE_CLUSTER": "1", "RAY_enable_autoscaler_v2": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+        "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID, "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID}
+    log = (folder / "head.log").open("wb")
+    head = subprocess.Popen(
+        [RAY, "start", "--head", "--port", str(port), "--node-ip-address", "127.0.0.1", "--num-cpus", "1", "--num-gpus",
+         "0", "--object-store-memory", str(100 << 20), "--include-dashboard", "false", "--dashboard-agent-listen-port",
+         str(free_port()), "--autoscaling-config", str(folder / "cluster.json"), "--block"],
+        env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        for _ in range(240):
+            assert head.poll() is None, (folder / "head.log").read_text()
+            if b"Ray runtime started" in (folder / "head.log").read_bytes():
+                break
+            time.sleep(0.25)
+        yield f"127.0.0.1:{port}", environment
+    finally:
+        os.killpg(head.pid, signal.SIGTERM)
+        head.wait(60)
+        log.close()
+
+
+def run(cluster, gpus: int, start_timeout_s: int) -> dict:
+    address, environment = cluster
+    done = subprocess.run([sys.executable, "-c", PROGRAM, address, str(gpus), str(start_timeout_s)], env=environment,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_fleet_waits_for_the_first_gpu_begins_with_it_and_takes_in_the_next(tmp_path):
+    with growing_cluster(tmp_path, most=2) as cluster:
+        found = run(cluster, gpus=2, start_timeout_s=120)
+        assert found["at_first"] >= 1 and found["nodes"] == 2
+        assert "waits for a node with a GPU" in found["said"][0]
+        assert any("of 2 GPUs" in line or "2 GPUs" in line for line in found["said"])
+
+
+def test_a_cluster_that_gives_no_gpu_is_told_of_and_waited_for_no_longer_than_asked(tmp_path):
+    with growing_cluster(tmp_path, most=0) as cluster:
+        found = run(cluster, gpus=2, start_timeout_s=5)
+        assert "resources.gpus is 2, and after 5 s" in found["refused"]
+        assert len([line for line in found["said"] if "waits for a node with a GPU" in line]) >= 3
