@@ -36,6 +36,10 @@ INTERRUPTED = 130
 POLL_S = 1.0
 SAY_S = 15.0                # how often a job that has not started is spoken of
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+# The Python that the cluster's Ray runs in comes first, which need not be so on the head's PATH: a job's parent is a
+# worker of Ray's, and has Ray's library loaded from there.
+OWN_PYTHON = (r"at=$(sed -n 's|^[^/]*\(/.*\)/lib/python[^/]*/site-packages/ray/_raylet.*|\1/bin:|p' /proc/$PPID/maps "
+              '| head -n 1); export PATH="$at$PATH"; exec ')
 
 
 def submit_from_terminal(
@@ -80,7 +84,7 @@ def job_from_terminal(what: str, id: str | None, address: str | None) -> int:
     if what == "list":
         for job in _ask(client.list_jobs):
             if KEY in (job.metadata or {}):
-                print(f"{job.submission_id}  {job.status}  {redact(job.entrypoint)}")
+                print(f"{job.submission_id}  {job.status}  {redact(job.entrypoint.removeprefix(OWN_PYTHON))}")
         return 0
     if id is None:
         raise ConfigError(f"job {what}: name the job; divscale job list shows them.")
@@ -172,7 +176,8 @@ def _submit(
         stamp = time.strftime("%Y%m%d-%H%M%S")
         try:
             return client.submit_job(
-                entrypoint=f"exec {shlex.join(words)}", submission_id=f"divscale-{name}-{stamp}-{os.urandom(2).hex()}",
+                entrypoint=OWN_PYTHON + shlex.join(words),
+                submission_id=f"divscale-{name}-{stamp}-{os.urandom(2).hex()}",
                 runtime_env={"working_dir": folder}, metadata={KEY: key, "study": name})
         except (RuntimeError, ValueError, OSError) as error:
             raise PreflightError(f"the cluster refused the job: {redact(_first_line(error))}") from error
