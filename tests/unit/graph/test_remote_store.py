@@ -13,6 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import boto3
 import pyarrow as pa
 import pytest
 from toys import Counting, Silent, number, total
@@ -262,6 +263,17 @@ def test_a_driver_that_began_a_moment_ago_keeps_its_lease(uri):
         with second.present():
             assert second.acquire("f")
             assert not first.acquire("f")
+
+
+def test_a_lease_is_taken_over_also_in_a_bucket_that_keeps_versions(uri, server):
+    boto3.client("s3", endpoint_url=server["AWS_ENDPOINT_URL"]).put_bucket_versioning(
+        Bucket=uri.split("/")[2], VersioningConfiguration={"Status": "Enabled"})
+    objects = Objects(uri)
+    assert objects.create("leases/f", b"one that is dead")
+    assert "version" in objects.get("leases/f")[1]
+    mine = Drivers(objects)
+    with mine.present():
+        assert mine.acquire("f")
 
 
 def test_files_that_a_driver_is_going_to_read_are_not_removed(open_store, uri):
