@@ -6,14 +6,19 @@ import json
 import logging
 import os
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 
 from divscale.errors import DataError, StageFailedError
 from divscale.live import beat_age_s, condition, in_words, running, runs_of
-from divscale.runtime.logs import Where, about, keep_worker_log, log_to, worker_log_env
+from divscale.runtime.logs import Where, keep_worker_log, log_to, worker_log_env
 from divscale.stall import StallWatch
+from divscale.training.config import OptimConfig
+from divscale.training.work import Arm
+from divscale.training.worker import do
 
 
 @pytest.fixture
@@ -120,15 +125,16 @@ def test_a_worker_writes_its_log_beside_the_drivers(log, tmp_path, monkeypatch):
     assert json.loads(file.read_text())["run"] == "run-1"
 
 
-def test_what_a_worker_logs_while_it_does_an_item_says_which_stage_and_arm_it_is_of(log):
-    with about("train", "40 of tiny", "ab" * 32):
-        logging.getLogger("divscale.training").warning("a tracker failed")
-    with about(None, "model", None):
-        logging.getLogger("divscale.training").warning("another failed")
+def test_what_a_worker_logs_while_it_does_an_item_says_which_stage_and_arm_it_is_of(log, monkeypatch):
+    monkeypatch.setattr("divscale.training.loop.train", lambda *_: logging.getLogger("divscale.training").warning("hot"))
+    rows = pa.table({"prompt": ["a"], "completion": ["b"]})
+    arm = Arm("ab" * 32, "model", "causal", rows, OptimConfig(steps=1), "out", stage="train", title="40 of tiny")
+    do(arm, None, None)
+    do(replace(arm, stage=None, title=None), None, None)
     logging.getLogger("divscale").info("committed", extra={"stage": "embed"})
     first, second, third = log()
     assert (first["run"], first["stage"], first["title"], first["fingerprint"]) == ("run-1", "train", "40 of tiny", "ab" * 32)
-    assert second["title"] == "model" and "stage" not in second
+    assert second["message"] == "hot" and not {"stage", "title", "fingerprint"} & second.keys()
     assert third["stage"] == "embed" and "fingerprint" not in third
 
 

@@ -82,7 +82,7 @@ class Where(logging.Filter):
 
 
 @contextmanager
-def about(stage: str | None, title: str, fingerprint: str | None) -> Generator[None]:
+def about(stage: str | None, title: str | None, fingerprint: str | None) -> Generator[None]:
     """What this thread logs within is of one stage; what is null is not known."""
     token = _ABOUT.set({"stage": stage, "title": title, "fingerprint": fingerprint})
     try:

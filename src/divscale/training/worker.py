@@ -38,8 +38,7 @@ def work(config: dict[str, Any]) -> None:
     ray.get(queue.join.remote(run, machine.rank, ray.get_runtime_context().current_actor))
     while (holder := ray.get(queue.take.remote(run, position))) is not None:
         item: Item = ray.get(holder[0])
-        with about(item.stage, item.title or item.key, item.key if item.stage else None):
-            result = do(item, machine, _progress_to(queue, run, machine))
+        result = do(item, machine, _progress_to(queue, run, machine))
         rss_mib = machine.release_memory()
         if machine.rank == 0:
             ray.get(queue.report.remote(run, position, replace(result, rss_mib=rss_mib)))
@@ -57,10 +56,11 @@ def do(item: Item, machine: Machine, report: Callable[[Progress], None]) -> Resu
     from divscale.training.predict import predict
 
     try:
-        if isinstance(item, Arm):
-            return train(item, machine, report)
-        started = time.monotonic()
-        return Evaluated(item.key, predict(item, machine), time.monotonic() - started)
+        with about(item.stage, item.title, item.key if item.stage else None):
+            if isinstance(item, Arm):
+                return train(item, machine, report)
+            started = time.monotonic()
+            return Evaluated(item.key, predict(item, machine), time.monotonic() - started)
     except DivscaleError as error:
         return Failed(item.key, f"{item.key}: {error}", diverged=isinstance(error, DivergedError))
 
