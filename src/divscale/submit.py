@@ -27,6 +27,7 @@ from divscale.config import Study
 from divscale.errors import ConfigError, PreflightError, StageFailedError
 from divscale.named_files import relative_files
 from divscale.redact import redact
+from divscale.runtime.auth_token import send_token
 from divscale.study_file import load
 
 T = TypeVar("T")
@@ -204,9 +205,7 @@ def _store(root: str | None) -> str:
 
 
 def _client(address: str | None) -> Any:
-    kept = (Path.home() / ".ray" / "auth_token").exists()
-    if kept or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    send_token()
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 

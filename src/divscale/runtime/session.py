@@ -17,6 +17,7 @@ from typing import Any
 
 from divscale import remote_code
 from divscale.errors import PreflightError
+from divscale.runtime.auth_token import send_token, send_token_if_asked
 from divscale.runtime.pool import TELL_S
 from divscale.runtime.resources import Resources
 from divscale.runtime.visible import check_visible
@@ -223,6 +224,10 @@ def _connect(address: str, more_env: Mapping[str, str]) -> None:
     if port.isdigit():
         # Looked at first, because Ray's own client ends the whole process when nobody answers.
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        if "://" in address:
+            send_token()    # Ray's own client has no server that workers would call
+        else:
+            send_token_if_asked(address)
     import ray
 
     ray.init(address=address, **_quiet(more_env))
