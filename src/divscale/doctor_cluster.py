@@ -6,16 +6,18 @@ that training uses. What differs between nodes, and what a study lacks, is said 
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import cast
+from dataclasses import dataclass
+from typing import Any
 
-from divscale.cluster_probe import COLLECTIVE_S, PACKAGES, Report, look_at_node, sum_of_ranks
+from divscale.cluster_probe import COLLECTIVE_S, Report, look_at_node, sum_of_ranks
 from divscale.config import Study
 from divscale.doctor import Finding, say
+from divscale.errors import ConfigError
 from divscale.graph.store import Store
+from divscale.named_files import named_models
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.runtime.visible import probe
@@ -25,130 +27,179 @@ ANSWER_S = 120
 DISK_GIB = 5.0
 
 
-def print_cluster(address: str | None, store: Store, study: Study | None, *, as_json: bool) -> int:
+@dataclass(frozen=True)
+class Node:
+    """A node as Ray knows it."""
+
+    id: str
+    address: str
+    gpus: int
+    free_gpus: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A node's report, and when it was asked for and came."""
+
+    report: Report
+    asked: float
+    came: float
+
+
+def print_cluster(
+    address: str | None, store: Store, study: Study | None, resources: Resources, *, as_json: bool,
+) -> int:
     """Print what the cluster's nodes say; exit code 3 when something is missing.
 
+    Args:
+        address: of its head; null: as `resources` say, or RAY_ADDRESS.
+        store: that every node has to see.
+        study: whose models every node has to have.
+        resources: what is asked for, of the study or of a cluster file.
+        as_json: print JSON.
+
     Raises:
-        PreflightError: The cluster cannot be reached.
+        ConfigError: Nothing says which cluster.
+        PreflightError: It cannot be reached, or the store cannot be written here.
     """
-    resources = study.resources if study is not None else Resources()
     looked_at = resources.model_copy(update={"gpus": None, "address": address or resources.address})  # waits for none
-    with Session(looked_at) as session:
+    session = Session(looked_at)
+    if session.is_local:
+        raise ConfigError("doctor --cluster: nothing says which cluster. Give its head (--address HEAD:6379, or "
+                          "RAY_ADDRESS), or `--address auto` on one of its nodes; without --cluster this machine is "
+                          "looked at.")
+    with session:
         session.ensure()
-        found = list(findings(store, study, session.here()))
+        found = list(findings(store, study, resources, session.here()))
     return say(found, as_json=as_json, width=28)
 
 
-def findings(store: Store, study: Study | None, total: dict[str, int]) -> Iterator[Finding]:
+def findings(store: Store, study: Study | None, resources: Resources, here: dict[str, int]) -> Iterator[Finding]:
     """Everything that was looked at, of the cluster this process is connected to."""
-    import ray
-
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    names = {node["NodeID"]: node["NodeManagerAddress"] for node in nodes}
-    yield Finding("nodes", f"{len(nodes)}: {', '.join(names.values())}")
-    yield from _fits(study, total)
+    nodes = _nodes()
+    yield Finding("nodes", f"{len(nodes)}: {', '.join(node.address for node in nodes)}")
+    yield Finding("CPUs and GPUs", f"{here['cpus']} and {here['gpus']}")
+    if (asked := gpus_asked(resources, here["gpus"])) > here["gpus"]:
+        yield Finding("GPUs asked for", str(asked), f"there are {here['gpus']}; start more nodes, or ask for fewer")
     with probe(store.root) as path:
-        reports = _ask(names, path, _models(study))
-    for id in names.keys() - reports.keys():
-        yield Finding(names[id], "does not answer", f"no process started there within {ANSWER_S} s: see its Ray logs")
-    first = next(iter(reports.values()), None)
-    for id, (report, asked, answered) in reports.items():
+        answers, silent = _ask(nodes, path, named_models(study) if study is not None else [])
+    yield from silent
+    first = next(iter(answers.values()), None)
+    for node, answer in answers.items():
         assert first is not None
-        skew_s = min(report.clock - asked, 0) or max(report.clock - answered, 0)  # at least so far from this one's
-        yield from _of_node(names[id], report, first[0], skew_s)
-    if len(reports) > 1:
-        yield _collective(list(reports), names, gpu=all(report.gpus for report, _, _ in reports.values()))
+        yield from _of_node(node, answer, first.report)
+    yield from _collectives(list(answers))
 
 
-def _fits(study: Study | None, total: dict[str, int]) -> Iterator[Finding]:
-    yield Finding("CPUs and GPUs", f"{total['cpus']} and {total['gpus']}")
-    if study is None:
-        return
-    wanted = study.resources
-    engines = (wanted.generation_actors or 0) * (wanted.gpus_per_engine or 0)
-    ranks = (wanted.training_workers or 0) * (wanted.training_groups or 1) if total["gpus"] else 0
-    gpus = max(wanted.gpus or 0, engines, ranks)
-    if gpus > total["gpus"]:
-        yield Finding("GPUs the study asks for", str(gpus), f"there are {total['gpus']}; start more nodes, or ask for "
-                      "fewer")
+def gpus_asked(wanted: Resources, there: int) -> int:
+    """GPUs that the kind of fleet holds which asks for most (they take turns), where so many are there."""
+    may = there if wanted.gpus is None else wanted.gpus
+    each = min(1, may)  # of an actor that computes on GPUs, where nothing else is said
+    engines = (wanted.generation_actors or 0) * (each if wanted.gpus_per_engine is None else wanted.gpus_per_engine)
+    ranks = (wanted.training_workers or 1) * (wanted.training_groups or 1)
+    return max(wanted.gpus or 0, engines,
+               each * max(ranks, wanted.embedding_actors or 0, wanted.similarity_actors or 0))
 
 
-def _of_node(node: str, report: Report, first: Report, skew_s: float) -> Iterator[Finding]:
-    yield Finding(f"{node} GPUs", ", ".join(report.gpus) or "none")
-    different = [f"{name} {report.versions.get(name)} (elsewhere {first.versions.get(name)})" for name in PACKAGES
-                 if report.versions.get(name) != first.versions.get(name)]
-    if report.python != first.python:
-        different.insert(0, f"Python {report.python} (elsewhere {first.python})")
-    yield Finding(f"{node} versions", ", ".join(different) or "as on the others",
+def _nodes() -> list[Node]:
+    import ray
+    from ray._private.state import available_resources_per_node
+
+    free = available_resources_per_node()
+    return [Node(node["NodeID"], node["NodeManagerAddress"], int(node["Resources"].get("GPU", 0)),
+                 free.get(node["NodeID"], {}).get("GPU", 0.0)) for node in ray.nodes() if node["Alive"]]
+
+
+def _of_node(node: Node, answer: Answer, first: Report) -> Iterator[Finding]:
+    name, report = node.address, answer.report
+    blind = f"Ray counts {node.gpus} there: install requirements/gpu.txt, and look at nvidia-smi"
+    yield Finding(f"{name} GPUs", ", ".join(report.gpus) or "none", blind if len(report.gpus) < node.gpus else "")
+    different = [f"{package} {report.versions.get(package)} (elsewhere {first.versions.get(package)})"
+                 for package in dict.fromkeys([*first.versions, *report.versions])
+                 if report.versions.get(package) != first.versions.get(package)]
+    yield Finding(f"{name} versions", ", ".join(different) or "as on the others",
                   "install the same lock on every node" if different else "")
-    yield Finding(f"{node} clock", f"{skew_s:+.1f} s" if skew_s else "agrees",
+    # at least so far from this machine's
+    skew_s = min(report.clock - answer.asked, 0) or max(report.clock - answer.came, 0)
+    yield Finding(f"{name} clock", f"{skew_s:+.1f} s" if skew_s else "agrees",
                   "" if abs(skew_s) <= SKEW_S else "let NTP set every node's clock")
-    yield Finding(f"{node} disk free", f"{report.free_gib:.1f} GiB",
-                  "" if report.free_gib >= DISK_GIB else "free some")
-    yield Finding(f"{node} store", "visible" if report.sees_store else "not visible",
+    disks = ", ".join(f"{free:.1f} GiB for {what}" for what, free in report.free_gib.items())
+    yield Finding(f"{name} disk free", disks, "" if min(report.free_gib.values()) >= DISK_GIB else "free some")
+    yield Finding(f"{name} store", "visible" if report.sees_store else "not visible",
                   "" if report.sees_store else "mount it there under the same path; for one on s3:// or gs://, set "
                   "DIVSCALE_CACHE to a folder that every node sees")
     for model in report.missing_models:
-        yield Finding(f"{node} model", f"{model} is missing", "download it there, or name a folder that all nodes see")
+        yield Finding(f"{name} model", f"{model} is missing", "download it there, or name a folder that all nodes see")
 
 
-def _ask(names: dict[str, str], path: str, models: Sequence[str]) -> dict[str, tuple[Report, float, float]]:
+def _ask(
+    nodes: Sequence[Node], path: str, models: Sequence[tuple[str, str | None]],
+) -> tuple[dict[Node, Answer], list[Finding]]:
+    """What nodes answer, and what is said of those that do not."""
     import ray
     from ray.exceptions import RayError
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
-    task = ray.remote(num_cpus=0)(look_at_node)
+    task = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(look_at_node)  # a process that saw GPUs holds some memory
     asked = time.time()
-    waiting = {task.options(scheduling_strategy=On(id, soft=False)).remote(path, models): id for id in names}
-    found: dict[str, tuple[Report, float, float]] = {}
+    waiting = {task.options(scheduling_strategy=_on(node)).remote(path, models): node for node in nodes}
+    found: dict[Node, Answer] = {}
+    failed: list[Finding] = []
     until = time.monotonic() + ANSWER_S
     while waiting and time.monotonic() < until:
         done, _ = ray.wait(list(waiting), num_returns=1, timeout=5)
         for reference in done:
-            id = waiting.pop(reference)
+            node = waiting.pop(reference)
             try:
-                found[id] = ray.get(reference), asked, time.time()
-            except RayError:
-                continue
-    return found
+                found[node] = Answer(ray.get(reference), asked, time.time())
+            except RayError as error:
+                failed.append(Finding(node.address, f"fails: {_cause(error)}", "install divscale with the same lock "
+                                      "there as here, and see its Ray logs"))
+    return found, [*failed, *(Finding(node.address, "does not answer", f"no process started there within {ANSWER_S} s: "
+                                      "see its Ray logs") for node in waiting.values())]
 
 
-def _collective(ids: Sequence[str], names: dict[str, str], *, gpu: bool) -> Finding:
-    """One sum over all nodes, as training begins."""
+def _collectives(nodes: Sequence[Node]) -> Iterator[Finding]:
+    """Sums over all nodes by gloo, and over those that have a free GPU by NCCL."""
+    if len(nodes) > 1:
+        yield _collective("gloo", nodes)
+    free = [node for node in nodes if node.free_gpus >= 1]
+    held = [node.address for node in nodes if node.gpus and node.free_gpus < 1]
+    if len(free) > 1:
+        yield _collective("nccl", free)
+    if held and len(held) + len(free) > 1:
+        yield Finding("nccl", f"not tried with {', '.join(held)}: other work holds the GPUs", "ask again when it has "
+                      "ended")
+
+
+def _collective(backend: str, nodes: Sequence[Node]) -> Finding:
+    """One sum over nodes, as training begins."""
     import ray
     from ray.exceptions import RayError
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
-    backend = "nccl" if gpu else "gloo"
-    task = ray.remote(num_cpus=0, num_gpus=1 if gpu else 0, max_retries=0)(sum_of_ranks)
+    what = f"{backend} over {len(nodes)} nodes"
+    task = ray.remote(num_cpus=0, num_gpus=1 if backend == "nccl" else 0, max_retries=0)(sum_of_ranks)
     port = 20000 + uuid.uuid4().int % 20000
-    calls = [task.options(scheduling_strategy=On(id, soft=False)).remote(
-        rank, len(ids), names[ids[0]], port, backend) for rank, id in enumerate(ids)]
+    calls = [task.options(scheduling_strategy=_on(node)).remote(rank, len(nodes), nodes[0].address, port, backend)
+             for rank, node in enumerate(nodes)]
     try:
         sums = ray.get(calls, timeout=COLLECTIVE_S + 30)
-        right = sums == [sum(range(len(ids)))] * len(ids)
-        return Finding(f"{backend} over {len(ids)} nodes", "works" if right else f"gives {sums}",
+        right = sums == [sum(range(len(nodes)))] * len(nodes)
+        return Finding(what, "works" if right else f"gives {sums}",
                        "" if right else "look at the network's configuration")
     except (RayError, TimeoutError) as error:
         for call in calls:
             ray.cancel(call, force=True)
-        reason = " ".join(str(error).split())[-200:]
-        return Finding(f"{backend} over {len(ids)} nodes", f"fails: {reason}", "open the ports between the nodes, and "
-                       "name their interface in NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME")
+        return Finding(what, f"fails: {_cause(error)}", "open the ports between the nodes, and name their interface in "
+                       "NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME")
 
 
-def _models(study: Study | None) -> list[str]:
-    """What a study names as models and every node has to have."""
-    def named(value: object) -> Iterator[str]:
-        if isinstance(value, dict):
-            for key, item in cast("dict[str, object]", value).items():
-                if key == "model" and isinstance(item, str):
-                    yield item
-                else:
-                    yield from named(item)
-        elif isinstance(value, list):
-            for item in cast("list[object]", value):
-                yield from named(item)
+def _on(node: Node) -> Any:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    found = set(named(json.loads(study.model_dump_json()))) if study is not None else set[str]()
-    return sorted(model for model in found if model != "encoder" and not model.startswith("pretrain"))
+    return NodeAffinitySchedulingStrategy(node.id, soft=False)
+
+
+def _cause(error: BaseException) -> str:
+    """What was raised stands at the end of its traceback."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return " ".join(lines[-1].split())[:200]

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from divscale.errors import PreflightError, StageFailedError
+from divscale.errors import PreflightError
 
 ANSWER_S = 120
 
@@ -51,14 +51,15 @@ def probe(folder: Path) -> Generator[str]:
     """The path of a small file in a folder, for as long as others look for it.
 
     Raises:
-        StageFailedError: The folder cannot be written.
+        PreflightError: The folder cannot be written.
     """
     path = folder / f".probe.{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"divscale")
     except OSError as error:
-        raise StageFailedError(f"{folder}: cannot be written ({error.strerror}).") from error
+        raise PreflightError(f"{folder}: cannot be written ({error.strerror}). Give another store (--store), or make "
+                             "it writable.") from error
     try:
         yield str(path)
     finally:

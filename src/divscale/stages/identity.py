@@ -78,6 +78,18 @@ def model_location(model: str, revision: str | None) -> str:
     return str(_snapshot(model, revision) or model)
 
 
+def is_here(model: str, revision: str | None) -> bool:
+    """Whether this machine has the files of a model, by name or folder, and none is empty. Cost: nothing is hashed."""
+    try:
+        folder = Path(model_location(model, revision))
+        shards = json_object(folder / "model.safetensors.index.json", model).get("weight_map", {})
+    except (ValueError, PreflightError):  # no name that a hub could have; an encoder, or an index, that is damaged
+        return False
+    weights = [path for pattern in WEIGHTS for path in folder.glob(pattern)]
+    return bool(weights) and all(path.is_file() and path.stat().st_size > 0 for path in {
+        folder / "config.json", *weights, *(folder / name for name in shards.values())})
+
+
 def has_chat_template(model: str, revision: str | None) -> bool:
     """Whether the model was taught turns. True for one that is not here yet.
 
