@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.s3_server import free_port
 
 pytestmark = pytest.mark.engine
 
+PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
 RAY = str(Path(sys.executable).with_name("ray"))
 PROGRAM = """
 import json, sys, time
@@ -64,22 +65,25 @@ print(json.dumps({"at_first": at_first, "ready": ready, "nodes": len(nodes), "it
 
 
 @contextmanager
-def growing_cluster(folder: Path, most: int):
-    """A head without GPUs to which nodes of one GPU each are added when something waits for them, up to so many."""
+def growing_cluster(folder: Path, gpus: int):
+    """A head without GPUs to which up to two nodes are added, of so many GPUs each, when something waits for them."""
     from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 
     port = free_port()
     nodes = {"ray.head.default": {"resources": {"CPU": 1}, "node_config": {}, "max_workers": 0},
-             "gpu": {"resources": {"CPU": 1, "GPU": 1, "object_store_memory": 100 << 20}, "node_config": {},
-                     "min_workers": 0, "max_workers": most}}
+             "more": {"resources": {"CPU": 1, "GPU": gpus, "object_store_memory": 100 << 20}, "node_config": {},
+                      "min_workers": 0, "max_workers": 2}}
     (folder / "cluster.json").write_text(json.dumps({
-        "cluster_name": "growing", "max_workers": most, "upscaling_speed": 1.0, "idle_timeout_minutes": 10,
-        "provider": {"type": "fake_multinode", "gcs_address": f"127.0.0.1:{port}", "launch_multiple": True,
-                     "head_node_id": FAKE_HEAD_NODE_ID},
-        "available_node_types": nodes, "head_node_type": "ray.head.default"}))
+        "cluster_name": "growing", "max_workers": 2, "upscaling_speed": 1.0, "idle_timeout_minutes": 10,
+        "provider": {"type": "external", "module": PROVIDER, "gcs_address": f"127.0.0.1:{port}",
+                     "launch_multiple": True, "head_node_id": FAKE_HEAD_NODE_ID},
+        "available_node_types": nodes, "head_node_type": "ray.head.default", "auth": {}, "docker": {},
+        "file_mounts": {}, "cluster_synced_files": [], "rsync_exclude": [], "rsync_filter": [],
+        **{f"{what}_commands": [] for what in ("initialization", "setup", "head_setup", "worker_setup",
+                                               "head_start_ray", "worker_start_ray")}}))
     environment = os.environ | {
         "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_FAKE_CLUSTER": "1", "RAY_enable_autoscaler_v2": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+        "RAY_FAKE_CLUSTER": "1", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_enable_autoscaler_v2": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID, "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID}
     log = (folder / "head.log").open("wb")
     head = subprocess.Popen(
@@ -95,8 +99,10 @@ def growing_cluster(folder: Path, most: int):
             time.sleep(0.25)
         yield f"127.0.0.1:{port}", environment
     finally:
-        os.killpg(head.pid, signal.SIGTERM)
-        head.wait(60)
+        family = [] if head.poll() is not None else [head, *psutil.Process(head.pid).children(recursive=True)]
+        for process in family:
+            process.kill()
+        head.wait()
         log.close()
 
 
@@ -109,15 +115,15 @@ def run(cluster, gpus: int, start_timeout_s: int) -> dict:
 
 
 def test_a_fleet_waits_for_the_first_gpu_begins_with_it_and_takes_in_the_next(tmp_path):
-    with growing_cluster(tmp_path, most=2) as cluster:
+    with growing_cluster(tmp_path, gpus=1) as cluster:
         found = run(cluster, gpus=2, start_timeout_s=120)
         assert found["at_first"] >= 1 and found["nodes"] == 2
         assert "waits for a node with a GPU" in found["said"][0]
-        assert any("of 2 GPUs" in line or "2 GPUs" in line for line in found["said"])
+        assert any("GPUs" in line and line.startswith("Ray connected") for line in found["said"])
 
 
 def test_a_cluster_that_gives_no_gpu_is_told_of_and_waited_for_no_longer_than_asked(tmp_path):
-    with growing_cluster(tmp_path, most=0) as cluster:
+    with growing_cluster(tmp_path, gpus=0) as cluster:
         found = run(cluster, gpus=2, start_timeout_s=5)
         assert "resources.gpus is 2, and after 5 s" in found["refused"]
         assert len([line for line in found["said"] if "waits for a node with a GPU" in line]) >= 3

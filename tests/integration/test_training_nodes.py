@@ -124,3 +124,32 @@ def test_a_group_whose_node_is_lost_and_finds_no_other_leaves_its_arm_to_the_gro
     assert "one training group fewer" in caplog.text
     assert sorted(results) == ["a", "b", "c", "d"] and all(isinstance(result, Trained) for result in results.values())
     assert results["a"].final_loss == results["b"].final_loss  # bit for bit: as many ranks and threads
+
+
+def test_groups_that_have_no_room_yet_leave_the_arms_to_those_that_have_and_join_when_a_node_comes(cluster, tmp_path, monkeypatch):
+    from divscale.training import fleet as module
+
+    monkeypatch.setattr(module, "TELL_S", 1.0)
+    for node in list(cluster.worker_nodes):
+        cluster.remove_node(node)
+    add_node(cluster)
+    results, said = {}, []
+
+    def on_done(result):
+        results[result.key] = result
+
+    with Session(Resources(address=cluster.address), said.append) as session:
+        pair = module.TrainingFleet(session, Resources(training_workers=1, training_groups=2))
+        try:
+            pair.run([arm(tmp_path, key, SHORT) for key in "abc"], on_done)
+            assert pair.engines == 1 and pair.wanted == 2
+            add_node(cluster)
+            late = 0
+            while pair.engines < 2 and late < 60:
+                late += 1
+                pair.run([arm(tmp_path, f"{late} {key}", LONG) for key in "ab"], on_done)
+        finally:
+            pair.close()
+    assert pair.engines == 0 and late < 60
+    assert all(isinstance(result, Trained) for result in results.values())
+    assert any(line.startswith("training: 1 of 2 groups are up, the others start or wait for room") for line in said), said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 
 import pytest
 
@@ -35,13 +36,19 @@ def records(data):
 
 
 def recorded(folder):
-    """Every row of history in the transaction logs of all runs, and the runs' ids and settings."""
+    """Every row of history in the transaction logs of all runs, and the runs' ids and settings. W&B's own process writes
+    them, the end of a run a moment after it was told of.
+    """
     from wandb.proto.wandb_internal_pb2 import Record
 
-    history, runs = [], []
-    for path in sorted(folder.rglob("*.wandb"), key=lambda path: path.stat().st_mtime_ns):
-        for data in records(path.read_bytes()):
-            record = Record.FromString(data)
+    history, runs, until = [], [], time.monotonic() + 20
+    for path in sorted(folder.rglob("*.wandb"), key=lambda path: path.parent.name):
+        told = []
+        while not told or told[-1].WhichOneof("record_type") != "exit":
+            told = [Record.FromString(data) for data in records(path.read_bytes())]
+            assert time.monotonic() < until, f"{path} has no end"
+            time.sleep(0.1)
+        for record in told:
             if record.WhichOneof("record_type") == "history":
                 history.append({item.nested_key[0] if item.nested_key else item.key: json.loads(item.value_json)
                                 for item in record.history.item})
