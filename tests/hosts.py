@@ -42,7 +42,8 @@ class Hosts:
         self._sockets = tempfile.mkdtemp(prefix="ds")   # a socket's path may be 107 bytes long
         self._nodes: dict[int, subprocess.Popen[bytes]] = {}
         self.env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
-                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "NO_PROXY": f"{NETWORK}.0/24"}
+                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_raylet_start_wait_time_s": "180",
+                    "NO_PROXY": f"{NETWORK}.0/24"}
         self.env.pop("RAY_ADDRESS", None)
 
     def address(self, host: int) -> str:
@@ -140,7 +141,7 @@ class Hosts:
     def wait_for_nodes(self, alive: int) -> None:
         """Until so many nodes are alive, as the head sees it."""
         probe = ("import ray, sys, time\nray.init(address=sys.argv[1], log_to_driver=False, logging_level='ERROR')\n"
-                 "for _ in range(240):\n    alive = sum(node['Alive'] for node in ray.nodes())\n"
+                 "for _ in range(600):\n    alive = sum(node['Alive'] for node in ray.nodes())\n"
                  "    if alive == int(sys.argv[2]): sys.exit(0)\n    time.sleep(0.5)\nsys.exit(1)")
         words = [sys.executable, "-c", probe, f"{self.address(1)}:{PORT}", str(alive)]
         assert self.popen(1, words).wait() == 0, f"there were never {alive} nodes"
