@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,8 +43,7 @@ class Hosts:
         self._sockets = tempfile.mkdtemp(prefix="ds")   # a socket's path may be 107 bytes long
         self._nodes: dict[int, subprocess.Popen[bytes]] = {}
         self.env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
-                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "RAY_raylet_start_wait_time_s": "180",
-                    "NO_PROXY": f"{NETWORK}.0/24"}
+                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "NO_PROXY": f"{NETWORK}.0/24"}
         self.env.pop("RAY_ADDRESS", None)
 
     def address(self, host: int) -> str:
@@ -144,7 +144,13 @@ class Hosts:
                  "for _ in range(600):\n    alive = sum(node['Alive'] for node in ray.nodes())\n"
                  "    if alive == int(sys.argv[2]): sys.exit(0)\n    time.sleep(0.5)\nsys.exit(1)")
         words = [sys.executable, "-c", probe, f"{self.address(1)}:{PORT}", str(alive)]
-        assert self.popen(1, words).wait() == 0, f"there were never {alive} nodes"
+        waiting = self.popen(1, words)
+        while waiting.poll() is None:
+            for host, node in list(self._nodes.items()):
+                if node.poll() is not None:     # Ray gives a node 30 s to start, which busy cores may not
+                    self.start(host)
+            time.sleep(1)
+        assert waiting.returncode == 0, f"there were never {alive} nodes"
 
 
 @contextmanager
