@@ -54,7 +54,7 @@ licences: $(CPU)
 sbom: $(AUDIT)
 	@$(BIN)/python requirements/sbom.py cpu.txt sbom.json
 
-# What takes minutes each and is not in CI: three hosts, every socket of a study, bench.
+# What takes minutes each and is not in CI: clusters that lose nodes or grow, S3, every socket of a study, bench.
 long: $(DEV)
 	@RAY_worker_niceness=0 $(BIN)/python -m pytest -m long tests
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.s3_server import free_port
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.long]
 
 PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
 RAY = str(Path(sys.executable).with_name("ray"))

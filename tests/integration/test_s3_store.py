@@ -34,6 +34,7 @@ def committed():
 
 
 @pytest.mark.engine
+@pytest.mark.long
 def test_killed_and_finished_by_two_drivers_at_once_each_stage_is_made_once(tmp_path, monkeypatch):
     with s3_server(free_port()) as server:
         for name, value in server.items():

@@ -59,6 +59,7 @@ def job_of(output):
 
 
 @pytest.mark.engine
+@pytest.mark.long
 def test_a_job_outlives_its_shell_and_goes_on_where_it_was_stopped(environment, tmp_path):
     store = tmp_path / "store"
     words = ["submit", SMOKE, *SMALL, "--store", str(store)]

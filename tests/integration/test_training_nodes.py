@@ -97,6 +97,7 @@ def test_a_group_that_loses_a_node_goes_on_with_the_ranks_that_fit_and_grows_bac
     assert far(tmp_path, "short", "later") < WEIGHTS and far(tmp_path, "short", "again") < WEIGHTS
 
 
+@pytest.mark.long
 def test_a_group_whose_node_is_lost_and_finds_no_other_leaves_its_arm_to_the_groups_that_are_left(cluster, tmp_path, caplog):
     from divscale.training.fleet import TrainingFleet
 
@@ -126,6 +127,7 @@ def test_a_group_whose_node_is_lost_and_finds_no_other_leaves_its_arm_to_the_gro
     assert results["a"].final_loss == results["b"].final_loss  # bit for bit: as many ranks and threads
 
 
+@pytest.mark.long
 def test_groups_that_have_no_room_yet_leave_the_arms_to_those_that_have_and_join_when_a_node_comes(cluster, tmp_path, monkeypatch):
     from divscale.training import fleet as module
 
