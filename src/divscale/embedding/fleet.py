@@ -14,13 +14,13 @@ from divscale.embedding.config import EmbedderConfig
 from divscale.embedding.minilm import minilm_folder
 from divscale.errors import PreflightError, RowAccountingError
 from divscale.remote_code import allowed
-from divscale.runtime.pool import ActorPool
+from divscale.runtime.pool import ActorPool, Pooled
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
 from divscale.runtime.sizes import FleetSize, fleet_size
 
 
-class EmbeddingFleet:
+class EmbeddingFleet(Pooled):
     """Actors of one encoder.
 
     Args:
@@ -33,7 +33,6 @@ class EmbeddingFleet:
         self._session = session
         self._config = config
         self._resources = resources
-        self._pool: ActorPool | None = None
         self.devices = 1  # GPUs, or actors on CPUs
 
     def start(self) -> None:
@@ -81,22 +80,6 @@ class EmbeddingFleet:
             found.update(zip(batches[i], vectors_BD, strict=True))
             on_progress(sum(repeats[text] for text in batches[i]))
         return np.stack([found[text] for text in texts]) if texts else np.zeros((0, 0), np.float32)
-
-    @property
-    def engines(self) -> int:
-        """Actors that are ready to work now."""
-        return self._pool.ready if self._pool else 0
-
-    @property
-    def wanted(self) -> int:
-        """Actors that it is meant to have; 0 before it has started."""
-        return self._pool.size if self._pool else 0
-
-    def close(self) -> None:
-        """End the actors."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
 
 
 def _actor(size: FleetSize) -> Any:

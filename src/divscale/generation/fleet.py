@@ -14,13 +14,13 @@ from divscale.generation.config import EngineConfig
 from divscale.rendering.chat import BASE_TEMPLATE
 from divscale.rendering.templates import load
 from divscale.runtime.accounting import check_rows
-from divscale.runtime.pool import ActorPool
+from divscale.runtime.pool import ActorPool, Pooled
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
 from divscale.runtime.sizes import CPU_ENGINES, FleetSize, fleet_size
 
 
-class GenerationFleet:
+class GenerationFleet(Pooled):
     """Actors of one model. They start once and serve any number of passes: levels, retries, recipes.
 
     Args:
@@ -48,7 +48,6 @@ class GenerationFleet:
         self._chat_template = chat_template
         self._as_trained = as_trained
         self._structured = structured
-        self._pool: ActorPool | None = None
         self._places = 1    # batches that all actors together hold
         self.devices = 1    # GPUs, or engines on CPUs
 
@@ -136,27 +135,11 @@ class GenerationFleet:
             on_completions(completions)
         return check_rows(requests["request_id"].to_pylist(), ok, failed, left_out, where="generation")
 
-    @property
-    def engines(self) -> int:
-        """Engines that are ready to work now."""
-        return self._pool.ready if self._pool else 0
-
-    @property
-    def wanted(self) -> int:
-        """Actors that it is meant to have; 0 before it has started."""
-        return self._pool.size if self._pool else 0
-
     def memory_mib(self) -> list[float]:
         """Resident memory of each actor in MiB."""
         import ray
 
         return ray.get([actor.memory_mib.remote() for actor in self._pool.actors]) if self._pool else []
-
-    def close(self) -> None:
-        """End the actors and wait until they are gone."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
 
 
 def model_folder(model: str, revision: str | None) -> str:

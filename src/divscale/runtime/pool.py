@@ -264,6 +264,28 @@ class ActorPool:
         self._spawn(slot)
 
 
+class Pooled:
+    """What fleets of one pool have in common."""
+
+    _pool: ActorPool | None = None
+
+    @property
+    def engines(self) -> int:
+        """Actors that are ready to work now."""
+        return self._pool.ready if self._pool else 0
+
+    @property
+    def wanted(self) -> int:
+        """Actors that it is meant to have; 0 before it has started."""
+        return self._pool.size if self._pool else 0
+
+    def close(self) -> None:
+        """End the actors and wait until they are gone."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+
 def _end(slot: _Slot) -> None:
     """Kill the actor of a place, dead or alive, and wait until its process is gone where it lives on this node."""
     import ray

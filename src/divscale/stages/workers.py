@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from divscale.runtime.pool import ActorPool
+from divscale.runtime.pool import ActorPool, Pooled
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
 from divscale.runtime.sizes import MAX_WORKERS, FleetSize, fleet_size
 
 
-class WorkerFleet:
+class WorkerFleet(Pooled):
     """As many single-threaded workers as there are cores, `MAX_WORKERS` at most.
 
     Args:
@@ -24,7 +24,6 @@ class WorkerFleet:
         self._session = session
         self._resources = resources
         self._models = models
-        self._pool: ActorPool | None = None
         self.devices = 1  # workers
 
     def start(self) -> None:
@@ -56,19 +55,3 @@ class WorkerFleet:
         """`(i, function(*calls[i]))` as they finish, in any order. Functions must be importable by name."""
         assert self._pool is not None
         return self._pool.map(((i, (function, call)) for i, call in enumerate(calls)), "call")
-
-    @property
-    def engines(self) -> int:
-        """Actors that are ready to work now."""
-        return self._pool.ready if self._pool else 0
-
-    @property
-    def wanted(self) -> int:
-        """Actors that it is meant to have; 0 before it has started."""
-        return self._pool.size if self._pool else 0
-
-    def close(self) -> None:
-        """End the workers."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
