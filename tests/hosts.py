@@ -43,7 +43,8 @@ class Hosts:
         self._sockets = tempfile.mkdtemp(prefix="ds")   # a socket's path may be 107 bytes long
         self._nodes: dict[int, subprocess.Popen[bytes]] = {}
         self.env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
-                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "NO_PROXY": f"{NETWORK}.0/24"}
+                    "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "NO_PROXY": f"{NETWORK}.0/24",
+                    "RAY_gcs_rpc_server_reconnect_timeout_s": "20"}     # a driver's, whose head is gone: not a minute
         self.env.pop("RAY_ADDRESS", None)
 
     def address(self, host: int) -> str:
