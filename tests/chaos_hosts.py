@@ -1,6 +1,6 @@
 """Faults drawn at random over a study that runs on three hosts, and what it ends with held against a run left alone.
 
-    python tests/chaos_hosts.py STUDY [--faults 100] [--seed 0] [--out F.json] [key.sub=value ...]
+    python tests/chaos_hosts.py STUDY [--faults 100] [--minutes M] [--seed 0] [--out F.json] [key.sub=value ...]
 
 Hosts are network namespaces (tests/hosts.py), the store is a small file system of its own (tests/faults.py). Runs
 follow one another, each on an empty store and with faults until it is done, until so many were dealt out. A driver that
@@ -32,16 +32,16 @@ PATIENCE_S = 120.0          # the next fault waits so long for the next commit: 
 
 
 def under_fire(
-    arguments: list[str], store: Path, on: Hosts, reference: Path, rng: random.Random, at_most: int, every_s: float,
-    done: list[dict[str, object]],
+    arguments: list[str], store: Path, on: Hosts, reference: Path, rng: random.Random, every_s: float,
+    done: list[dict[str, object]], more: Callable[[], bool],
 ) -> None:
-    """One run, with faults that are added to `done` until these are so many; raises AssertionError where a promise is
+    """One run, with faults that are added to `done` while `more` says so; raises AssertionError where a promise is
     broken. A fault comes up to `every_s` after the first commit since the one before.
     """
     store.mkdir(parents=True, exist_ok=True)
     study = HostStudy(arguments, store, on)
     try:
-        _under_fire(study, Faults(study, on, rng).kinds(), rng, at_most, every_s, done)
+        _under_fire(study, Faults(study, on, rng).kinds(), rng, every_s, done, more)
         same_end(study, reference)
         assert gone(study), "actors are left when the driver has ended"
     finally:
@@ -50,8 +50,8 @@ def under_fire(
 
 
 def _under_fire(
-    study: HostStudy, kinds: dict[str, Callable[[], str | None]], rng: random.Random, at_most: int, every_s: float,
-    done: list[dict[str, object]],
+    study: HostStudy, kinds: dict[str, Callable[[], str | None]], rng: random.Random, every_s: float,
+    done: list[dict[str, object]], more: Callable[[], bool],
 ) -> None:
     study.start()
     committed, restarts, since = records(study.store), 0, time.monotonic()
@@ -72,7 +72,7 @@ def _under_fire(
             restarts += 1
             assert restarts < 60, study.output()[-3000:]
             study.start()
-        elif len(done) < at_most and time.monotonic() > next_s and (
+        elif more() and time.monotonic() > next_s and (
                 pending is None or time.monotonic() - since > PATIENCE_S):
             # the kinds that were dealt out least come first
             dealt = Counter(fault["fault"] for fault in done)
@@ -105,6 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("study", nargs="+")
     parser.add_argument("--faults", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no fault after so many; runs end in peace")
     parser.add_argument("--every-s", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reference", type=Path, help="store of an uninterrupted run")
@@ -114,17 +115,21 @@ def main() -> None:
     if why:
         sys.exit(f"chaos_hosts: {why}")
     rng, dealt, broken, runs, begun = random.Random(options.seed), [], [], 0, time.monotonic()
+
+    def more() -> bool:
+        return len(dealt) < options.faults and time.monotonic() - begun < 60 * options.minutes
+
     with tempfile.TemporaryDirectory(prefix="ds") as name:
         folder = Path(name)
         reference = options.reference
         if reference is None:
             reference = folder / "alone"
             run_alone(options.study, reference)
-        while len(dealt) < options.faults:
+        while more():
             place = folder / f"run{runs}"
             try:
                 with small_disk(place / "disk") as disk, hosts(place) as on:
-                    under_fire(options.study, disk / "store", on, reference, rng, options.faults, options.every_s, dealt)
+                    under_fire(options.study, disk / "store", on, reference, rng, options.every_s, dealt, more)
             except AssertionError as error:
                 broken.append(str(error))
                 print(f"BROKEN: {error}", flush=True)

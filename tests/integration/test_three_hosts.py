@@ -53,5 +53,5 @@ def test_lost_and_returned_hosts_cost_time_alone(tmp_path):
     run_alone(SMALL, reference)
     with small_disk(tmp_path / "disk") as disk, hosts(tmp_path) as on:
         done: list[dict[str, object]] = []
-        under_fire(SMALL, disk / "store", on, reference, random.Random(3), at_most=3, every_s=10, done=done)
+        under_fire(SMALL, disk / "store", on, reference, random.Random(3), 10, done, lambda: len(done) < 3)
     assert done
