@@ -60,7 +60,7 @@ long: $(DEV)
 
 # Faults drawn at random over a study on three hosts made of network namespaces: root, and an hour or two.
 chaos: $(DEV)
-	@$(BIN)/python tests/chaos_hosts.py tests/studies/smoke.yaml resources.training_workers=2 resources.checkpoint_every_s=2
+	@$(BIN)/python tests/chaos_hosts.py tests/studies/chaos.yaml --every-s 4
 
 bench: $(BENCH)
 	@$(BIN)/python benchmarks/run.py
