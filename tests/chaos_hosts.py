@@ -41,7 +41,7 @@ def under_fire(
     store.mkdir(parents=True, exist_ok=True)
     study = HostStudy(arguments, store, on)
     try:
-        _under_fire(study, Faults(study, on, rng).kinds(), rng, every_s, done, more)
+        _under_fire(study, on, Faults(study, on, rng).kinds(), rng, every_s, done, more)
         same_end(study, reference)
         assert gone(study), "actors are left when the driver has ended"
     finally:
@@ -50,7 +50,7 @@ def under_fire(
 
 
 def _under_fire(
-    study: HostStudy, kinds: dict[str, Callable[[], str | None]], rng: random.Random, every_s: float,
+    study: HostStudy, on: Hosts, kinds: dict[str, Callable[[], str | None]], rng: random.Random, every_s: float,
     done: list[dict[str, object]], more: Callable[[], bool],
 ) -> None:
     study.start()
@@ -88,6 +88,7 @@ def _under_fire(
                 print(json.dumps(pending), flush=True)
             else:
                 next_s = time.monotonic() + 2
+        on.keep()
         time.sleep(0.5)
 
 

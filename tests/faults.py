@@ -107,7 +107,7 @@ class Faults:
 
     def raylet_killed(self) -> str | None:
         host = self._some_host()
-        for process in self._on.family(host):
+        for process in self._on.processes(host):
             with contextlib.suppress(psutil.Error):
                 if process.name() == "raylet":
                     process.kill()
@@ -218,7 +218,7 @@ class Faults:
 
     def _restart(self, host: int) -> None:
         with contextlib.suppress(psutil.Error, KeyError):
-            if any(process.name() == "raylet" for process in self._on.family(host)):
+            if any(process.name() == "raylet" for process in self._on.processes(host)):
                 return
         with contextlib.suppress(psutil.Error, KeyError):
             self._on.remove(host)

@@ -111,18 +111,22 @@ class Hosts:
                 found.append(psutil.Process(int(pid)))
         return found
 
-    def family(self, host: int) -> list[psutil.Process]:
-        """The processes of a host's Ray node."""
-        node = psutil.Process(self._nodes[host].pid)
-        return [node, *node.children(recursive=True)]
-
     def remove(self, host: int) -> None:
         """End a host's Ray node without warning."""
-        family = self.family(host)
+        started, family = self._nodes.pop(host), []
+        with suppress(psutil.NoSuchProcess):
+            node = psutil.Process(started.pid)
+            family = [node, *node.children(recursive=True)]
         for process in family:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         psutil.wait_procs(family, timeout=30)
-        del self._nodes[host]
+
+    def keep(self) -> None:
+        """Start nodes again that ended by themselves: Ray gives one 30 s to start, which busy cores may not."""
+        for host, node in list(self._nodes.items()):
+            if node.poll() is not None:
+                self.start(host)
 
     def cut(self, host: int) -> None:
         """Take a host's network away."""
@@ -147,9 +151,7 @@ class Hosts:
         words = [sys.executable, "-c", probe, f"{self.address(1)}:{PORT}", str(alive)]
         waiting = self.popen(1, words)
         while waiting.poll() is None:
-            for host, node in list(self._nodes.items()):
-                if node.poll() is not None:     # Ray gives a node 30 s to start, which busy cores may not
-                    self.start(host)
+            self.keep()
             time.sleep(1)
         assert waiting.returncode == 0, f"there were never {alive} nodes"
 
