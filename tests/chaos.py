@@ -165,11 +165,15 @@ def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: 
 
 
 def same_end(study: Study, reference: Path) -> dict[str, int]:
-    """Wait for a study's end and hold it against the uninterrupted run's. Returns how much was compared."""
+    """Wait for a study's end and hold it against the uninterrupted run's. Returns how much was compared.
+
+    Where a stage failed for a while (a full disk) there are reports of the other arms beside it.
+    """
     code = study.process.wait()
     assert code == 0, f"exit code {code}:\n{study.output()[-3000:]}"
-    store, after = study.store, records(study.store)
-    assert set(after) == set(records(reference)), "other fingerprints than the uninterrupted run"
+    store, after, wanted = study.store, set(records(study.store)), set(records(reference))
+    other = {stage for stage, _ in after - wanted} - {"report"}
+    assert wanted <= after and not other, f"not as the uninterrupted run: {wanted - after} are missing, {other} are others"
     expected, found = contents(reference), contents(store)
     wrong = [key for key in expected if found.get(key) != expected[key]]
     assert not wrong, f"{len(wrong)} artifacts differ from the uninterrupted run, for example {wrong[:3]}"
