@@ -33,7 +33,7 @@ PATIENCE_S = 120.0          # the next fault waits so long for the next commit: 
 
 def under_fire(
     arguments: list[str], store: Path, on: Hosts, reference: Path, rng: random.Random, every_s: float,
-    done: list[dict[str, object]], more: Callable[[], bool],
+    done: list[dict[str, object]], more: Callable[[], bool], only: tuple[str, ...] = (),
 ) -> None:
     """One run, with faults that are added to `done` while `more` says so; raises AssertionError where a promise is
     broken. A fault comes up to `every_s` after the first commit since the one before.
@@ -41,7 +41,8 @@ def under_fire(
     store.mkdir(parents=True, exist_ok=True)
     study = HostStudy(arguments, store, on)
     try:
-        _under_fire(study, on, Faults(study, on, rng).kinds(), rng, every_s, done, more)
+        kinds = {name: fault for name, fault in Faults(study, on, rng).kinds().items() if not only or name in only}
+        _under_fire(study, on, kinds, rng, every_s, done, more)
         same_end(study, reference)
         assert gone(study), "actors are left when the driver has ended"
     finally:
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no fault after so many; runs end in peace")
     parser.add_argument("--every-s", type=float, default=10)
+    parser.add_argument("--only", action="append", default=[], help="a kind of fault; again for more")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reference", type=Path, help="store of an uninterrupted run")
     parser.add_argument("--out", type=Path)
@@ -130,7 +132,8 @@ def main() -> None:
             place = folder / f"run{runs}"
             try:
                 with small_disk(place / "disk") as disk, hosts(place) as on:
-                    under_fire(options.study, disk / "store", on, reference, rng, options.every_s, dealt, more)
+                    under_fire(options.study, disk / "store", on, reference, rng, options.every_s, dealt, more,
+                               tuple(options.only))
             except AssertionError as error:
                 broken.append(str(error))
                 print(f"BROKEN: {error}", flush=True)
