@@ -156,10 +156,12 @@ def test_a_worker_that_is_stopped_ends_the_run_with_what_it_waited_for_and_the_s
     state = study.run()
     assert (state["condition"], state["exit_code"]) == ("ended", 1) and "stall_minutes" in state["reason"]
     lines = study.log()
-    (driver,) = (line["stack"] for line in lines if line["message"] == "stack of the driver")
+    # the last look: on busy cores there may have been one at a start of a minute, after which the run went on
+    *_, driver = (line["stack"] for line in lines if line["message"] == "stack of the driver")
     assert "training/fleet.py" in driver and "MainThread" in driver
-    (queue,) = (line for line in lines if line["message"].startswith("worker ItemQueue"))
+    *_, queue = (line for line in lines if line["message"].startswith("worker ItemQueue"))
     assert "stopped" in queue["message"] and "Thread" in queue["stack"]
-    assert any("loop.py" in line.get("stack", "") for line in lines if line["message"].startswith("worker RayTrainWorker"))
+    # at a step, or where it hands over what it has made
+    assert any("divscale/training/" in line.get("stack", "") for line in lines if line["message"].startswith("worker RayTrainWorker"))
     (end,) = (line for line in lines if line["message"] == "the run ended early")
     assert "StageFailedError" in end["exception"]

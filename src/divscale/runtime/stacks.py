@@ -152,10 +152,15 @@ def _state(pid: int) -> str:
 def _stack(pid: int) -> str:
     if not os.access(PY_SPY, os.X_OK):
         return "py-spy is missing"
-    try:
-        # Without pausing it: it may be at work after all.
-        looked = subprocess.run([PY_SPY, "dump", "--nonblocking", "--pid", str(pid)], capture_output=True, text=True,
-                                timeout=LOOK_S)
-    except subprocess.TimeoutExpired:
-        return f"py-spy saw nothing in {LOOK_S:g} s"
-    return looked.stdout or looked.stderr
+    said = ""
+    # Without pausing it: it may be at work after all. What computes changes under the look: then again, at last paused.
+    for how in (["--nonblocking"], ["--nonblocking"], []):
+        try:
+            looked = subprocess.run([PY_SPY, "dump", *how, "--pid", str(pid)], capture_output=True, text=True,
+                                    timeout=LOOK_S)
+        except subprocess.TimeoutExpired:
+            return f"py-spy saw nothing in {LOOK_S:g} s"
+        if looked.returncode == 0:
+            return looked.stdout
+        said = looked.stderr
+    return said
