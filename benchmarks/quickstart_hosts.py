@@ -34,7 +34,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="ds") as name:
         folder = Path(name)
         begun = time.monotonic()
-        subprocess.run([*run(folder / "alone")], check=True, stdout=sys.stderr)
+        subprocess.run(run(folder / "alone"), check=True, stdout=sys.stderr)
         alone_s = time.monotonic() - begun
         with hosts(folder) as on:
             begun = time.monotonic()

@@ -48,7 +48,7 @@ def main() -> int:
         expected = {path.parent.relative_to(folder / "alone").as_posix()
                     for path in (folder / "alone").glob("*/*/record.json")}
 
-        begun, kills, said = time.monotonic(), [], []
+        begun, kills = time.monotonic(), []
         for number, share in enumerate(KILL_AT):
             before = committed()
             victim = driver(STORE, "s3://bucket/in/rows.parquet", folder / f"cache{number}")
