@@ -21,7 +21,7 @@ test: $(DEV)
 	@$(MAKE) --no-print-directory --keep-going --jobs=3 --output-sync=target fleets studies unit
 
 # Integration tests in two halves of about the same length.
-FLEETS := $(sort $(wildcard tests/integration/test_s*.py tests/integration/test_training_*.py))
+FLEETS := $(sort $(wildcard $(addprefix tests/integration/test_,s*.py training_*.py generation_*.py e*.py)))
 
 fleets: $(DEV)
 	@RAY_worker_niceness=0 $(BIN)/python -m pytest $(FLEETS)
@@ -54,7 +54,7 @@ licences: $(CPU)
 sbom: $(AUDIT)
 	@$(BIN)/python requirements/sbom.py cpu.txt sbom.json
 
-# What takes minutes each and is not in CI: clusters that lose nodes or grow, S3, every socket of a study, bench.
+# What takes a minute or more each and is not in CI: clusters that lose nodes or grow, S3, ranks that hang, bench, ...
 long: $(DEV)
 	@RAY_worker_niceness=0 $(BIN)/python -m pytest -m long tests
 

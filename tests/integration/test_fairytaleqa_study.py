@@ -46,6 +46,7 @@ def write(path: Path, stories: int, seed: int) -> str:
 
 
 @pytest.mark.engine
+@pytest.mark.long
 def test_every_level_comes_from_one_base_set_and_one_paraphrase_pool_and_is_trained_and_scored(tmp_path):
     train, test = write(tmp_path / "train.parquet", 120, 0), write(tmp_path / "test.parquet", 5, 1)
     study = load_study(CONFIG, [f"data.source={train}", f"data.test={test}", *MINIATURE])

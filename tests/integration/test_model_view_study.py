@@ -22,6 +22,7 @@ VIEWED = ["measure.model_view={projected: 1024}", "generator.engine={engine: tra
           "train=[{method: full, model: pretrain, head: causal, optim: {lr: 1.0e-3, batch_size: 16, steps: 8}, max_length: 64}]"]
 
 
+@pytest.mark.long
 def test_a_study_tells_what_a_model_sees_and_how_arms_tuned_on_generated_rows_alone_read_real_ones(tmp_path):
     study, store = load(SMOKE, VIEWED), Store(tmp_path / "store")
     report = run_study(study, store, Tally())

@@ -44,6 +44,7 @@ class Lists(Tally):
         self.made.append(stage.name)
 
 
+@pytest.mark.long
 def test_a_named_model_is_tuned_on_every_generation_and_writes_the_next_and_an_interrupted_line_goes_on(tmp_path):
     model = make_tiny_model(tmp_path / "model", 512)
     study, store = load(SMOKE, [*LINES, f"generator={{model: {model}, engine: {{engine: transformers, max_model_len: 384}}}}",

@@ -144,6 +144,7 @@ def test_a_live_run_is_shown_by_status_and_scraped_by_prometheus_until_it_is_kil
     assert {(line["run"], line["study"], line["level"]) for line in committed} == {(run["run"], "training", "INFO")}
 
 
+@pytest.mark.long
 def test_a_worker_that_is_stopped_ends_the_run_with_what_it_waited_for_and_the_stacks_in_the_log(outside):
     study = outside("resources.stall_minutes=1")
     study.wait_for(lambda: study.metrics().get(("tokens_total", "pretrain", "")))

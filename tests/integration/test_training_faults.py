@@ -45,6 +45,7 @@ class Traitor(Arm):
         return object.__getattribute__(self, name)
 
 
+@pytest.mark.long
 def test_what_one_rank_raises_or_hangs_in_restarts_the_group_and_costs_that_arm_alone(tmp_path):
     import ray.cloudpickle
 

@@ -179,6 +179,7 @@ def test_what_stops_a_run_ends_its_workers_at_once(fleet, tmp_path):
     assert not workers()
 
 
+@pytest.mark.long
 def test_two_groups_share_the_arms_of_one_and_a_death_in_one_costs_the_other_nothing(session, fleet, reference, tmp_path):
     from divscale.training.fleet import TrainingFleet
 

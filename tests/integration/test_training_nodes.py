@@ -52,6 +52,7 @@ def far(folder, one, other):
     return max(abs(a[name] - b[name]).max() for name in a)
 
 
+@pytest.mark.long
 def test_a_group_that_loses_a_node_goes_on_with_the_ranks_that_fit_and_grows_back(cluster, tmp_path, caplog, monkeypatch):
     import ray
 

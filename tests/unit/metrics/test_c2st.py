@@ -123,6 +123,7 @@ def test_groups_of_one_set_alone_of_another_number_or_too_few_are_refused():
         c2st(x, y, seed=0, groups=[0] * 20, reference_groups=[1] * 20)
 
 
+@pytest.mark.long
 def test_the_intervals_cover_one_half_as_often_as_they_say_where_nothing_differs():
     tests = [c2st(gaussian(100, seed=2 * s), gaussian(100, seed=2 * s + 1), seed=s) for s in range(80)]
     for covers in ([test.accuracy_interval[0] <= 0.5 <= test.accuracy_interval[1] for test in tests],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import synthetic_report
 
 from divscale.report import page
@@ -43,6 +44,7 @@ def large() -> ReportInput:
         repeats={level: Repeats(1000, 1000, 1, 2, 0.95) for level in LEVELS})
 
 
+@pytest.mark.long
 def test_a_page_of_200_arms_at_ten_levels_under_every_filter_is_far_below_five_megabytes():
     report = large()
     assert report.arms.num_rows >= 200 and len(KINDS) >= 4

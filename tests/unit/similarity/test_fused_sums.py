@@ -112,7 +112,7 @@ def test_the_fused_kernel_gives_its_plain_twins_sums_also_in_parts_and_as_a_part
     assert float(run(INTERPRETED, cache=tmp_path, interpret=True)) < 5e-6
 
 
-@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+@pytest.mark.parametrize("precision", [pytest.param("tf32", marks=pytest.mark.long), "bf16"])
 def test_the_fused_kernel_compiles_for_hopper_onto_tensor_cores_without_spilling(precision, tmp_path):
     assert run(COMPILED, str(tmp_path / "cubin"), precision, cache=tmp_path, interpret=False).strip() == precision
 

@@ -101,9 +101,9 @@ def test_what_cannot_be_written_is_refused(tmp_path):
 
 
 def test_a_pass_over_disk_runs_where_the_vectors_do_not_fit_in_memory(tmp_path):
-    # 160 MB of vectors; the process may map 140 MB more than it has when its libraries are loaded
+    # 80 MB of vectors; the process may map 70 MB more than it has when its libraries are loaded
     rng = np.random.default_rng(0)
-    write_shards(tmp_path / "v", (rng.standard_normal((200, 10_000), dtype=np.float32) for _ in range(20)))
+    write_shards(tmp_path / "v", (rng.standard_normal((200, 5_000), dtype=np.float32) for _ in range(20)))
     code = (
         "import resource, sys, numpy as np, torch\n"
         "torch.set_num_threads(1)\n"
@@ -114,7 +114,7 @@ def test_a_pass_over_disk_runs_where_the_vectors_do_not_fit_in_memory(tmp_path):
         "run = lambda x: engine.reduce_pairs(x, reductions=[ExpRowSums()], device='cpu', tile_rows=128)\n"
         "run(np.ones((600, 8), np.float32))\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (used + (140 << 20),) * 2)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (70 << 20),) * 2)\n"
         "x = ShardedVectors(sys.argv[1])\n"
         "try:\n"
         "    np.concatenate([x[:2000], x[2000:]])\n"
