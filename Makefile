@@ -74,6 +74,8 @@ clean:
 	  { echo "make: the lock is for Python 3.11, $(PYTHON) is another. Debian 12: apt-get install python3 python3-venv; or set PYTHON=..."; exit 3; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "make: venv is missing. Debian: apt-get install python3-venv"; exit 3; }
 	@command -v g++ >/dev/null || { echo "make: a C++ compiler is missing. Debian: apt-get install g++"; exit 3; }
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libnuma.so.1")' 2>/dev/null || \
+	  { echo "make: libnuma is missing, to which vLLM's CPU build is linked. Debian: apt-get install libnuma1"; exit 3; }
 	@$(PYTHON) -m venv .venv
 
 $(CPU): requirements/cpu.txt pyproject.toml | .venv/bin/python

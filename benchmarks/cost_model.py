@@ -37,6 +37,7 @@ FULL = {"method": "full", "model": "encoder", "max_length": 64}
 OPTIM = {"lr": 3e-3, "batch_size": 32, "betas": [0.9, 0.99], "weight_decay": 0.1}
 RATES = {
     **COMMON, "name": "rates", "measure": {"n": 200}, "seeds": {"data": 2}, "data": {**PYDOCS, "labelled": [2, 5]},
+    "resources": {"training_groups": 2},    # as many as the studies will have; two on two cores are not twice one
     "pretrain": {"generator": {"optim": {**OPTIM, "steps": 120}}},
     "recipe": {"kind": "decoding", "temperature": [0.5, 1.0], "samples": 20, "candidates": 3, "max_tokens": 48,
                "filters": ["none", "label_agreement"]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -63,6 +64,13 @@ def _tools() -> Iterator[Finding]:
         path = shutil.which(tool) or (str(beside) if beside.exists() else None)
         yield Finding(tool, "found" if path else "missing",
                       "" if path else f"DeepSpeed compiles an op at first use: apt-get install {package}")
+    if not shutil.which("nvidia-smi"):
+        try:
+            ctypes.CDLL("libnuma.so.1")
+        except OSError:
+            yield Finding("libnuma", "missing", "vLLM's CPU build is linked to it: apt-get install libnuma1")
+        else:
+            yield Finding("libnuma", "found", "")
 
 
 def _packages() -> Iterator[Finding]:

@@ -111,6 +111,18 @@ def test_doctor_holds_every_package_that_records_name_against_the_lock(monkeypat
     assert "vllm" not in found
 
 
+def test_doctor_names_the_library_that_vllm_on_cpus_is_linked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    assert doctor.Finding("libnuma", "found", "") in doctor.findings()
+
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(doctor.ctypes, "CDLL", missing)
+    (found,) = (one for one in doctor.findings() if one.what == "libnuma")
+    assert found.found == "missing" and "apt-get install libnuma1" in found.advice
+
+
 def test_doctor_lists_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(said(capsys, "doctor", "--json"))
     assert {"platform", "python", "g++", "torch", "ray", "all-MiniLM-L6-v2", "memory free", "cores"} <= {
