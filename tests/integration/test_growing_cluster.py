@@ -54,13 +54,16 @@ with session.Session(resources, said.append) as connected:
     fleet = pool.ActorPool(lambda _: ray.remote(num_cpus=0, num_gpus=1)(Worker).remote(), total, "test",
                            resources.start_timeout_s, in_flight=1, grow=connected.grow)
     fleet.start()
-    ready, items, nodes, until = fleet.ready, 0, set(), time.monotonic() + 90
+    held = pool.Pooled()
+    held._pool, held._gpus_each = fleet, 1
+    ready, items, nodes, until, devices = fleet.ready, 0, set(), time.monotonic() + 90, held.devices
     while fleet.ready < total and time.monotonic() < until:
         items += 10
         nodes |= {node for _, node in fleet.map(((i, i) for i in range(10)), "work")}
     nodes |= {node for _, node in fleet.map(((i, i) for i in range(10)), "work")}
+    devices_then = held.devices
     fleet.close()
-print(json.dumps({"at_first": at_first, "ready": ready, "nodes": len(nodes), "items": items, "said": said}))
+print(json.dumps({"at_first": at_first, "ready": ready, "devices": [devices, devices_then], "nodes": len(nodes), "items": items, "said": said}))
 """
 
 
@@ -118,6 +121,7 @@ def test_a_fleet_waits_for_the_first_gpu_begins_with_it_and_takes_in_the_next(tm
     with growing_cluster(tmp_path, gpus=1) as cluster:
         found = run(cluster, gpus=2, start_timeout_s=120)
         assert found["at_first"] >= 1 and found["nodes"] == 2
+        assert found["devices"] == [found["ready"], 2]
         assert "waits for a node with a GPU" in found["said"][0]
         assert any("GPUs" in line and line.startswith("Ray connected") for line in found["said"])
 

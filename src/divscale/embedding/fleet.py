@@ -33,7 +33,6 @@ class EmbeddingFleet(Pooled):
         self._session = session
         self._config = config
         self._resources = resources
-        self.devices = 1  # GPUs, or actors on CPUs
 
     def start(self) -> None:
         """Load the encoder in every actor.
@@ -45,7 +44,7 @@ class EmbeddingFleet(Pooled):
         self._session.ensure()
         total = self._session.total()
         size = fleet_size(total["cpus"], total["gpus"], self._resources.embedding_actors)
-        self.devices = size.actors * max(1, size.gpus_each)
+        self._gpus_each = size.gpus_each
         location = str(minilm_folder()) if self._config.model == "minilm" else self._config.model
         self._pool = ActorPool(
             lambda _: _actor(size).remote(location, self._config, size), size.actors, "embedding",

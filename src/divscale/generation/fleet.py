@@ -49,7 +49,6 @@ class GenerationFleet(Pooled):
         self._as_trained = as_trained
         self._structured = structured
         self._places = 1    # batches that all actors together hold
-        self.devices = 1    # GPUs, or engines on CPUs
 
     def start(self) -> None:
         """Load the model in every actor.
@@ -76,7 +75,7 @@ class GenerationFleet(Pooled):
             return _actor_class(size, in_flight, self._session.scratch).remote(
                 folder, self._config, resources, size, index if bind else None, turns, self._structured)
 
-        self._places, self.devices = size.actors * in_flight, size.actors * max(1, size.gpus_each)
+        self._places, self._gpus_each = size.actors * in_flight, size.gpus_each
         self._pool = ActorPool(make, size.actors, "generation", resources.start_timeout_s, in_flight=in_flight,
                                silence_s=resources.step_timeout_s + 3 * HAND_OVER_S, grow=self._session.grow)
         self._pool.start()

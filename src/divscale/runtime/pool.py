@@ -268,6 +268,12 @@ class Pooled:
     """What fleets of one pool have in common."""
 
     _pool: ActorPool | None = None
+    _gpus_each = 0
+
+    @property
+    def devices(self) -> int:
+        """GPUs, or actors on CPUs, that are at work now, at least 1; those that a fleet still waits for are not."""
+        return max(1, self.engines) * max(1, self._gpus_each)
 
     @property
     def engines(self) -> int:

@@ -24,7 +24,6 @@ class WorkerFleet(Pooled):
         self._session = session
         self._resources = resources
         self._models = models
-        self.devices = 1  # workers
 
     def start(self) -> None:
         """Start the workers."""
@@ -35,8 +34,6 @@ class WorkerFleet(Pooled):
         size = FleetSize(min(total["cpus"], MAX_WORKERS), threads=1, gpus_each=0)
         if self._models:
             size = fleet_size(total["cpus"], total["gpus"])
-
-        self.devices = size.actors
 
         @ray.remote(num_cpus=0, num_gpus=size.gpus_each, runtime_env={"env_vars": worker_env(size.threads)})
         class Worker:

@@ -128,8 +128,8 @@ class TrainingFleet:
 
     @property
     def devices(self) -> int:
-        """Ranks of all groups."""
-        return max(1, len(self._groups)) * self._ranks
+        """Ranks of the groups that are up, or of one."""
+        return max(1, self.engines) * self._ranks
 
     @property
     def engines(self) -> int:
