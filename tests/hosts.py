@@ -51,8 +51,8 @@ class Hosts:
         """Of a host on their network."""
         return f"{NETWORK}.{host}"
 
-    def up(self) -> None:
-        """Make the network and start a Ray node on every host."""
+    def network(self) -> None:
+        """Make the hosts and their network."""
         ip("link", "add", "divscale0", "type", "bridge")
         ip("link", "set", "divscale0", "up")
         for host in range(1, self.count + 1):
@@ -62,7 +62,6 @@ class Hosts:
             for words in (["addr", "add", f"{self.address(host)}/24", "dev", "eth0"], ["link", "set", "eth0", "up"],
                           ["link", "set", "lo", "up"]):
                 ip("-n", f"divscale{host}", *words)
-        self.start_all()
 
     def start_all(self) -> None:
         """A Ray node on every host, of which none has one."""
@@ -157,11 +156,13 @@ class Hosts:
 
 
 @contextmanager
-def hosts(folder: Path, count: int = 3, cpus: int = 1) -> Generator[Hosts]:
-    """Hosts that are gone at the end, whatever happens."""
+def hosts(folder: Path, count: int = 3, cpus: int = 1, ray: bool = True) -> Generator[Hosts]:
+    """Hosts that are gone at the end, whatever happens; with a Ray node on each."""
     made = Hosts(folder, count, cpus)
     try:
-        made.up()
+        made.network()
+        if ray:
+            made.start_all()
         yield made
     finally:
         made.down()

@@ -159,16 +159,14 @@ class ActorPool:
 
     def close(self) -> None:
         """Kill the actors and wait until their processes are gone (those on other nodes: until Ray has been told)."""
-        for slot in self._slots:
-            if slot.actor is not None:
-                _end(slot)
+        _end([slot for slot in self._slots if slot.actor is not None])
 
     def _spawn(self, slot: _Slot) -> None:
         self.starts += 1
         LOG.info("%s fleet: actor %d starts", self.name, slot.index)
         slot.actor = self._make_actor(slot.index)
+        slot.process = slot.actor.__ray_call__.remote(_whereabouts)     # known as soon as it has a place
         slot.loading = slot.actor.load.remote()
-        slot.process = slot.actor.__ray_call__.remote(_whereabouts)     # runs before any item does
         slot.deadline = time.monotonic() + self._start_timeout_s
 
     def _feed(self, source: Iterator[_Item], again: deque[_Item], room: Callable[[], bool]) -> None:
@@ -258,7 +256,7 @@ class ActorPool:
             what = f"item {spent.key!r} went down with it {spent.attempts} times" if spent is not None else (
                 f"so did its replacements, {slot.fruitless_deaths} times without finishing anything")
             raise failures.died(self.name, what, error) from error
-        _end(slot)      # it may live and hold a GPU: out of reach for a moment, or alive but its result was lost
+        _end([slot])    # it may live and hold a GPU: out of reach for a moment, or alive but its result was lost
         self.redone += [item.key for item in lost]
         again.extend(lost)
         self._spawn(slot)
@@ -292,14 +290,18 @@ class Pooled:
             self._pool = None
 
 
-def _end(slot: _Slot) -> None:
-    """Kill the actor of a place, dead or alive, and wait until its process is gone where it lives on this node."""
+def _end(slots: list[_Slot]) -> None:
+    """Kill actors, dead or alive, and wait until the processes of those on this node are gone."""
     import ray
 
-    actor, slot.actor, slot.loading = slot.actor, None, None
-    process = _process(slot.process)
-    ray.kill(actor)
-    _wait_until_gone(process)
+    if not slots:
+        return
+    told, _ = ray.wait([slot.process for slot in slots], num_returns=len(slots), timeout=1.0)  # others have no place
+    processes = [process for process in map(_process, told) if process is not None]
+    for slot in slots:
+        actor, slot.actor, slot.loading = slot.actor, None, None
+        ray.kill(actor)
+    psutil.wait_procs(processes, timeout=10.0)
 
 
 def _whereabouts(_: Any) -> tuple[str, int]:
@@ -318,8 +320,3 @@ def _process(whereabouts: Any) -> psutil.Process | None:
         return psutil.Process(pid) if node == ray.get_runtime_context().get_node_id() else None
     except (exceptions.RayError, psutil.NoSuchProcess):
         return None
-
-
-def _wait_until_gone(process: psutil.Process | None) -> None:
-    if process is not None:
-        psutil.wait_procs([process], timeout=10.0)

@@ -1,0 +1,99 @@
+"""cluster/ray-up/hosts.yaml, with other addresses: `ray up` brings up Ray on three hosts by SSH, a study runs there,
+`ray down` ends it. Each host has a network, processes, a home and temporary files of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.hosts import NETWORK, RAY, Hosts, hosts, ip, reason_not_here
+
+pytestmark = [pytest.mark.engine, pytest.mark.long]
+
+ROOT = Path(__file__).parents[2]
+SMOKE = ROOT / "tests" / "studies" / "smoke.yaml"
+SMALL = "'generator.engine={engine: transformers, max_model_len: 96}' train.1.optim.steps=2"
+ALONE = 'mount --bind "$0" /root && mkdir -p /tmp/ray /run/sshd && mount -t tmpfs tmpfs /tmp/ray && exec "$@"'
+
+
+@contextmanager
+def reached_by_ssh(on: Hosts, folder: Path):
+    """An SSH server on every host, which lets in who has the key in `folder`; the token is in each host's home."""
+    for name in ("key", "host_key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    token, servers = secrets.token_hex(32), []
+    ip("addr", "add", f"{NETWORK}.254/24", "dev", "divscale0")
+    try:
+        for host in range(1, on.count + 1):
+            home = folder / f"home{host}"
+            (home / ".ray").mkdir(parents=True)
+            (home / ".ray" / "auth_token").write_text(token)
+            (home / ".ray" / "auth_token").chmod(0o600)
+            config = folder / f"sshd{host}"
+            config.write_text(
+                f"ListenAddress {on.address(host)}\nHostKey {folder / 'host_key'}\nPidFile none\nUsePAM no\n"
+                f"AuthorizedKeysFile {folder / 'key.pub'}\nStrictModes no\nPermitRootLogin prohibit-password\n"
+                "Subsystem sftp internal-sftp\n")
+            servers.append(on.popen(host, [
+                "unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "sh", "-c", ALONE, str(home),
+                "/usr/sbin/sshd", "-D", "-E", str(folder / f"sshd{host}.log"), "-f", str(config)], env=os.environ))
+        yield
+    finally:
+        for server in servers:
+            server.kill()       # and with the first process of its namespace all others
+            server.wait()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """hosts.yaml for the hosts of this test, and the environment that is here."""
+    text = (ROOT / "cluster" / "ray-up" / "hosts.yaml").read_text()
+    text = text.replace("[192.0.2.11, 192.0.2.12, 192.0.2.13]", f"[{NETWORK}.2, {NETWORK}.3]")
+    text = text.replace("192.0.2.10", f"{NETWORK}.1").replace("_workers: 3", "_workers: 2")
+    text = text.replace("ssh_user: divscale", "ssh_user: root").replace("~/.ssh/id_ed25519", str(tmp_path / "key"))
+    text = text.replace("/opt/divscale/.venv/bin", str(Path(sys.executable).parent))
+    assert "192.0.2" not in text and "/opt/divscale" not in text.split("provider:")[1]
+    path = tmp_path / "hosts.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_ray_up_starts_three_hosts_a_study_runs_there_and_ray_down_ends_them(tmp_path, file):
+    reason = reason_not_here()
+    if reason is None and not (shutil.which("rsync") and Path("/usr/sbin/sshd").exists()):
+        reason = "ray up needs SSH servers and rsync (Debian: openssh-server, rsync)"
+    if reason is not None:
+        pytest.skip(reason)
+    env = os.environ | {"HOME": str(tmp_path / "here"), "RAY_TMPDIR": str(tmp_path / "ray"), "RAY_USAGE_STATS_ENABLED": "0"}
+    for name in ("here", "ray"):
+        (tmp_path / name).mkdir()
+
+    def ray(*words: str) -> str:
+        done = subprocess.run([RAY, *words], env=env, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    with hosts(tmp_path, ray=False) as on, reached_by_ssh(on, tmp_path):
+        ray("up", "--yes", "--no-config-cache", "--disable-usage-stats", str(file))
+        until = time.monotonic() + 240
+        bin = Path(sys.executable).parent
+        while True:
+            alive = ray("exec", str(file), f"RAY_AUTH_MODE=token {bin / 'ray'} status")
+            if len(re.findall(r"^ 1 local\.cluster\.node", alive, re.MULTILINE)) or alive.count("node_") >= 3:
+                break
+            assert time.monotonic() < until, alive
+            time.sleep(3)
+        said = ray("exec", str(file), f"RAY_ADDRESS=auto {bin / 'divscale'} run {SMOKE} {SMALL} --store {tmp_path / 'store'}")
+        assert "stages ran in" in said, said
+        ray("down", "--yes", str(file))
+        assert not [process for host in (1, 2, 3) for process in on.processes(host) if "raylet" in process.name()]
