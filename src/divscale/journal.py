@@ -50,6 +50,9 @@ class Journal(Events):
             LOG.info(reason)
         self._waited_for = reason
 
+    def told(self, text: str) -> None:  # noqa: D102
+        LOG.info(text)
+
 
 def _of(stage: Stage) -> dict[str, str]:
     return {"stage": stage.name, "title": stage.title, "fingerprint": stage.fingerprint}

@@ -12,6 +12,8 @@ from divscale.graph.runner import Events
 from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact
 
+NOTICE_S = 45.0  # what lasts is said anew every 30
+
 
 @dataclass
 class Line:
@@ -65,6 +67,7 @@ class Tally(Events):
     def __init__(self) -> None:
         self.lines: dict[str, Line] = {}
         self.message = ""
+        self._notice, self._noticed = "", 0.0
         self.begun = time.monotonic()
         self._planned: set[str] = set()
 
@@ -111,6 +114,14 @@ class Tally(Events):
 
     def waiting(self, reason: str) -> None:  # noqa: D102
         self.message = reason
+
+    def told(self, text: str) -> None:  # noqa: D102
+        self._notice, self._noticed = text, time.monotonic()
+
+    @property
+    def notice(self) -> str:
+        """What was told last; empty where that was not said again, and so is over."""
+        return self._notice if time.monotonic() - self._noticed < NOTICE_S else ""
 
 
 def words(name: str, line: Line) -> tuple[str, str, str, str, str]:
@@ -169,7 +180,8 @@ class Terminal:
         elapsed = time.monotonic() - self._tally.begun
         table = Table(
             "stage", "stages", "rows", "rate", "time", box=None, pad_edge=False,
-            title=f"{self._title} · {elapsed:.0f} s", title_justify="left", caption=self._tally.message or None)
+            title=f"{self._title} · {elapsed:.0f} s", title_justify="left",
+            caption=self._tally.notice or self._tally.message or None)
         for name, line in list(self._tally.lines.items()):
             style = "bold" if line.handed_out else "dim"
             table.add_row(*words(name, line), style=style)
@@ -180,6 +192,7 @@ class Terminal:
         while not self._stop.wait(self._every_s):
             running = [(n, x) for n, x in list(self._tally.lines.items()) if x.handed_out]
             text = " | ".join(" ".join(part for part in words(n, x) if part) for n, x in running) or self._tally.message
+            text = " | ".join(part for part in (text, self._tally.notice) if part)
             if text and text != shown:
                 print(f"[{time.monotonic() - self._tally.begun:6.0f} s] {text}", file=sys.stderr, flush=True)
                 shown = text

@@ -51,6 +51,11 @@ def worker_actor():
         def sleep(self, _):
             time.sleep(60)
 
+        def works_on_and_dies_once(self, work):
+            if work[1] == 1:
+                time.sleep(5)
+            return self.die_once(work)
+
         def die(self, _):
             os._exit(1)
 
@@ -198,6 +203,45 @@ def test_a_start_that_takes_too_long_says_what_it_waited_for(session):
     pool.close()
 
 
+def test_a_pool_that_grows_outlives_the_only_actor_at_work_however_long_the_others_have_waited(session, tmp_path):
+    actor, said = worker_actor(), []
+    pool = ActorPool(lambda index: actor.options(num_cpus=99 * index).remote(), 2, "test", 3, in_flight=1, grow=said.append)
+    items = [(i, (tmp_path / "flag", i)) for i in range(6)]
+    assert dict(pool.map(items, "works_on_and_dies_once")) == {i: i for i in range(6)}
+    assert pool.replaced == 1 and pool.ready == 1 and pool.size == 2
+    begun = time.monotonic()
+    pool.close()
+    assert time.monotonic() - begun < 5
+
+
+def test_a_pool_that_grows_goes_on_without_an_actor_that_cannot_start(session):
+    import ray
+
+    class Worker:
+        def __init__(self, index):
+            self.index = index
+
+        def load(self):
+            time.sleep(2 * self.index)
+            if self.index == 1:
+                raise PreflightError("the store is not seen from here")
+
+        def slowly(self, number):
+            time.sleep(0.5)
+            return number
+
+    said = []
+    pool = ActorPool(lambda index: ray.remote(num_cpus=0)(Worker).remote(index), 3, "test", 60, in_flight=1, grow=said.append)
+    assert sorted(pool.map([(i, i) for i in range(30)], "slowly")) == [(i, i) for i in range(30)]
+    assert pool.size == pool.ready == 2
+    assert said == ["test fleet: one of 3 actors cannot start, the others go on: the store is not seen from here"]
+    pool.close()
+    alone = ActorPool(lambda _: ray.remote(num_cpus=0)(Worker).remote(1), 1, "test", 60, grow=said.append)
+    with pytest.raises(PreflightError, match="not seen from here"):
+        alone.start()
+    alone.close()
+
+
 def test_closing_a_pool_waits_until_its_processes_are_gone(session):
     import ray
 
@@ -205,6 +249,18 @@ def test_closing_a_pool_waits_until_its_processes_are_gone(session):
     pool = ActorPool(lambda _: actor.remote(), 2, "test", 60)
     pool.start()
     pids = ray.get([actor.__ray_call__.remote(lambda _: os.getpid()) for actor in pool.actors])
+    pool.close()
+    assert not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+
+
+def test_closing_a_pool_while_it_loads_leaves_no_process(session):
+    import ray
+
+    actor = never_ready_actor()
+    pool = ActorPool(lambda _: actor.remote(), 2, "slow", 60, grow=lambda _: None)
+    for slot in pool._slots:
+        pool._spawn(slot)
+    pids = [pid for _, pid in ray.get([slot.process for slot in pool._slots])]
     pool.close()
     assert not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
 

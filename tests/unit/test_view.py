@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import time
+
 from divscale.graph.runner import Events
-from divscale.view import Line, Tally, words
+from divscale.view import Line, Tally, Terminal, words
 
 
 def tally() -> Tally:
@@ -28,3 +30,14 @@ def test_news_without_rows_moves_the_engines_alone():
     line = found.lines["generate"]
     assert (line.rows, line.working, line.engines) == (0, None, 1)
     assert words("generate", line)[3] == "1 engine"
+
+
+def test_what_a_fleet_waits_for_is_shown_while_it_is_said_and_not_longer(monkeypatch, capsys):
+    found = tally()
+    found.told("generation fleet: 1 of 2 actors are at work")
+    with Terminal(found, "study", every_s=0.05):
+        time.sleep(0.3)
+    assert "generation fleet: 1 of 2 actors are at work" in capsys.readouterr().err
+    now = time.monotonic()
+    monkeypatch.setattr("divscale.view.time.monotonic", lambda: now + 60)
+    assert found.notice == ""

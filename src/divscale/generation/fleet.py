@@ -48,7 +48,7 @@ class GenerationFleet(Pooled):
         self._chat_template = chat_template
         self._as_trained = as_trained
         self._structured = structured
-        self._places = 1    # batches that all actors together hold
+        self._in_flight = 1     # batches that an actor holds
 
     def start(self) -> None:
         """Load the model in every actor.
@@ -67,7 +67,7 @@ class GenerationFleet(Pooled):
         total, resources = self._session.total(), self._resources
         size = fleet_size(total["cpus"], total["gpus"], resources.generation_actors, resources.gpus_per_engine,
                           CPU_ENGINES)
-        # Batches that an actor holds: what its seats take, and two more to follow without a gap.
+        # What an actor's seats take, and two more to follow without a gap.
         in_flight = 2 + -(-resources.max_num_seqs // resources.requests_per_batch)
         bind = self._session.is_local and not size.gpus_each and size.actors > 1
 
@@ -75,7 +75,7 @@ class GenerationFleet(Pooled):
             return _actor_class(size, in_flight, self._session.scratch).remote(
                 folder, self._config, resources, size, index if bind else None, turns, self._structured)
 
-        self._places, self._gpus_each = size.actors * in_flight, size.gpus_each
+        self._in_flight, self._gpus_each = in_flight, size.gpus_each
         self._pool = ActorPool(make, size.actors, "generation", resources.start_timeout_s, in_flight=in_flight,
                                silence_s=resources.step_timeout_s + 3 * HAND_OVER_S, grow=self._session.grow)
         self._pool.start()
@@ -110,8 +110,9 @@ class GenerationFleet(Pooled):
             RowAccountingError: rows were lost or doubled.
         """
         assert self._pool is not None, "start() first"
+        places = max(1, self.engines) * self._in_flight
         # Few requests are dealt out evenly: of 160 in batches of 64 one of two engines would write two thirds.
-        rows_per_batch = max(1, min(self._resources.requests_per_batch, -(-requests.num_rows // self._places)))
+        rows_per_batch = max(1, min(self._resources.requests_per_batch, -(-requests.num_rows // places)))
         requests = requests.sort_by([("max_tokens", "descending"), ("prompt", "ascending")])
         ok: list[str] = []
         failed: list[str] = []

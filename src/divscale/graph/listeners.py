@@ -41,3 +41,7 @@ class Listeners(Events):
     def waiting(self, reason: str) -> None:  # noqa: D102
         for each in self._all:
             each.waiting(reason)
+
+    def told(self, text: str) -> None:  # noqa: D102
+        for each in self._all:
+            each.told(text)

@@ -134,11 +134,12 @@ class RemoteDraft(Draft):
         pointers = {path: path.read_bytes() for path in root.rglob(POINTER)}
         if pointers == self._pointers:
             return  # nothing that an attempt would go on from is new
+        unreadable = [path.parent for path in self._pointers if path not in pointers]  # pointed to, and given up here
         counts = {path.parent: path.parent / json.loads(body)["tag"] for path, body in pointers.items()}
         states: dict[str, tuple[int, int]] = {}
         for path in root.rglob("*"):
             beside = next((folder for folder in counts if path.is_relative_to(folder)), None)
-            whole = beside is None or path.is_relative_to(counts[beside])
+            whole = path.is_relative_to(counts[beside]) if beside else not any(map(path.is_relative_to, unreadable))
             if whole and path.is_file() and not path.name.startswith("."):
                 state = path.stat()
                 states[path.relative_to(self.folder).as_posix()] = state.st_size, state.st_mtime_ns

@@ -47,6 +47,9 @@ class Events(Protocol):
     def waiting(self, reason: str) -> None:
         """Nothing can start now."""
 
+    def told(self, text: str) -> None:
+        """What who runs it should know meanwhile; no sign of progress."""
+
 
 @dataclass
 class Clock:

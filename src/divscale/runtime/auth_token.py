@@ -3,18 +3,47 @@
 from __future__ import annotations
 
 import os
+import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 ANSWER_S = 10
 MODE = "RAY_AUTH_MODE"
+TOKEN = "RAY_AUTH_TOKEN"
+FILE = "RAY_AUTH_TOKEN_PATH"
 WRONG = ("it asks for a token, and there is none or another one. Give its own in RAY_AUTH_TOKEN, or its file in "
          "RAY_AUTH_TOKEN_PATH or as ~/.ray/auth_token")
+
+
+def lend_token() -> dict[str, str | None]:
+    """A token for a cluster of this process's own, unless one is set. Returns the variables as they were.
+
+    Ray turns token authentication on for local clusters and keeps a token in the home folder. One for this process
+    alone leaves nothing behind and works where the home folder is read-only.
+    """
+    before = {name: os.environ.get(name) for name in (MODE, TOKEN)}
+    if not {TOKEN, FILE} & os.environ.keys():
+        os.environ[TOKEN] = secrets.token_hex(32)
+    return before
+
+
+def take_back(before: Mapping[str, str | None]) -> None:
+    """Has Ray in this process forget a token that was lent: the next cluster has another, or none."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def send_token() -> None:
     """From now on Ray in this process sends the token, if there is one and RAY_AUTH_MODE does not say otherwise."""
     kept = (Path.home() / ".ray" / "auth_token").exists()
-    if MODE in os.environ or not (kept or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()):
+    if MODE in os.environ or not (kept or {TOKEN, FILE} & os.environ.keys()):
         return
     os.environ[MODE] = "token"
     from ray._raylet import Config  # type: ignore[attr-defined]

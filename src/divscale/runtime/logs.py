@@ -52,10 +52,13 @@ class LogFile(logging.FileHandler):
         except OSError:  # it cannot even be made
             self.handleError(record)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, D102, N802
-        if not self._told:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: D102, N802
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):  # the record is wrong, not the file
+            super().handleError(record)
+        elif not self._told:
             self._told = True
-            print(f"divscale: the log {self.baseFilename} cannot be written ({one_line(sys.exc_info()[1])}); what is "
+            print(f"divscale: the log {self.baseFilename} cannot be written ({one_line(error)}); what is "
                   "missing in it is said nowhere else.", file=sys.stderr)
 
     def close(self) -> None:  # noqa: D102

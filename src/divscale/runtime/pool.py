@@ -215,7 +215,13 @@ class ActorPool:
                 value = ray.get(ref)
             except exceptions.RayError as error:
                 if not failures.is_death(error):
-                    raise failures.raised(self.name, error) from error
+                    raised = failures.raised(self.name, error)
+                    if self._grow is None or ref is not slot.loading or not self.ready:
+                        raise raised from error
+                    self._grow(f"{self.name} fleet: one of {self.size} actors cannot start, the others go on: {raised}")
+                    self._slots.remove(slot)
+                    _end([slot])
+                    continue
                 self._replace(slot, again, error)
                 continue
             if ref is slot.loading:
@@ -232,8 +238,10 @@ class ActorPool:
         return results
 
     def _patience_s(self, loading: list[_Slot]) -> float:
-        """Seconds that those which load may still take; a pool that grows and has one at work waits for no other."""
+        """Seconds that those which load may still take; while a pool that grows has one at work, nobody's time runs."""
         if self._grow and self.ready:
+            for slot in loading:
+                slot.deadline = time.monotonic() + self._start_timeout_s
             return float("inf")
         return min((slot.deadline for slot in loading), default=float("inf")) - time.monotonic()
 
@@ -245,7 +253,7 @@ class ActorPool:
             self._grow(f"{self.name} fleet: {self.ready} of {self.size} actors are at work, {len(loading)} wait for a "
                        f"place or load their model ({failures.free()})")
             self._tell_at = time.monotonic() + TELL_S
-        return self._tell_at - time.monotonic()
+        return max(0.0, self._tell_at - time.monotonic())
 
     def _replace(self, slot: _Slot, again: deque[_Item], error: Exception) -> None:
         slot.fruitless_deaths += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -17,14 +18,19 @@ from typing import Any
 
 from divscale import remote_code
 from divscale.errors import PreflightError
-from divscale.runtime.auth_token import send_token, send_token_if_asked
+from divscale.runtime.auth_token import lend_token, send_token, send_token_if_asked, take_back
 from divscale.runtime.pool import TELL_S
 from divscale.runtime.resources import Resources
 from divscale.runtime.visible import check_visible
 from divscale.runtime.watchdog import MARKER
 
+LOG = logging.getLogger(__name__)
 GIB = 1024**3
 WATCHDOG = Path(__file__).with_name("watchdog.py")
+
+
+def _to_stderr(text: str) -> None:
+    print(f"divscale: {text}", file=sys.stderr, flush=True)
 
 
 class Session:
@@ -40,13 +46,13 @@ class Session:
 
     Args:
         resources: `address` connects (so does RAY_ADDRESS); `cpus`, `gpus` and `object_store_gib` size a local one.
-        log: takes one line now and then.
+        log: takes a line about what is waited for, every `TELL_S`.
         shared: A folder that every node of a cluster has to see.
         worker_env: further environment variables of all workers.
     """
 
     def __init__(
-        self, resources: Resources, log: Callable[[str], None] = lambda _: None,
+        self, resources: Resources, log: Callable[[str], None] = _to_stderr,
         worker_env: Mapping[str, str] = MappingProxyType({}), shared: Path | None = None,
     ) -> None:
         self.resources = resources
@@ -58,6 +64,7 @@ class Session:
         self.start_s = 0.0                  # that its last start took
         self.scratch: str | None = None     # of a local one: a folder for what its workers leave lying about
         self._watchdog: subprocess.Popen[bytes] | None = None
+        self._token_before: dict[str, str | None] | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
@@ -106,17 +113,25 @@ class Session:
             here, gpus = self.here(), self.total()["gpus"]
             of = f" of {gpus}" if gpus > here["gpus"] else ""
             how = "started" if self.is_local else "connected"
-            self._log(f"Ray {how}: {here['cpus']} CPUs, {here['gpus']}{of} GPUs")
+            LOG.info("Ray %s: %d CPUs, %d%s GPUs", how, here["cpus"], here["gpus"], of)
             return self
 
     def total(self) -> dict[str, int]:
         """CPUs and GPUs of the cluster that this run may use: `cpus`, `gpus`.
 
-        GPUs that `resources` asks for count before their nodes are there: actors that wait for one bring it where the
-        cluster grows.
+        GPUs that `resources` asks for count before their nodes are there, with as many CPUs each as those that are:
+        actors that wait for one bring it where the cluster grows.
         """
         here, wanted = self.here(), self.resources.gpus
-        return here if wanted is None or self.is_local else here | {"gpus": wanted}
+        if wanted is None or self.is_local:
+            return here
+        cpus = here["cpus"] * wanted // here["gpus"] if here["gpus"] else here["cpus"]
+        return {"cpus": min(cpus, self.resources.cpus or cpus), "gpus": wanted}
+
+    @property
+    def shared(self) -> str | None:
+        """The folder that every node has to see, also one that joins later (`must_see`); null on one machine."""
+        return None if self.is_local or self._shared is None else str(self._shared)
 
     def here(self) -> dict[str, int]:
         """Those of them that there are now."""
@@ -152,6 +167,9 @@ class Session:
             if self._watchdog is not None:
                 self._watchdog.communicate()    # closes its pipe; it sweeps, removes the scratch folder and ends
                 self._watchdog = self.scratch = None
+            if self._token_before is not None:
+                take_back(self._token_before)
+                self._token_before = None
             self._started = False
             self._stop.set()
 
@@ -180,6 +198,7 @@ class Session:
         try:
             if self.is_local:
                 self.scratch = tempfile.mkdtemp(prefix="divscale-session-")
+                self._token_before = lend_token()
                 self._watchdog = _start_local(self.resources, self.scratch, self._worker_env)
             else:
                 _connect(str(self.address), self._worker_env)
@@ -241,10 +260,6 @@ def _start_local(resources: Resources, scratch: str, more_env: Mapping[str, str]
     # Ray starts a worker for every core before anybody asks. Fleets' actors have environments of their own and cannot
     # use them: on 2 cores 2.7 of the 7.9 s of computing that a start takes.
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-    # Ray turns token authentication on for local clusters and keeps a token in the home folder. One for this process
-    # alone leaves nothing behind and works where the home folder is read-only.
-    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     import ray
     from ray._private import ray_constants
 

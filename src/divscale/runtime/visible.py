@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import uuid
 from collections.abc import Generator
@@ -44,6 +45,19 @@ def check_visible(folder: Path) -> None:
         raise PreflightError(
             f"no process started on {', '.join(sorted(nodes[asked[reference]] for reference in silent))} within "
             f"{ANSWER_S} s. Look at its Ray logs, or take the node out of the cluster.")
+
+
+def must_see(folder: str | None) -> None:
+    """Refuse this node where a folder is not there, or is empty, as where its file system is not mounted: nodes that
+    join later have not been asked. Null: nothing has to be seen.
+
+    Raises:
+        PreflightError: It is not seen.
+    """
+    if folder is not None and not (Path(folder).is_dir() and any(Path(folder).iterdir())):
+        raise PreflightError(
+            f"{folder}: not seen from {socket.gethostname()}, which has joined the cluster since. Mount it there under "
+            "the same path, or take the node out of the cluster.")
 
 
 @contextmanager

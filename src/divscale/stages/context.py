@@ -77,7 +77,7 @@ class Context:
         if self._session is None:
             from divscale.runtime.session import Session
 
-            self._session = Session(self.study.resources, worker_env=self._worker_env, shared=self.store.root)
+            self._session = Session(self.study.resources, self.events.told, self._worker_env, self.store.root)
         return self._session
 
     @property

@@ -9,6 +9,7 @@ from divscale.runtime.pool import ActorPool, Pooled
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
 from divscale.runtime.sizes import MAX_WORKERS, FleetSize, fleet_size
+from divscale.runtime.visible import must_see
 
 
 class WorkerFleet(Pooled):
@@ -30,7 +31,7 @@ class WorkerFleet(Pooled):
         self._session.ensure()
         import ray
 
-        total = self._session.total()
+        total, shared = self._session.total(), self._session.shared
         size = FleetSize(min(total["cpus"], MAX_WORKERS), threads=1, gpus_each=0)
         if self._models:
             size = fleet_size(total["cpus"], total["gpus"])
@@ -39,6 +40,7 @@ class WorkerFleet(Pooled):
         class Worker:
             def load(self) -> None:
                 """Ready at once: functions import what they need."""
+                must_see(shared)
 
             def call(self, payload: tuple[Callable[..., Any], tuple[Any, ...]]) -> Any:
                 function, arguments = payload

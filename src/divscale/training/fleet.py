@@ -19,7 +19,7 @@ from divscale.runtime.pool import TELL_S
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.runtime.sizes import GROUP_GIB, ITEMS_A_GROUP
-from divscale.training.group import POLL_S, Place, TrainingGroup
+from divscale.training.group import CLOSE_TIMEOUT_S, POLL_S, Place, TrainingGroup
 from divscale.training.verify import new_reader
 from divscale.training.work import Arm, Item, Progress, Result, grouped
 
@@ -66,7 +66,8 @@ class TrainingFleet:
         self._tell_at = time.monotonic() + TELL_S
         while len(self._groups) < min(wanted, self._count() - self._lost):
             name = f"training-{next(self._names)}"
-            self._groups.append(TrainingGroup(name, self._resources, place, self._max_attempts, self._reader(place)))
+            self._groups.append(TrainingGroup(name, self._resources, place, self._max_attempts, self._reader(place),
+                                              self._session.shared))
 
     def run(self, items: Sequence[Item], on_done: Callable[[Result], None],
             on_progress: Callable[[Progress], None] = lambda _: None) -> None:
@@ -114,14 +115,14 @@ class TrainingFleet:
                     try:
                         group.take_news(done, on_progress, self._look, may_wait=some_up and not group.left)
                     except StageFailedError as error:
-                        if len(self._groups) == 1 or not group.was_up:
+                        if len(self._groups) == 1 or not (group.was_up or some_up):
                             raise
                         logging.getLogger(__name__).warning("one training group fewer: %s", error)
-                        waiting.extendleft(doing[group][:group.left])
+                        waiting.extendleft(doing.get(group, [])[:group.left])
                         self._groups.remove(group)
                         self._lost += 1
                         group.stop()
-                        group.join()
+                        group.join(time.monotonic() + CLOSE_TIMEOUT_S)
         except BaseException:
             self.close()
             raise
@@ -163,8 +164,9 @@ class TrainingFleet:
         groups, self._groups, self._lost = self._groups, [], 0
         for group in groups:
             group.stop()
+        until = time.monotonic() + CLOSE_TIMEOUT_S
         for group in groups:
-            group.join()
+            group.join(until)
         readers, self._readers = self._readers, []
         for reader in readers if ray.is_initialized() else ():
             ray.kill(reader)

@@ -54,13 +54,16 @@ class TrainingGroup:
         name: Unique in the session.
         place: What the group gets where there is room.
         reader: Handle of the `Reader` that looks at what it writes.
+        shared: A folder that every node of it has to see; null: none.
     """
 
-    def __init__(self, name: str, resources: Resources, place: Place, max_attempts: int, reader: Any) -> None:
+    def __init__(self, name: str, resources: Resources, place: Place, max_attempts: int, reader: Any,
+                 shared: str | None = None) -> None:
         self._name = name
         self._resources = resources
         self._place = place
         self._reader = reader
+        self._shared = shared
         self._ranks = place.ranks  # of this life
         # Beside the driver: the loss of any other node must not lose what was done.
         here: Any = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -72,6 +75,7 @@ class TrainingGroup:
         self._progress: Progress | None = None
         self._ready = 0  # workers at the last look
         self._news: Any = None
+        self._asked_at = 0.0  # when
         self._waiting_since = time.monotonic()
         self.was_up = False  # at least once
         self.is_up = False  # at the last news
@@ -93,6 +97,7 @@ class TrainingGroup:
     def news(self) -> Any:
         """The reference of what `take_news` will read; ready when there is something new, or after `POLL_S`."""
         if self._news is None:
+            self._asked_at = time.monotonic()
             self._news = self._queue.news.remote(self._seen, self._progress, self._ready, POLL_S)
         return self._news
 
@@ -122,9 +127,10 @@ class TrainingGroup:
             for worker in self._ask("workers"):
                 ray.kill(worker)
         self.is_up = ready == self._ranks
-        if self.is_up:
-            self._waiting_since, self.was_up = time.monotonic(), True
-        elif not may_wait and time.monotonic() - self._waiting_since > self._resources.start_timeout_s:
+        self.was_up |= self.is_up
+        if self.is_up or may_wait:
+            self._waiting_since = time.monotonic()
+        elif self._asked_at - self._waiting_since > self._resources.start_timeout_s:  # the news may be from long ago
             log_stacks(f"{self._name} does not start")
             raise StageFailedError(self._not_started(ready))
 
@@ -136,10 +142,10 @@ class TrainingGroup:
                 for worker in self._ask("close"):
                     ray.kill(worker)
 
-    def join(self) -> None:
-        """Waits until a group that was stopped is gone."""
+    def join(self, until: float) -> None:
+        """Waits until a group that was stopped is gone, or until a time of `time.monotonic`."""
         if ray.is_initialized():
-            self._thread.join(CLOSE_TIMEOUT_S)
+            self._thread.join(max(0.0, until - time.monotonic()))
             ray.kill(self._queue)
 
     def _ask(self, method: str, *arguments: Any) -> Any:
@@ -175,7 +181,8 @@ class TrainingGroup:
         return TorchTrainer(
             work,
             train_loop_config={"queue": self._queue, "reader": self._reader, "run": run, "position": position,
-                               "threads": self._place.threads, "memory_gib": self._resources.training_memory_gib},
+                               "threads": self._place.threads, "memory_gib": self._resources.training_memory_gib,
+                               "shared": self._shared},
             torch_config=OwnAddress(),
             scaling_config=ray.train.ScalingConfig(num_workers=self._ranks, use_gpu=self._place.on_gpu),
             run_config=ray.train.RunConfig(
@@ -185,8 +192,11 @@ class TrainingGroup:
                 logging_config=ray.train.LoggingConfig(log_level="ERROR")))
 
     def _not_started(self, ready: int) -> str:
-        return (f"the training group did not start within {self._resources.start_timeout_s} s: {ready} of "
-                f"{self._ranks} workers are ready; {free()}. Lower resources.training_workers or free some.")
+        resources = self._resources
+        lower = "Lower resources.training_workers" if resources.training_workers or not self._place.on_gpu else (
+            "Its workers are as many as GPUs: lower resources.gpus, or set resources.training_workers")
+        return (f"the training group did not start within {resources.start_timeout_s} s: {ready} of {self._ranks} "
+                f"workers are ready; {free()}. {lower}, or free some.")
 
 
 def training_env(threads: int) -> dict[str, str]:

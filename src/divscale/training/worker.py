@@ -9,6 +9,7 @@ from typing import Any
 
 from divscale.errors import DivergedError, DivscaleError
 from divscale.runtime.logs import about
+from divscale.runtime.visible import must_see
 from divscale.training.machine import Machine, prepare_process
 from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Item, Progress, Result
 
@@ -21,7 +22,7 @@ def work(config: dict[str, Any]) -> None:
 
     Args:
         config: `queue`, `reader` (actor handles), `run`, `position` (of the first item), `threads`, `memory_gib` (null:
-            any).
+            any), `shared` (a folder that this node has to see, or null).
     """
     import ray
     import ray.train
@@ -30,6 +31,7 @@ def work(config: dict[str, Any]) -> None:
     queue, run, position = config["queue"], config["run"], config["position"]
     if ray.get(queue.is_over.remote(run)):  # before the imports, which take longest
         return
+    must_see(config["shared"])
     context = ray.train.get_context()
     device = str(get_device())
     machine = Machine(context.get_world_rank(), context.get_world_size(), device, config["threads"],

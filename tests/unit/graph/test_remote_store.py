@@ -176,6 +176,23 @@ def test_the_checkpoint_in_the_bucket_counts_where_another_lies_in_the_cache(ope
         "checkpoints/latest.json", "checkpoints/step-2/rank-0", "metrics.jsonl"]
 
 
+def test_a_checkpoint_that_could_not_be_read_leaves_the_bucket_and_is_not_uploaded_again(open_store, monkeypatch):
+    draft = open_store().draft(number(1))
+    save(draft, 1)
+    draft.keep_unfinished()
+    again = open_store().draft(number(1))
+    (again.unfinished() / "checkpoints" / "latest.json").unlink()  # as training does, which begins anew then
+    upload, sent = Objects.upload, []
+    monkeypatch.setattr(Objects, "upload", lambda self, path, key: (sent.append(path.name), upload(self, path, key)))
+    again.keep_unfinished()
+    assert sent == ["metrics.jsonl"]
+    assert held(open_store().draft(number(1)).unfinished()) == []  # nothing points to what an attempt would go on from
+    save(again, 2)
+    again.keep_unfinished()
+    assert held(open_store().draft(number(1)).unfinished()) == [
+        "checkpoints/latest.json", "checkpoints/step-2/rank-0", "metrics.jsonl"]
+
+
 def test_finished_parts_and_kept_work_are_found_again_by_another_machine_and_swept_at_the_commit(open_store, uri):
     draft = open_store().draft(number(1))
     draft.add_shard("rows", pa.table({"a": [1]}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -10,7 +11,7 @@ from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, Config, g
 from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
 from divscale.errors import PreflightError
-from divscale.runtime.auth_token import send_token, send_token_if_asked
+from divscale.runtime.auth_token import lend_token, send_token, send_token_if_asked, take_back
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 
@@ -104,3 +105,25 @@ def test_what_the_user_says_about_tokens_is_left_as_it_is(monkeypatch):
     send_token()
     reread()
     assert not sends()
+
+
+def test_a_token_lent_to_a_local_cluster_is_forgotten_before_the_next_one(head, own_home, monkeypatch):
+    (own_home / ".ray").mkdir()
+    (own_home / ".ray" / "auth_token").write_text(TOKEN)
+    before = lend_token()
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # as Ray does
+    lent = os.environ["RAY_AUTH_TOKEN"]
+    reread()
+    assert sends() and lent != TOKEN
+    take_back(before)
+    assert not sends() and "RAY_AUTH_TOKEN" not in os.environ
+    send_token_if_asked(head(TOKEN))
+    assert sends()
+
+
+def test_a_token_that_is_set_is_not_replaced(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", TOKEN)
+    before = lend_token()
+    assert os.environ["RAY_AUTH_TOKEN"] == TOKEN
+    take_back(before)
+    assert os.environ["RAY_AUTH_TOKEN"] == TOKEN

@@ -4,6 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from divscale.runtime.resources import Resources
+from divscale.runtime.session import Session
 from divscale.runtime.sizes import FleetSize, fleet_size
 
 
@@ -27,3 +31,15 @@ def test_an_actor_binds_itself_to_cores_of_its_own():
     for index in (0, len(cores) - 1, len(cores)):
         out = subprocess.run([sys.executable, "-c", program.format(index)], capture_output=True, text=True, check=True)
         assert out.stdout.split() == [str(c) for c in (cores[index:index + 1] or cores)]
+
+
+@pytest.mark.parametrize(("here", "wanted", "total"), [
+    ({"cpus": 64, "gpus": 8}, {"gpus": 32}, {"cpus": 256, "gpus": 32}),
+    ({"cpus": 64, "gpus": 8}, {"gpus": 32, "cpus": 100}, {"cpus": 100, "gpus": 32}),
+    ({"cpus": 64, "gpus": 0}, {"gpus": 32}, {"cpus": 64, "gpus": 32}),
+    ({"cpus": 64, "gpus": 0}, {"gpus": 0}, {"cpus": 64, "gpus": 0}),
+    ({"cpus": 64, "gpus": 8}, {}, {"cpus": 64, "gpus": 8})])
+def test_nodes_to_come_are_reckoned_like_those_that_are_here(here, wanted, total, monkeypatch):
+    session = Session(Resources(address="head:1", **wanted))
+    monkeypatch.setattr(session, "here", lambda: here)
+    assert session.total() == total
