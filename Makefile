@@ -62,7 +62,7 @@ long: $(DEV)
 chaos: $(DEV)
 	@$(BIN)/python tests/chaos_hosts.py tests/studies/chaos.yaml --every-s 4
 
-bench: $(BENCH)
+bench: $(BENCH) $(DEV)
 	@$(BIN)/python benchmarks/run.py
 
 clean:
