@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import statistics
 import sys
 import tempfile
@@ -33,10 +34,11 @@ PATIENCE_S = 120.0          # the next fault waits so long for the next commit: 
 
 def under_fire(
     arguments: list[str], store: Path, on: Hosts, reference: Path, rng: random.Random, every_s: float,
-    done: list[dict[str, object]], more: Callable[[], bool], only: tuple[str, ...] = (),
+    done: list[dict[str, object]], more: Callable[[], bool], only: tuple[str, ...] = (), keep: Path | None = None,
 ) -> None:
     """One run, with faults that are added to `done` while `more` says so; raises AssertionError where a promise is
-    broken. A fault comes up to `every_s` after the first commit since the one before.
+    broken (its store and its output are copied to `keep` then). A fault comes up to `every_s` after the first commit
+    since the one before.
     """
     store.mkdir(parents=True, exist_ok=True)
     study = HostStudy(arguments, store, on)
@@ -45,6 +47,11 @@ def under_fire(
         _under_fire(study, on, kinds, rng, every_s, done, more)
         same_end(study, reference)
         assert gone(study), "actors are left when the driver has ended"
+    except AssertionError:
+        if keep is not None:
+            shutil.copytree(store, keep, dirs_exist_ok=True)
+            (keep / "output.log").write_text(study.output())
+        raise
     finally:
         if study.process is not None and study.process.poll() is None:
             study.process.kill()
@@ -112,6 +119,7 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], help="a kind of fault; again for more")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reference", type=Path, help="store of an uninterrupted run")
+    parser.add_argument("--keep", type=Path, help="folder for what runs that broke a promise leave")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     why = reason_not_here()
@@ -133,7 +141,7 @@ def main() -> None:
             try:
                 with small_disk(place / "disk") as disk, hosts(place) as on:
                     under_fire(options.study, disk / "store", on, reference, rng, options.every_s, dealt, more,
-                               tuple(options.only))
+                               tuple(options.only), options.keep and options.keep / f"run{runs}")
             except AssertionError as error:
                 broken.append(str(error))
                 print(f"BROKEN: {error}", flush=True)
