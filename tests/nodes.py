@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import Any
+
+from divscale.runtime.auth_token import lend_token
 
 
 def empty_cluster() -> Any:
     """A cluster without nodes; the first that is added is its head."""
     # Before Ray is imported, and left as they are: it reads them once a process. A session sets the same.
-    for name, value in {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token",
-                        "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}.items():
-        os.environ.setdefault(name, value)
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"):
+        os.environ.setdefault(name, "0")
+    lend_token()
     from ray.cluster_utils import Cluster
 
     return Cluster()

@@ -22,20 +22,27 @@ def lend_token() -> dict[str, str | None]:
     alone leaves nothing behind and works where the home folder is read-only.
     """
     before = {name: os.environ.get(name) for name in (MODE, TOKEN)}
+    os.environ.setdefault(MODE, "token")
     if not {TOKEN, FILE} & os.environ.keys():
         os.environ[TOKEN] = secrets.token_hex(32)
+    _read_again()
     return before
 
 
 def take_back(before: Mapping[str, str | None]) -> None:
     """Has Ray in this process forget a token that was lent: the next cluster has another, or none."""
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-
     for name, value in before.items():
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+    _read_again()
+
+
+def _read_again() -> None:
+    """Ray reads these variables once in a process, when anybody first asks it anything."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
 
