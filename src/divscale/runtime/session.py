@@ -167,9 +167,7 @@ class Session:
             if self._watchdog is not None:
                 self._watchdog.communicate()    # closes its pipe; it sweeps, removes the scratch folder and ends
                 self._watchdog = self.scratch = None
-            if self._token_before is not None:
-                take_back(self._token_before)
-                self._token_before = None
+            self._forget_token()
             self._started = False
             self._stop.set()
 
@@ -194,6 +192,11 @@ class Session:
                     "with GPUs, look at `ray status` if it should do that by itself, or set resources.gpus=0.")
             self._log(f"waits for a node with a GPU: the cluster has none yet, {self.resources.gpus} are asked for")
 
+    def _forget_token(self) -> None:
+        if self._token_before is not None:
+            take_back(self._token_before)
+            self._token_before = None
+
     def _keep(self, ready: threading.Event, failures: list[BaseException]) -> None:
         try:
             if self.is_local:
@@ -204,6 +207,7 @@ class Session:
                 _connect(str(self.address), self._worker_env)
         except BaseException as error:  # handed to the caller's thread
             failures.append(error)
+            self._forget_token()
         ready.set()
         if not failures:
             self._stop.wait()
