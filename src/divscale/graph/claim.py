@@ -8,13 +8,15 @@ byte more in every file of locks, which says that it is at work. Who removes fil
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Generator, Iterable
+import time
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
-from divscale.graph.lease import file_of, lock, lock_files, offset, try_lock
+from divscale.graph.lease import file_of, lock_files, offset, try_lock
 
 AT_WORK = 0  # the bytes of stages follow it
+POLL_S = 0.5
 
 
 class Claims:
@@ -23,10 +25,10 @@ class Claims:
     def __init__(self, root: Path) -> None:
         self._files = [_Claims(file) for file in lock_files(root, "claims")]
 
-    def everything(self) -> None:
-        """Claim all files of the store. Waits while another process removes some."""
+    def everything(self, waiting: Callable[[], None] = lambda: None) -> None:
+        """Claim all files of the store. Waits while another process removes some, and calls `waiting` meanwhile."""
         for file in self._files:
-            file.everything()
+            file.everything(waiting)
 
     def only(self, fingerprints: Iterable[str]) -> None:
         """Give up all claims but those on the files of these stages."""
@@ -52,8 +54,10 @@ class _Claims:
         self._file = file
         self._bytes: set[int] | None = set()  # null: all
 
-    def everything(self) -> None:
-        lock(self._file, fcntl.LOCK_SH)
+    def everything(self, waiting: Callable[[], None]) -> None:
+        while not try_lock(self._file, 0, 0, fcntl.LOCK_SH):
+            waiting()
+            time.sleep(POLL_S)
         self._bytes = None
 
     def only(self, kept: set[int]) -> None:

@@ -18,7 +18,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -124,10 +124,11 @@ class Drivers:
 
     # claims
 
-    def everything(self) -> None:
-        """Claim all files of the store. Waits while another driver removes some."""
+    def everything(self, waiting: Callable[[], None] = lambda: None) -> None:
+        """Claim all files of the store. Waits while another driver removes some, and calls `waiting` meanwhile."""
         self._become(at_work=True, claims=None)
         while self._removing_others():
+            waiting()
             time.sleep(POLL_S)
         self._bury()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -30,8 +30,8 @@ class Exclusion(Protocol):
     def release(self, fingerprint: str) -> None:
         """Give the lease back."""
 
-    def everything(self) -> None:
-        """Claim all files of the store. Waits while another process removes some."""
+    def everything(self, waiting: Callable[[], None] = lambda: None) -> None:
+        """Claim all files of the store. Waits while another process removes some, and calls `waiting` meanwhile."""
 
     def only(self, fingerprints: Iterable[str]) -> None:
         """Give up all claims but those on the files of these stages."""
@@ -76,8 +76,8 @@ class Locks:
     def release(self, fingerprint: str) -> None:  # noqa: D102
         self._leases.release(fingerprint)
 
-    def everything(self) -> None:  # noqa: D102
-        self._claims.everything()
+    def everything(self, waiting: Callable[[], None] = lambda: None) -> None:  # noqa: D102
+        self._claims.everything(waiting)
 
     def only(self, fingerprints: Iterable[str]) -> None:  # noqa: D102
         self._claims.only(fingerprints)

@@ -61,26 +61,18 @@ def lock_file(path: Path) -> int:
     return _open_files[path]
 
 
-def try_lock(file: int, start: int, length: int) -> bool:
-    """True when these bytes are ours alone now; False when another process has some of them. Length 0: to the end.
+def try_lock(file: int, start: int, length: int, how: int = fcntl.LOCK_EX) -> bool:
+    """True when these bytes are ours now, alone unless `how` says shared; False when another process has some of them.
+    Length 0: to the end.
 
     Raises:
-        PreflightError: The file system keeps no locks.
+        PreflightError: The file system keeps no locks; says what to do.
     """
     try:
-        lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
+        fcntl.lockf(file, how | fcntl.LOCK_NB, length, start)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             return False
-        raise
-    return True
-
-
-def lock(file: int, how: int, length: int = 0, start: int = 0) -> None:
-    """`fcntl.lockf`, which says what to do where the file system keeps no locks; errors as in `try_lock`."""
-    try:
-        fcntl.lockf(file, how, length, start)
-    except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
         (folder,) = {path.parent.parent for path, opened in _open_files.items() if opened == file}
@@ -88,6 +80,7 @@ def lock(file: int, how: int, length: int = 0, start: int = 0) -> None:
             f"store {folder}: its file system keeps no POSIX locks ({os.strerror(error.errno)}), by which runs know "
             "what others are at work on. Have it mounted with them (Lustre: -o flock; NFS: with its lock service, not "
             "-o nolock), or give a store on another file system or an object store with --store.") from error
+    return True
 
 
 def offset(fingerprint: str) -> int:

@@ -188,7 +188,7 @@ def execute(
         return
     claims = store.exclusion
     try:
-        claims.everything()
+        claims.everything(lambda: events.waiting("another process removes files of the store; waiting for it"))
         store.look_again()
         pending = missing(targets, store)
         left = Frontier(pending)

@@ -309,14 +309,15 @@ def test_files_that_a_driver_is_going_to_read_are_not_removed(open_store, uri):
     assert open_store().prune(number(1), "numbers")
 
 
-def test_who_begins_while_files_are_removed_waits(uri):
+def test_who_begins_while_files_are_removed_waits_and_says_so(uri):
     remover, reader = Drivers(Objects(uri)), Drivers(Objects(uri))
-    order = []
+    order, said = [], threading.Event()
     with remover.alone("f") as may_go:
         assert may_go
-        thread = threading.Thread(target=lambda: (reader.everything(), order.append("reader"), reader.nothing()))
+        thread = threading.Thread(target=lambda: (reader.everything(said.set), order.append("reader"), reader.nothing()))
         thread.start()
-        time.sleep(1.5)
+        assert said.wait(30)
+        time.sleep(1)
         order.append("removed")
     thread.join(30)
     assert order == ["removed", "reader"]

@@ -7,6 +7,7 @@ import pytest
 from toys import Counting, Number, Silent, number, total
 
 from divscale.errors import DataError, PreflightError, StageFailedError
+from divscale.graph.claim import alone
 from divscale.graph.lease import Leases
 from divscale.graph.runner import execute
 from divscale.graph.stage import Stage
@@ -148,6 +149,38 @@ def test_a_stage_another_process_holds_is_waited_for_and_free_when_it_dies(store
         assert counting.ran == ["number 1"]
     finally:
         holder.kill()
+
+
+def _clean(root, taken, seconds):
+    with alone(root) as may_go:
+        assert may_go
+        taken.set()
+        time.sleep(seconds)
+
+
+def test_who_begins_while_another_process_removes_files_waits_and_says_so(store):
+    store.prove_writable(1)
+    context = multiprocessing.get_context("spawn")
+    taken = context.Event()
+    cleaner = context.Process(target=_clean, args=(store.root, taken, 60))
+    cleaner.start()
+    said = []
+    try:
+        assert taken.wait(30)
+
+        class EndsItWhileWaiting(Silent):
+            def waiting(self, reason):
+                said.append(reason)
+                if len(said) == 2:
+                    cleaner.kill()
+                    cleaner.join()
+
+        counting = Counting()
+        run(number(1), store, counting, EndsItWhileWaiting())
+        assert said == ["another process removes files of the store; waiting for it"] * 2
+        assert counting.ran == ["number 1"]
+    finally:
+        cleaner.kill()
 
 
 def test_what_another_driver_made_and_pruned_since_the_plan_is_not_made_again(store):
