@@ -5,6 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := .venv/bin
 CASES ?= 10000
+CHAOS ?= chaos/$(shell date +%Y-%m-%d-%H%M)
 CPU := .venv/.cpu-installed
 DEV := .venv/.dev-installed
 BENCH := .venv/.bench-installed
@@ -58,9 +59,10 @@ sbom: $(AUDIT)
 long: $(DEV)
 	@RAY_worker_niceness=0 $(BIN)/python -m pytest -m long tests
 
-# Faults drawn at random over a study on three hosts made of network namespaces: root, and an hour or two.
+# Faults drawn at random over a study on three hosts made of network namespaces: root, and an hour or two. What was dealt
+# and found, and the store of a run that broke a promise, are kept in CHAOS; ends with an error where one did.
 chaos: $(DEV)
-	@$(BIN)/python tests/chaos_hosts.py tests/studies/chaos.yaml --every-s 4
+	@$(BIN)/python tests/chaos_hosts.py tests/studies/chaos.yaml --every-s 4 --keep $(CHAOS) --out $(CHAOS)/found.json
 
 bench: $(BENCH) $(DEV)
 	@$(BIN)/python benchmarks/run.py

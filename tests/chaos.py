@@ -26,6 +26,7 @@ import psutil
 import pyarrow.parquet as pq
 
 ACTORS = ("ray::Generator", "ray::Encoder", "ray::RayTrainWorker", "ray::Worker")
+Records = dict[tuple[str, str], tuple[int, int]]
 AT_WORK = 0.2  # share of a core that a working actor uses at least
 TABLES = ("samples", "mix", "predictions", "right", "prior", "pool", "test")
 
@@ -89,9 +90,14 @@ class Study:
         return self.log.read()
 
 
-def records(store: Path) -> dict[tuple[str, str], tuple[int, int]]:
+def records(store: Path) -> Records:
     """(stage, fingerprint) -> (inode, mtime) of every committed record."""
     return {(p.parts[-3], p.parts[-2]): (p.stat().st_ino, p.stat().st_mtime_ns) for p in store.glob("*/*/record.json")}
+
+
+def made_again(before: Records, now: Records) -> int:
+    """How many stages that were committed at one look are gone or other ones at a later look."""
+    return sum(now.get(stage) != record for stage, record in before.items())
 
 
 def contents(store: Path) -> dict[str, object]:
@@ -107,6 +113,21 @@ def contents(store: Path) -> dict[str, object]:
                 columns = [name for name in table.column_names if name not in ("loss", "prediction", "correct")]
                 found[f"{key}/{role}"] = table.select(columns).to_pydict()
     return found
+
+
+def rows_apart(expected: dict[str, object], found: dict[str, object]) -> Counter[str]:
+    """Rows of an uninterrupted run's tables that a run lacks or has otherwise, and such that it has too often."""
+    apart = Counter(rows_lost=0, rows_doubled=0)
+    for key, table in expected.items():
+        if isinstance(table, dict):
+            wanted, got = _rows(table), _rows(found.get(key, {}))
+            apart["rows_lost"] += (wanted - got).total()
+            apart["rows_doubled"] += sum(times for row, times in (got - wanted).items() if row in wanted)
+    return apart
+
+
+def _rows(table: dict[str, list[object]]) -> Counter[str]:
+    return Counter(repr(row) for row in zip(*table.values(), strict=True))
 
 
 def place_of(moment_s: float, reference: Path, wall_s: float) -> tuple[int, float]:
@@ -151,7 +172,7 @@ def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: 
     for number, moment in enumerate(moments):
         await_moment(study, *place_of(moment, reference, wall_s))
         before = records(store)
-        assert committed.items() <= before.items(), "a committed stage was made again"
+        assert not made_again(committed, before), "a committed stage was made again"
         committed = before
         victim = study.kill(number % 2 == 1, hits)
         hits[str(victim)] += 1
@@ -160,21 +181,24 @@ def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: 
         if victim in ("SIGKILL", "SIGINT"):
             study.start()
     ended = same_end(study, reference)
-    assert committed.items() <= records(store).items(), "a committed stage was made again"
+    assert not made_again(committed, records(store)), "a committed stage was made again"
     return {"kills": done, "hits": dict(hits), **ended}
 
 
-def same_end(study: Study, reference: Path) -> dict[str, int]:
-    """Wait for a study's end and hold it against the uninterrupted run's. Returns how much was compared.
+def same_end(study: Study, reference: Path, counts: Counter[str] | None = None) -> dict[str, int]:
+    """Wait for a study's end and hold it against the uninterrupted run's. Returns how much was compared; what
+    `rows_apart` finds is added to `counts` first.
 
     Where a stage failed for a while (a full disk) there are reports of the other arms beside it.
     """
     code = study.process.wait()
     assert code == 0, f"exit code {code}:\n{study.output()[-3000:]}"
     store, after, wanted = study.store, set(records(study.store)), set(records(reference))
+    expected, found = contents(reference), contents(store)
+    if counts is not None:
+        counts.update(rows_apart(expected, found))
     other = {stage for stage, _ in after - wanted} - {"report"}
     assert wanted <= after and not other, f"not as the uninterrupted run: {wanted - after} are missing, {other} are others"
-    expected, found = contents(reference), contents(store)
     wrong = [key for key in expected if found.get(key) != expected[key]]
     assert not wrong, f"{len(wrong)} artifacts differ from the uninterrupted run, for example {wrong[:3]}"
     assert not [p for p in store.glob("*/*/shard-*")], "shards were left behind"

@@ -38,6 +38,16 @@ def mount(*words: str | Path) -> None:
     subprocess.run(["mount", *words], check=True)
 
 
+def left_out() -> dict[str, str]:
+    """Kinds of faults that cannot be dealt on this machine, and why."""
+    why: dict[str, str] = {}
+    if FAKETIME is None:
+        why["clock jumps by hours"] = "libfaketime is missing (Debian: apt-get install libfaketime)"
+    if not (MEMORY / "memory.limit_in_bytes").exists():
+        why["out of memory"] = f"there is no memory controller of cgroup v1 ({MEMORY})"
+    return why
+
+
 class HostStudy(Study):
     """A study whose driver is on the first host, and whose actors are on all."""
 
@@ -81,18 +91,15 @@ class Faults:
         self._study, self._on, self._rng = study, on, rng
 
     def kinds(self) -> dict[str, Callable[[], str | None]]:
-        """By name; each returns whom it hit, or None where nobody was there."""
+        """Those that this machine can be dealt, by name; each returns whom it hit, or None where nobody was there."""
         kinds: dict[str, Callable[[], str | None]] = {
             "driver killed": self.driver_killed, "actor killed": self.actor_killed,
             "raylet killed": self.raylet_killed, "head node killed": self.head_killed,
             "node removed and returned": self.node_removed, "network cut for 30 s": self.network_cut,
             "actor stopped for 60 s": self.actor_stopped, "driver stopped for 60 s": self.driver_stopped,
-            "disk full": self.disk_full, "store read-only": self.read_only}
-        if FAKETIME is not None:
-            kinds["clock jumps by hours"] = self.clock_jumps
-        if (MEMORY / "memory.limit_in_bytes").exists():
-            kinds["out of memory"] = self.out_of_memory
-        return kinds
+            "disk full": self.disk_full, "store read-only": self.read_only,
+            "clock jumps by hours": self.clock_jumps, "out of memory": self.out_of_memory}
+        return {name: fault for name, fault in kinds.items() if name not in left_out()}
 
     def driver_killed(self) -> str | None:
         self._study.process.kill()

@@ -40,6 +40,7 @@ class Hosts:
 
     def __init__(self, folder: Path, count: int, cpus: int) -> None:
         self.count, self._folder, self._cpus = count, folder, cpus
+        self.started_again = 0      # nodes that had ended by themselves
         self._sockets = tempfile.mkdtemp(prefix="ds")   # a socket's path may be 107 bytes long
         self._nodes: dict[int, subprocess.Popen[bytes]] = {}
         self.env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
@@ -125,6 +126,7 @@ class Hosts:
         """Start nodes again that ended by themselves: Ray gives one 30 s to start, which busy cores may not."""
         for host, node in list(self._nodes.items()):
             if node.poll() is not None:
+                self.started_again += 1
                 self.start(host)
 
     def cut(self, host: int) -> None:

@@ -6,12 +6,13 @@ import json
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.chaos import run_alone
-from tests.chaos_hosts import under_fire
+from tests.chaos_hosts import BAD, under_fire
 from tests.faults import small_disk
 from tests.hosts import PORT, hosts, reason_not_here
 
@@ -53,5 +54,7 @@ def test_lost_and_returned_hosts_cost_time_alone(tmp_path):
     run_alone(SMALL, reference)
     with small_disk(tmp_path / "disk") as disk, hosts(tmp_path) as on:
         done: list[dict[str, object]] = []
-        under_fire(SMALL, disk / "store", on, reference, random.Random(3), 10, done, lambda: len(done) < 3)
+        counts = Counter[str]()
+        under_fire(SMALL, disk / "store", on, reference, random.Random(3), 10, done, counts, lambda: len(done) < 3)
     assert done
+    assert not any(counts[name] for name in BAD)
