@@ -24,6 +24,10 @@ class StageFailedError(DivscaleError, RuntimeError):
     exit_code = 1
 
 
+class HungError(StageFailedError):
+    """Something that is at work makes no progress any more."""
+
+
 class DivergedError(StageFailedError):
     """The loss of a training is no longer finite: it would be the same again."""
 

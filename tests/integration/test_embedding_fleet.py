@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from divscale.embedding.config import EmbedderConfig
 from divscale.embedding.fleet import EmbeddingFleet
 from divscale.embedding.minilm import minilm_folder
-from divscale.errors import PreflightError
+from divscale.errors import HungError, PreflightError
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 
@@ -61,6 +63,25 @@ def test_repeated_texts_are_embedded_once_and_come_back_in_every_place(fleet):
 
 def test_no_texts_give_no_vectors(fleet):
     assert len(fleet.embed([], lambda _: None)) == 0
+
+
+def test_an_actor_that_is_stopped_ends_the_pass_with_its_stack_in_the_log(session, caplog):
+    import ray
+
+    resources = RESOURCES.model_copy(update={"embedding_actors": 1, "texts_per_batch": 128, "step_timeout_s": 4})
+    stopped = EmbeddingFleet(session, EmbedderConfig(), resources)
+    stopped.start()
+    assert len(stopped.embed(TEXTS, lambda _: None)) == len(TEXTS)
+    (actor,) = stopped._pool.actors
+    pid = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()))
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(HungError, match="an actor of the embedding fleet has not replied for 8 s"):
+            stopped.embed(TEXTS, lambda _: None)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        stopped.close()
+    assert any(f"worker Encoder (process {pid}): stopped" in record.getMessage() for record in caplog.records)
 
 
 def test_an_encoder_that_is_not_there_is_a_preflight_error(session):

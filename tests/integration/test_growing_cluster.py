@@ -114,7 +114,7 @@ def run(cluster, gpus: int, start_timeout_s: int) -> dict:
     done = subprocess.run([sys.executable, "-c", PROGRAM, address, str(gpus), str(start_timeout_s)], env=environment,
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1]) | {"stderr": done.stderr}
 
 
 def test_a_fleet_waits_for_the_first_gpu_begins_with_it_and_takes_in_the_next(tmp_path):
@@ -131,3 +131,4 @@ def test_a_cluster_that_gives_no_gpu_is_told_of_and_waited_for_no_longer_than_as
         found = run(cluster, gpus=2, start_timeout_s=5)
         assert "resources.gpus is 2, and after 5 s" in found["refused"]
         assert len([line for line in found["said"] if "waits for a node with a GPU" in line]) >= 3
+        assert "stacks: no node with a GPU has come" in found["stderr"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from divscale.errors import DataError, PreflightError, StageFailedError
+from divscale.errors import DataError, HungError, PreflightError, StageFailedError
 from divscale.runtime.pool import ActorPool, Part
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
@@ -62,6 +62,9 @@ def worker_actor():
         def refuse(self, _):
             raise DataError("the row is bad")
 
+        def hang(self, _):
+            raise HungError("one step of it hangs")
+
         def break_down(self, _):
             raise KeyError("oops")
 
@@ -87,7 +90,13 @@ def pool(session):
 
 
 def test_every_item_is_done_once_by_actors_that_stay_over_several_maps(pool):
-    assert sorted(pool.map(((i, i) for i in range(40)), "double")) == [(i, 2 * i) for i in range(40)]
+    assert pool.busy == 0
+    doubled, busy = [], set()
+    for pair in pool.map(((i, i) for i in range(40)), "double"):
+        doubled.append(pair)
+        busy.add(pool.busy)
+    assert sorted(doubled) == [(i, 2 * i) for i in range(40)]
+    assert 2 in busy and pool.busy == 0
     actors = list(pool.actors)
     assert sorted(pool.map(enumerate("ab"), "double")) == [(0, "aa"), (1, "bb")]
     assert pool.actors == actors
@@ -137,13 +146,27 @@ def test_a_death_between_parts_costs_what_was_not_yet_yielded(session, tmp_path)
     pool.close()
 
 
-def test_an_actor_that_does_not_reply_is_an_error_that_says_so(pool):
+def stacks_in(caplog):
+    """Why stacks were logged, and of whom."""
+    return [record.getMessage() for record in caplog.records if record.name == "divscale.runtime.stacks"]
+
+
+def test_an_actor_that_does_not_reply_is_an_error_that_says_so(session, caplog):
     actor = worker_actor()
     silent = ActorPool(lambda _: actor.remote(), 1, "test", 60, silence_s=2)
     assert list(silent.map([(0, 1)], "double")) == [(0, 2)]
     with pytest.raises(StageFailedError, match="an actor of the test fleet has not replied for 2 s though it has work"):
         list(silent.map([(0, None)], "sleep"))
+    assert "stacks: an actor of the test fleet does not reply" in stacks_in(caplog)
     silent.close()
+
+
+def test_an_actor_that_says_that_it_hangs_leaves_its_stack_in_the_log(pool, caplog):
+    with pytest.raises(HungError, match="one step of it hangs"):
+        list(pool.map([(0, None)], "hang"))
+    why, driver, *workers = stacks_in(caplog)
+    assert (why, driver) == ("stacks: an actor of the test fleet says that it hangs", "stack of the driver")
+    assert len([worker for worker in workers if ".Worker (process " in worker]) == 2
 
 
 def test_an_actor_that_dies_is_replaced_and_no_item_is_lost(pool, tmp_path):

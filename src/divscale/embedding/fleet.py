@@ -19,6 +19,8 @@ from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
 from divscale.runtime.sizes import FleetSize, fleet_size
 
+STEP_TEXTS = 64  # that the encoder takes at once
+
 
 class EmbeddingFleet(Pooled):
     """Actors of one encoder.
@@ -26,7 +28,7 @@ class EmbeddingFleet(Pooled):
     Args:
         session: Ray.
         config: the encoder.
-        resources: `embedding_actors`, `gpus`, `texts_per_batch`, `start_timeout_s`.
+        resources: `embedding_actors`, `gpus`, `texts_per_batch`, `start_timeout_s`, `step_timeout_s`.
     """
 
     def __init__(self, session: Session, config: EmbedderConfig, resources: Resources) -> None:
@@ -46,9 +48,10 @@ class EmbeddingFleet(Pooled):
         size = fleet_size(total["cpus"], total["gpus"], self._resources.embedding_actors)
         self._gpus_each = size.gpus_each
         location = str(minilm_folder()) if self._config.model == "minilm" else self._config.model
+        steps = -(-self._resources.texts_per_batch // STEP_TEXTS)  # from one reply to the next
         self._pool = ActorPool(
             lambda _: _actor(size).remote(location, self._config, size), size.actors, "embedding",
-            self._resources.start_timeout_s, grow=self._session.grow)
+            self._resources.start_timeout_s, silence_s=steps * self._resources.step_timeout_s, grow=self._session.grow)
         self._pool.start()
 
     def embed(self, texts: Sequence[str], on_progress: Callable[[int], None]) -> np.ndarray:
@@ -62,7 +65,7 @@ class EmbeddingFleet(Pooled):
             on_progress: told the number of texts of `texts` that each finished batch accounts for.
 
         Raises:
-            StageFailedError: an actor died too often.
+            StageFailedError: an actor died too often, or fell silent.
         """
         assert self._pool is not None, "start() first"
         repeats: dict[str, int] = {}
@@ -114,6 +117,6 @@ class Encoder:
     def embed(self, texts: list[str]) -> np.ndarray:
         """x_BD of a batch, float32."""
         vectors_BD = self._model.encode(
-            texts, batch_size=64, convert_to_numpy=True, normalize_embeddings=self._config.normalize,
+            texts, batch_size=STEP_TEXTS, convert_to_numpy=True, normalize_embeddings=self._config.normalize,
             show_progress_bar=False)
         return np.asarray(vectors_BD, np.float32)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from divscale.errors import StageFailedError
+from divscale.errors import HungError, StageFailedError
 from divscale.generation.config import EngineConfig
 from divscale.generation.engines import load_engine
 from divscale.generation.engines.protocol import Engine, EngineCompletion, EngineRequest, to_engine_requests
@@ -97,7 +97,8 @@ class Generator:
             batch, or after `HAND_OVER_S` a `Part` (maybe of no rows), whose `rest` is to be asked next.
 
         Raises:
-            StageFailedError: the engine failed, or a step of it takes longer than `step_timeout_s`.
+            StageFailedError: the engine failed.
+            HungError: a step of it takes longer than `step_timeout_s`.
         """
         known = self._batches.get(asked.ticket) if isinstance(asked, Unfinished) else None
         refused = []
@@ -112,7 +113,7 @@ class Generator:
             return completions
         still_s = time.monotonic() - self._stepped
         if still_s > self._step_timeout_s:
-            raise StageFailedError(
+            raise HungError(
                 f"the engine has made no progress for {still_s:.0f} s: one step of it hangs, with {len(self._open)} "
                 "requests in it. Look at the machine (memory, a GPU that fell off); where steps are merely slow, raise "
                 f"resources.step_timeout_s ({self._step_timeout_s}). What was finished is kept; run again to go on.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from divscale.errors import DivscaleError, StageFailedError
+from divscale.errors import DivscaleError, HungError, StageFailedError
 
 
 def is_death(error: Any) -> bool:
@@ -35,12 +35,12 @@ def raised(fleet: str, error: Any) -> DivscaleError:
                             "traceback is in the log. What was finished is kept.")
 
 
-def silent(fleet: str, silence_s: float) -> StageFailedError:
+def silent(fleet: str, silence_s: float) -> HungError:
     """An actor with work does not reply."""
-    return StageFailedError(
+    return HungError(
         f"an actor of the {fleet} fleet has not replied for {silence_s:g} s though it has work: its process hangs or "
-        "is stopped. Look at the Ray logs and at the machine (memory, a GPU that fell off). What was finished is kept; "
-        "run again to go on.")
+        "is stopped. Its stack is in the log; look at the machine too (memory, a GPU that fell off). Where its work "
+        "merely takes long, raise resources.step_timeout_s. What was finished is kept; run again to go on.")
 
 
 def never_ready(fleet: str, waiting: int, size: int, timeout_s: float) -> StageFailedError:

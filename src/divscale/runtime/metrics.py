@@ -38,7 +38,10 @@ STAGES = Series("divscale_stages", "gauge", "Stages of the run by state: cached,
 ENGINES = Series("divscale_engines", "gauge", "Engines of a fleet that are alive.", ("study", "fleet"))
 ENGINES_WANTED = Series("divscale_engines_wanted", "gauge", "Engines that a fleet is meant to have.",
                         ("study", "fleet"))
-ALL = (ROWS, FAILED_ROWS, TOKENS, STORE_BYTES, WALL_SECONDS, STAGE_SECONDS, STAGES, ENGINES, ENGINES_WANTED)
+ENGINES_BUSY = Series("divscale_engines_busy", "gauge", "Engines of a fleet that have work and have not answered yet.",
+                      ("study", "fleet"))
+ALL = (ROWS, FAILED_ROWS, TOKENS, STORE_BYTES, WALL_SECONDS, STAGE_SECONDS, STAGES, ENGINES, ENGINES_WANTED,
+       ENGINES_BUSY)
 
 Labels = tuple[str, ...]  # values, in the order of `Series.labels`
 

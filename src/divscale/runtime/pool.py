@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import psutil
 
+from divscale.errors import HungError
 from divscale.runtime import failures
 from divscale.runtime.stacks import log_stacks
 
@@ -101,6 +102,11 @@ class ActorPool:
     def ready(self) -> int:
         """Actors that are loaded now."""
         return sum(slot.actor is not None and slot.loading is None for slot in self._slots)
+
+    @property
+    def busy(self) -> int:
+        """Actors that have work whose answer has not been taken yet."""
+        return sum(slot.loading is None and bool(slot.running) for slot in self._slots)
 
     @property
     def size(self) -> int:
@@ -216,6 +222,8 @@ class ActorPool:
             except exceptions.RayError as error:
                 if not failures.is_death(error):
                     raised = failures.raised(self.name, error)
+                    if isinstance(raised, HungError):
+                        log_stacks(f"an actor of the {self.name} fleet says that it hangs")
                     if self._grow is None or ref is not slot.loading or not self.ready:
                         raise raised from error
                     self._grow(f"{self.name} fleet: one of {self.size} actors cannot start, the others go on: {raised}")
@@ -285,6 +293,11 @@ class Pooled:
     def engines(self) -> int:
         """Actors that are ready to work now."""
         return self._pool.ready if self._pool else 0
+
+    @property
+    def busy(self) -> int:
+        """Actors that have work whose answer has not been taken yet."""
+        return self._pool.busy if self._pool else 0
 
     @property
     def wanted(self) -> int:

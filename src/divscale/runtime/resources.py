@@ -28,7 +28,10 @@ class Resources(FrozenConfig):
     kv_cache_gib: Count = 1
     max_num_seqs: Count = 256
     requests_per_batch: Count = 64
-    step_timeout_s: Count = 600
+    step_timeout_s: Count = Field(
+        default=600, description="seconds without a sign of life after which an engine, an encoder, a tile worker or a "
+                                 "training group is taken to hang; as often that as it takes steps to an answer"
+    )
     endpoint_concurrency: Annotated[int, Field(ge=1, le=1000)] = 64
     endpoint_retries: Annotated[int, Field(ge=0)] = 8
     endpoint_timeout_s: Count = 600

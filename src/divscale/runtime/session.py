@@ -21,6 +21,7 @@ from divscale.errors import PreflightError
 from divscale.runtime.auth_token import lend_token, send_token, send_token_if_asked, take_back
 from divscale.runtime.pool import TELL_S
 from divscale.runtime.resources import Resources
+from divscale.runtime.stacks import log_stacks
 from divscale.runtime.visible import check_visible
 from divscale.runtime.watchdog import MARKER
 
@@ -185,6 +186,7 @@ class Session:
         until = time.monotonic() + self.resources.start_timeout_s
         while not ray.wait([first], timeout=min(TELL_S, max(0.1, until - time.monotonic())))[0]:
             if time.monotonic() >= until:
+                log_stacks("no node with a GPU has come")
                 ray.cancel(first, force=True)
                 raise PreflightError(
                     f"Ray at {self.address}: resources.gpus is {self.resources.gpus}, and after "

@@ -38,6 +38,7 @@ MOST_ITEMS = 256
 BYTES_MOVED = 4 << 30  # of full states, over all items; but `FEWEST_ITEMS` there are at least
 FEWEST_ITEMS = 32
 BYTES_WAITING = 1 << 30  # of float sums that came before their turn; but two items an actor may be out at least
+PAIRS_PER_STEP = 64 * PAIRS_PER_ITEM  # a minute or so of a CPU's work, for which an actor has `step_timeout_s`
 GPU_BYTES = 16 << 30  # planned for on each GPU, which this process may not see: tiles are halved where that is too much
 
 
@@ -82,7 +83,7 @@ def reduce_pairs_sharded(
     their turn: 1 GiB, or what two items an actor have.
 
     Raises:
-        StageFailedError: an actor kept dying or could not be placed in time.
+        StageFailedError: an actor kept dying, could not be placed in time, or fell silent.
         ConfigError, DataError, PreflightError: as `reduce_pairs`, `places` and `shipped`.
     """
     x = opened(x_ND)
@@ -98,7 +99,8 @@ def reduce_pairs_sharded(
     with ExitStack() as shipments:
         sides = [None if side is None else shipments.enter_context(shipped(session, side)) for side in (x, y)]
         pool = ActorPool(lambda i: _actor(at[i]).remote(plan, at[i].threads, *sides), len(at), "similarity",
-                         session.resources.start_timeout_s)
+                         session.resources.start_timeout_s,
+                         silence_s=silence_of(tiles, bounds, session.resources.step_timeout_s))
         try:
             pool.start()
             begun = time.perf_counter()
@@ -138,6 +140,12 @@ def items_of(tiles: Sequence[TileIndex], moved: int, pairs_per_item: int) -> int
     """
     pairs = sum(tile.pairs for tile in tiles)
     return max(1, min(pairs // pairs_per_item, MOST_ITEMS, max(FEWEST_ITEMS, BYTES_MOVED // max(1, moved))))
+
+
+def silence_of(tiles: Sequence[TileIndex], bounds: Sequence[tuple[int, int]], step_timeout_s: float) -> float:
+    """Seconds that an actor may take for the largest item: `step_timeout_s` for every `PAIRS_PER_STEP` begun."""
+    most = max((sum(tile.pairs for tile in tiles[start:stop]) for start, stop in bounds), default=0)
+    return max(1, -(-most // PAIRS_PER_STEP)) * step_timeout_s
 
 
 def state_bytes(plan: Pass) -> tuple[int, int]:

@@ -13,7 +13,8 @@ from divscale.runtime.visible import must_see
 
 
 class WorkerFleet(Pooled):
-    """As many single-threaded workers as there are cores, `MAX_WORKERS` at most.
+    """As many single-threaded workers as there are cores, `MAX_WORKERS` at most. A call takes as long as it takes (a
+    measure of a whole set, a fit): one that hangs is left to `stall_minutes`.
 
     Args:
         session: Ray.

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from transformers import AutoTokenizer
 
-from divscale.errors import StageFailedError
+from divscale.errors import HungError
 from divscale.generation import actor as module
 from divscale.generation.actor import Generator, Unfinished
 from divscale.generation.config import EngineConfig
@@ -86,7 +86,7 @@ def test_another_actor_takes_up_what_was_left_and_nothing_else(tiny_model, paced
 
 def test_a_step_that_hangs_is_an_error_that_says_so(tiny_model, paced):
     actor, asked = generator(tiny_model, step_timeout_s=1), table(2)
-    with pytest.raises(StageFailedError, match=r"no progress for \d s: one step of it hangs, with 2 requests in it.*step_timeout_s \(1\)"):
+    with pytest.raises(HungError, match=r"no progress for \d s: one step of it hangs, with 2 requests in it.*step_timeout_s \(1\)"):
         while True:
             asked = actor.generate(asked).rest
 

@@ -33,7 +33,7 @@ from divscale.similarity.reductions import (
 )
 from divscale.similarity.reductions.forms import GroupSums, SignedSums
 from divscale.similarity.reductions.protocol import travelling_bytes
-from divscale.similarity.sharded import BYTES_MOVED, cut, items_of, state_bytes
+from divscale.similarity.sharded import BYTES_MOVED, PAIRS_PER_STEP, cut, items_of, silence_of, state_bytes
 from divscale.similarity.shards import write_shards
 from divscale.similarity.shipping import MappedFile, received, shipped
 from divscale.similarity.spread import reducer
@@ -128,6 +128,12 @@ def test_items_are_so_many_that_full_states_move_in_bounds():
     assert items_of(tiles, 8, 1 << 24) == 256
     assert state_bytes(replace(plan, reductions=SUMS)) == (32 * 10**6, 32 * 10**6)
     assert state_bytes(replace(plan, reductions=(RowHistogram(200),)))[0] == 1_600_000_000  # and is not allocated
+
+
+def test_an_actor_may_be_silent_for_as_long_as_the_largest_item_is_large():
+    tiles = list(upper_tiles(200_000, 1 << 13))
+    assert silence_of(tiles, cut(tiles, 256), 600) == 600
+    assert silence_of(tiles, [(0, 1), (1, len(tiles))], 600) == 600 * -(-sum(t.pairs for t in tiles[1:]) // PAIRS_PER_STEP)
 
 
 @settings(max_examples=60, deadline=None)
