@@ -54,7 +54,7 @@ class _State(BaseModel):
     started: str
     beat: AwareDatetime
     running: list[str]
-    engines: dict[str, dict[Literal["alive", "wanted"], int]]
+    engines: dict[str, dict[Literal["alive", "wanted", "busy"], int]]
     message: str
     ended: str | None
     exit_code: int | None
@@ -69,8 +69,8 @@ class Watched(Protocol):
         """Whether Ray runs; looking starts nothing."""
         ...
 
-    def occupancy(self) -> dict[str, tuple[int, int]]:
-        """Fleet -> engines alive, engines wanted."""
+    def occupancy(self) -> dict[str, tuple[int, int, int]]:
+        """Fleet -> engines alive, engines wanted, engines busy."""
         ...
 
 
@@ -96,6 +96,7 @@ class Run:
         self._folder = store / "runs"
         self._started = _now()
         self._watched: Watched | None = None
+        self._fleets: set[str] = set()  # that were up at any time
         self._lock = threading.Lock()  # the metrics are not published while Ray goes
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -145,7 +146,8 @@ class Run:
             "stages": {name: line.state() for name, line in lines},
             "running": [" ".join(part for part in words(name, line) if part) for name, line in lines
                         if line.handed_out],
-            "engines": {fleet: {"alive": alive, "wanted": wanted} for fleet, (alive, wanted) in occupancy.items()},
+            "engines": {fleet: {"alive": alive, "wanted": wanted, "busy": busy}
+                        for fleet, (alive, wanted, busy) in occupancy.items()},
             "message": self._tally.message, "left_s": next((each for each in left if each is not None), None),
             "ended": None, "exit_code": None, "reason": ""}
 
@@ -176,9 +178,12 @@ class Run:
         for stage, line in state["stages"].items():
             for which in ("cached", "queued", "running", "committed", "failed"):
                 self._recorder.level(metrics.STAGES, line[which], self.study, stage, which)
-        for fleet, engines in state["engines"].items():
+        self._fleets.update(state["engines"])
+        for fleet in self._fleets:  # of one that has been closed there is nothing any more
+            engines = state["engines"].get(fleet, {"alive": 0, "wanted": 0, "busy": 0})
             self._recorder.level(metrics.ENGINES, engines["alive"], self.study, fleet)
             self._recorder.level(metrics.ENGINES_WANTED, engines["wanted"], self.study, fleet)
+            self._recorder.level(metrics.ENGINES_BUSY, engines["busy"], self.study, fleet)
 
     def _publish(self) -> None:
         if self._watched is not None and self._watched.ray_is_up:

@@ -123,11 +123,12 @@ def test_a_live_run_is_shown_by_status_and_scraped_by_prometheus_until_it_is_kil
     assert {state: shown["stages", "pretrain", state] for state in ("cached", "queued", "running", "committed", "failed")} == {
         "cached": 0, "queued": 0, "running": 2, "committed": 0, "failed": 0}
     assert shown["engines", "training", ""] == shown["engines_wanted", "training", ""] == 1
+    assert shown["engines_busy", "training", ""] == 1
 
     run = study.run()
     assert (run["condition"], run["pid"], run["study"]) == ("live", study.process.pid, "training")
     assert run["stages"]["pretrain"]["running"] == 2 and run["stages"]["pretrain"]["tokens_per_s"] > 0
-    assert run["engines"] == {"training": {"alive": 1, "wanted": 1}}
+    assert run["engines"] == {"training": {"alive": 1, "wanted": 1, "busy": 1}}
     said = study.status()
     assert said.returncode == 1
     assert "is live, its last beat was" in said.stdout and "pretrain 0/2" in said.stdout and "tokens/s" in said.stdout

@@ -8,12 +8,14 @@ import os
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
 from divscale.errors import DataError, StageFailedError
 from divscale.live import beat_age_s, condition, in_words, running, runs_of
+from divscale.runtime import metrics
 from divscale.runtime.logs import Where, keep_worker_log, log_to, worker_log_env
 from divscale.stall import StallWatch
 from divscale.training.config import OptimConfig
@@ -48,6 +50,20 @@ def test_a_run_is_seen_while_it_lives_and_leaves_nothing_behind_when_it_ends_wel
             assert same is run
     assert seen(tmp_path) == []
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_what_prometheus_is_told_of_a_fleet_is_what_it_does_now_and_nothing_once_it_is_closed(tmp_path):
+    warm = {"generation": (3, 4, 2)}
+    with running("mine", tmp_path) as run, run.watching(SimpleNamespace(occupancy=lambda: warm, ray_is_up=False)):
+        def told():
+            run._tell_levels(run.state())
+            return [run._recorder._levels[series, ("mine", "generation")]
+                    for series in (metrics.ENGINES, metrics.ENGINES_WANTED, metrics.ENGINES_BUSY)]
+
+        assert told() == [3, 4, 2]
+        assert run.state()["engines"] == {"generation": {"alive": 3, "wanted": 4, "busy": 2}}
+        warm.clear()
+        assert told() == [0, 0, 0]
 
 
 def test_of_a_run_that_failed_status_tells_until_the_next_begins(tmp_path):

@@ -31,6 +31,11 @@ class Fleet(Protocol):
         ...
 
     @property
+    def busy(self) -> int:
+        """Engines that have something to do."""
+        ...
+
+    @property
     def wanted(self) -> int:
         """Engines that it is meant to have; 0 before it has started."""
         ...
@@ -85,12 +90,12 @@ class Context:
         """Whether Ray runs; looking starts nothing."""
         return self._session is not None and self._session.started
 
-    def occupancy(self) -> dict[str, tuple[int, int]]:
-        """Fleet -> engines that are alive, and that it is meant to have. May be called from any thread."""
-        found: dict[str, tuple[int, int]] = {}
+    def occupancy(self) -> dict[str, tuple[int, int, int]]:
+        """Fleet -> engines that are alive, that it is meant to have, that are busy. May be called from any thread."""
+        found: dict[str, tuple[int, int, int]] = {}
         for key, fleet in list(self._warm.items()):
-            alive, wanted = found.get(kind := str(_kind(key)), (0, 0))
-            found[kind] = alive + fleet.engines, wanted + fleet.wanted
+            alive, wanted, busy = found.get(kind := str(_kind(key)), (0, 0, 0))
+            found[kind] = alive + fleet.engines, wanted + fleet.wanted, busy + fleet.busy
         return found
 
     def generation(

@@ -138,6 +138,11 @@ class TrainingFleet:
         return sum(group.is_up for group in self._groups)
 
     @property
+    def busy(self) -> int:
+        """Process groups that are up and have something to do."""
+        return sum(group.is_up and group.left > 0 for group in self._groups)
+
+    @property
     def wanted(self) -> int:
         """Process groups that it has started."""
         return len(self._groups)

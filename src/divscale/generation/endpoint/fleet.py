@@ -46,6 +46,7 @@ class EndpointFleet:
         sent: HTTP requests for completions that were sent, retries too.
         cached: rows that the file answered.
         engines, wanted: what the live view counts: the endpoint.
+        busy: whether it is being asked, 0 or 1.
     """
 
     engines = wanted = 1
@@ -53,7 +54,7 @@ class EndpointFleet:
     def __init__(
         self, model: str, config: EngineConfig, resources: Resources, answers: Path, revision: str | None = None,
     ) -> None:
-        self.sent = self.cached = 0
+        self.sent = self.cached = self.busy = 0
         self.devices = 1  # not ours
         self._model = model
         self._url = str(config.base_url)
@@ -104,10 +105,12 @@ class EndpointFleet:
         assert self._answers is not None, "start() first"
         sent, cached = self.sent, self.cached
         pass_ = _Pass(on_completions, unwanted, self._resources.requests_per_batch)
+        self.busy = 1
         try:
             asyncio.run(self._work(_rows(requests), pass_))
             pass_.settle_lost()
         finally:
+            self.busy = 0
             pass_.hand_over()
             logging.getLogger(__name__).info(
                 "%s at %s: %d rows, %d answered from disk, %d requests sent", self._model, self._url,
