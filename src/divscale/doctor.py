@@ -18,6 +18,8 @@ from divscale.embedding.minilm import minilm_sha256
 from divscale.errors import PreflightError
 from divscale.graph.record import WATCHED_PACKAGES, package_versions
 
+IMAGE_LOCK = "share/divscale/lock.txt"  # below the environment; put there by cluster/docker
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -85,9 +87,11 @@ def _packages() -> Iterator[Finding]:
 
 
 def _lock() -> dict[str, str]:
-    """The lock of this device kind, where divscale runs from a checkout."""
+    """The lock of this device kind where divscale runs from a checkout, else the one that an image was made from."""
     kind = "gpu" if shutil.which("nvidia-smi") else "cpu"
-    path = Path(__file__).resolve().parents[2] / "requirements" / f"{kind}.txt"
+    checkout = Path(__file__).resolve().parents[2] / "requirements" / f"{kind}.txt"
+    image = Path(sys.prefix) / IMAGE_LOCK
+    path = checkout if checkout.exists() else image
     if not path.exists():
         return {}
     lines = (line.split("==") for line in path.read_text(encoding="utf-8").splitlines() if "==" in line)

