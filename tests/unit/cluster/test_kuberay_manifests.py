@@ -109,13 +109,31 @@ def test_secrets_are_named_not_written(pod):
                 assert "value" not in variable and "secretKeyRef" in variable["valueFrom"], variable
 
 
-@pytest.mark.parametrize("pod", [pod for pod in ALL_PODS if "submitter" not in pod.id])
-def test_every_pod_of_ray_mounts_the_store_and_shared_memory(pod):
+def mounts_of(pod):
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     (container,) = pod["containers"]
-    mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
-    assert mounts["/store"]["persistentVolumeClaim"] == {"claimName": "divscale-store"}
+    return {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
+
+
+@pytest.mark.parametrize("pod", [pod for pod in ALL_PODS if "submitter" not in pod.id])
+def test_models_and_the_cache_lie_in_the_store_s_volume(pod):
+    """Where the loader brings models to is where the others look for them."""
+    assert mounts_of(pod)["/store"]["persistentVolumeClaim"] == {"claimName": "divscale-store"}
+    (container,) = pod["containers"]
+    env = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert env["HF_HOME"] == "/store/huggingface"
+    assert container["name"] == "loader" or env["DIVSCALE_CACHE"].startswith("/store/")
+
+
+@pytest.mark.parametrize("pod", [pod for pod in ALL_PODS if "-ray-head-" in pod.id or "-ray-worker-" in pod.id])
+def test_every_pod_of_ray_has_shared_memory_and_what_object_stores_ask_for(pod):
+    mounts = mounts_of(pod)
+    (container,) = pod["containers"]
     assert mounts["/dev/shm"]["emptyDir"]["medium"] == "Memory"
+    optional = {variable["name"]: next(iter(variable["valueFrom"].values())) for variable in container["env"]
+                if "valueFrom" in variable}
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"} <= optional.keys()
+    assert all(source["optional"] and source["name"] == "divscale" for source in optional.values())
     assert gib(mounts["/dev/shm"]["emptyDir"]["sizeLimit"]) < gib(container["resources"]["limits"]["memory"])  # it counts
 
 
@@ -161,6 +179,18 @@ def test_the_job_s_entrypoint_is_a_command_that_divscale_knows(capsys, tmp_path)
     assert [word.partition("=")[0] for word in data] == ["data.source", "data.test"]
     assert main(["plan", smoke, *(word for word in words[1:] if word not in data)]) == 0
     assert "probe" in capsys.readouterr().out
+
+
+def test_the_page_brings_the_models_and_data_that_the_job_s_study_names():
+    page = (ROOT / "cluster" / "kuberay.md").read_text()
+    _, job = cluster_and_job()
+    words = shlex.split(job["entrypoint"])
+    study = yaml.safe_load((ROOT / words[2].removeprefix("/opt/divscale/")).read_text())
+    for model in (study["generator"]["model"], study["train"]["model"]):
+        assert f"hf download {model}" in page
+    for path in [word.partition("=")[2] for word in words if word.startswith("data.")]:
+        assert f"divscale-loader:{path}\n" in page
+    assert page.index("loader.yaml") < page.index("hf download") < page.index("kubectl apply -f cluster/kuberay/rayjob.yaml")
 
 
 def test_the_job_s_workers_are_what_its_cluster_file_counts_on():
