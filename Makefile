@@ -47,11 +47,11 @@ audit: $(AUDIT)
 	@for lock in cpu gpu; do echo "requirements/$$lock.txt:"; \
 	  $(BIN)/pip-audit -r requirements/$$lock.txt --no-deps --disable-pip --progress-spinner off || failed=1; done; exit $${failed:-0}
 
-# What the locked packages' metadata say of their licences; those that are not allowed are marked.
+# What the metadata of the CPU lock's packages say of their licences; those that are not allowed are marked.
 licences: $(CPU)
 	@$(BIN)/python requirements/licences.py cpu.txt
 
-# A bill of materials of the lock: CycloneDX 1.6, checked by its schema.
+# A bill of materials of the CPU lock: CycloneDX 1.6, checked by its schema.
 sbom: $(AUDIT)
 	@$(BIN)/python requirements/sbom.py cpu.txt sbom.json
 
