@@ -103,9 +103,11 @@ class Session:
             threading.Thread(target=self._keep, args=(ready, failures), name="divscale-ray", daemon=True).start()
             ready.wait()
             if failures:
-                where = "a local Ray did not start" if self.is_local else f"Ray at {self.address} cannot be reached"
-                raise PreflightError(f"{where}: {failures[0]}. Check RAY_ADDRESS and resources.address, free memory "
-                                     "and /dev/shm, and `divscale doctor`.") from failures[0]
+                what, check = "a local Ray did not start", "free memory and /dev/shm, and `divscale doctor`"
+                if not self.is_local:
+                    what = f"Ray at {self.address} cannot be reached"
+                    check = "RAY_ADDRESS and resources.address, and whether this machine is one of that cluster's nodes"
+                raise PreflightError(f"{what}: {failures[0]}. Check {check}.") from failures[0]
             self._started = True
             self._await_gpu()
             if not self.is_local and self._shared is not None:

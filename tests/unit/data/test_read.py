@@ -54,6 +54,15 @@ def test_a_byte_order_mark_and_blank_lines_are_no_content(tmp_path):
     assert read(str(path), Columns(), "text").columns == {"text": ["a", "b"], "label": [None, "l"]}
 
 
+def test_a_file_behind_a_file_uri_is_read_and_hashed_like_its_path(tmp_path):
+    local = write(tmp_path / "x.parquet")
+    uri = f"file://{local}"
+    assert read(uri, Columns(), "classification").columns == read(local, Columns(), "classification").columns
+    assert file_hash(uri) == file_hash(local)
+    with pytest.raises(ConfigError, match=r"does not exist\. Its folder holds x\.parquet\."):
+        file_hash(f"file://{tmp_path}/y.parquet")
+
+
 def test_a_file_behind_an_fsspec_uri_is_read_and_hashed_like_a_local_one(tmp_path):
     local = write(tmp_path / "x.jsonl")
     fsspec.filesystem("memory").pipe("/folder/x.jsonl", (tmp_path / "x.jsonl").read_bytes())

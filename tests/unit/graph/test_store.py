@@ -10,6 +10,7 @@ from toys import number
 from divscale.errors import PreflightError, StageFailedError
 from divscale.graph.record import Rows
 from divscale.graph.store import RECORD, Store
+from divscale.run import store_of
 
 
 @pytest.fixture
@@ -28,6 +29,15 @@ def test_nothing_counts_before_the_record_and_everything_after(store):
     assert found.values == {"a": 2}
     assert found.record.config["value"] == 1
     assert found.record.rows == Rows(asked=1, ok=1)
+
+
+def test_a_store_behind_a_file_uri_is_that_folder(tmp_path, monkeypatch):
+    draft = store_of(f"file://{tmp_path}/store").draft(number(1))
+    draft.write_table("numbers", pa.table({"value": [1]}))
+    draft.commit()
+    assert Store(tmp_path / "store").open(number(1)).table("numbers").to_pydict() == {"value": [1]}
+    monkeypatch.setenv("DIVSCALE_STORE", f"file://{tmp_path}/store")
+    assert store_of(None).find(number(1)) is not None
 
 
 def test_the_first_commit_stands_and_the_second_writer_gets_it(store):
