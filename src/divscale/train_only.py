@@ -19,10 +19,12 @@ from divscale.errors import StageFailedError
 from divscale.evaluation.scores import score
 from divscale.frozen import FrozenConfig
 from divscale.run import interruptible
+from divscale.runtime.logs import Where, log_to, worker_log_env
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.stages.identity import model_identity, model_location, not_here
 from divscale.stages.train import downstream_model, training_rows
+from divscale.stall import StallWatch
 from divscale.study_file import load_as
 from divscale.training.config import TrainConfig
 from divscale.training.fleet import TrainingFleet
@@ -31,7 +33,7 @@ from divscale.training.tracking import Tracking, check_trackers, settings_of
 from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Item, Progress, Result, Trained
 from divscale.training_folder import claimed, write_whole
 
-SUMMARY, UNFINISHED = "training.json", "unfinished"
+SUMMARY, UNFINISHED, LOGS = "training.json", "unfinished", "logs"
 OF_STUDIES = {"data": ("prior_share", "labelled"), "train": ("arms", "probe_c")}
 
 
@@ -62,15 +64,16 @@ class Training(FrozenConfig):
 
 
 def train_from_terminal(file: str, overrides: list[str], out: str, *, cluster: str | None) -> int:
-    """Train and score, into the folder `out`: `model/`, `predictions.parquet`, `metrics.jsonl`, `training.json`.
+    """Train and score, into the folder `out`: `model/`, `predictions.parquet`, `metrics.jsonl`, `training.json`,
+    and `logs/`. On a cluster every node has to see that folder.
 
     Returns:
         The exit code.
 
     Raises:
         ConfigError: The file, or `out` holds another training or is at work.
-        PreflightError: The model is not here, or none.
-        StageFailedError: The training failed.
+        PreflightError: The model is not here, or none; a node does not see `out`.
+        StageFailedError: The training failed, or nothing of it went on for `stall_minutes`.
     """
     training = load_as(Training, file, overrides, cluster=cluster)
     folder = Path(out)
@@ -78,7 +81,7 @@ def train_from_terminal(file: str, overrides: list[str], out: str, *, cluster: s
     with claimed(folder, config, _contents(training)):
         if not (folder / SUMMARY).exists():
             with interruptible():
-                _train(training, folder)
+                _train(training, folder.absolute())  # workers start elsewhere
         shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     scores = ", ".join(f"{name} {value:.3f}" for name, value in summary["scores"].items())
@@ -144,7 +147,7 @@ def _train(training: Training, folder: Path) -> None:
         key=f"on {name}", model_dir=arm.output_dir, head=entry.head, labels=labels, max_length=entry.max_length,
         rows=training_rows(rows, entry.head, data.task).append_column("id", rows["id"]))
         for name, rows in tests.items()]
-    done = _through_a_fleet([arm, *scored], training.resources)
+    done = _through_a_fleet([arm, *scored], training.resources, folder)
     trained = done["model"]
     assert isinstance(trained, Trained)
     scores = {}
@@ -162,18 +165,24 @@ def _train(training: Training, folder: Path) -> None:
         "scores": scores.pop("test"), "other_scores": scores})
 
 
-def _through_a_fleet(items: list[Item], resources: Resources) -> dict[str, Result]:
+def _through_a_fleet(items: list[Item], resources: Resources, folder: Path) -> dict[str, Result]:
     done: dict[str, Result] = {}
+    log = folder / LOGS / "train.jsonl"
+    log.parent.mkdir(exist_ok=True)
+    log_to(log, Where(log.stem))
+    stall = StallWatch(resources.stall_minutes, log)
 
     def on_done(result: Result) -> None:
         if isinstance(result, Failed):
             raise StageFailedError(result.reason)
+        stall.advanced(result.key, rows=1)
         done[result.key] = result
 
     def on_progress(at: Progress) -> None:
+        stall.advanced(at.key, rows=1)
         print(f"step {at.step} of {at.steps}, loss {at.loss:.3f}", flush=True)
 
-    with Session(resources) as session:
+    with Session(resources, worker_env=worker_log_env(log), shared=folder) as session, stall.watching():
         alone = {"training_groups": resources.training_groups or 1}  # one arm: every thread is its own
         fleet = TrainingFleet(session, resources.model_copy(update=alone))
         try:

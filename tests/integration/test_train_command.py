@@ -46,6 +46,7 @@ def test_one_model_is_trained_watched_and_scored_and_the_second_time_nothing_run
     predictions = pq.read_table(out / "predictions.parquet")
     assert predictions["correct"].to_pylist().count(True) / len(predictions) == summary["scores"]["accuracy"]
 
+    assert (out / "logs" / "train.jsonl").read_text().count('"run": "train"') >= 1
     assert not (out / "unfinished").exists() and not list(out.glob(".*"))
     before = (out / "training.json").stat().st_mtime_ns
     again = divscale(str(file), "--out", str(out), "resources.checkpoint_every_s=5")

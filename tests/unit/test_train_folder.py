@@ -7,10 +7,12 @@ import sys
 
 import pytest
 
+from divscale import train_only
 from divscale.cli import main
 from divscale.data.config import DataConfig
 from divscale.data.sources import load
 from divscale.embedding.minilm import minilm_folder
+from divscale.errors import PreflightError
 from divscale.train_only import SUMMARY, UNFINISHED, held_out_sets
 
 FILE = """
@@ -76,6 +78,26 @@ def test_what_changed_behind_a_path_is_another_training(folder, capsys, file, na
 def test_another_configuration_is_another_training(folder, capsys):
     code, err = refused(capsys, "seed=1")
     assert code == 2 and "holds the training of another configuration (config.json there)" in err
+
+
+def test_a_training_asks_every_node_of_its_cluster_for_its_folder_and_has_its_log_there(folder, capsys, monkeypatch):
+    asked = {}
+
+    class Blind:
+        def __init__(self, resources, **how):
+            asked.update(how)
+
+        def __enter__(self):
+            raise PreflightError("not seen from 10.0.0.2")
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(train_only, "Session", Blind)
+    (folder / "out" / SUMMARY).unlink()
+    assert refused(capsys) == (3, "divscale: not seen from 10.0.0.2\n")
+    assert asked["shared"] == folder / "out"
+    assert asked["worker_env"] == {"DIVSCALE_LOG_FILE": str(folder / "out" / "logs" / "train.jsonl")}
 
 
 def test_a_folder_that_another_process_is_at_work_in_is_left_alone(folder, capsys):
