@@ -9,7 +9,7 @@ from io import TextIOWrapper
 
 from divscale import __version__, remote_code
 from divscale.endings import unforeseen, unheard
-from divscale.errors import DivscaleError
+from divscale.errors import ConfigError, DivscaleError
 from divscale.metrics.catalogue import CATALOGUE
 
 
@@ -19,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parse(argv)
     remote_code.allow(False)  # unless a study says so
-    resumes = hasattr(arguments, "overrides")  # a study keeps what is finished; other verbs write at their end
+    # a study keeps what is finished; other verbs write at their end
+    resumes = getattr(arguments, "resumes", hasattr(arguments, "overrides"))
     try:
         code = arguments.run(arguments)
         if sys.stdout is not None:
@@ -193,8 +194,9 @@ def _parser() -> argparse.ArgumentParser:
                         "cluster instead; with a file of configs/clusters/, say also what it asks for and is not there")
     doctor.add_argument("--address", metavar="HOST:PORT", help="of the cluster (default: $RAY_ADDRESS)")
     doctor.add_argument("--store", metavar="DIR", help="the store that every node has to see")
-    doctor.add_argument("--study", metavar="FILE", help="say also what this study lacks there")
-    doctor.set_defaults(run=_doctor)
+    doctor.add_argument("--study", metavar="FILE", help="say also what this study lacks: data, models, disk")
+    doctor.add_argument("overrides", nargs="*", metavar="key.sub=value", help="change a value of the study")
+    doctor.set_defaults(run=_doctor, resumes=False)
     return parser
 
 
@@ -351,19 +353,25 @@ def _gc(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
+    if arguments.overrides and not arguments.study:
+        raise ConfigError(f"doctor: {arguments.overrides[0]} changes a value of a study, and none is named. Name it "
+                          "(--study FILE).")
+    from divscale.run import store_of
+    from divscale.study_file import load, load_resources
+
+    file = arguments.cluster or None
+    study = load(arguments.study, arguments.overrides, cluster=file) if arguments.study else None
     if arguments.cluster is not None:
         from divscale.doctor_cluster import print_cluster
-        from divscale.run import store_of
         from divscale.runtime.resources import Resources
-        from divscale.study_file import load, load_resources
 
-        file = arguments.cluster or None
-        study = load(arguments.study, cluster=file) if arguments.study else None
         resources = study.resources if study else load_resources(file) if file else Resources()
         return print_cluster(arguments.address, store_of(arguments.store), study, resources, as_json=arguments.json)
-    from divscale.doctor import print_findings
+    from divscale.doctor import findings, say
+    from divscale.doctor_study import on_this_machine
 
-    return print_findings(as_json=arguments.json)
+    of_study = on_this_machine(study, store_of(arguments.store)) if study else ()
+    return say([*findings(), *of_study], as_json=arguments.json)
 
 
 def _study(arguments: argparse.Namespace, more: Sequence[str] = ()):

@@ -12,6 +12,7 @@ from divscale.graph.record import package_versions
 from divscale.runtime.visible import sees
 
 COLLECTIVE_S = 60
+STORE = "the store"  # what lies on a disk
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def look_at_node(probe: str, models: Sequence[tuple[str, str | None]]) -> Report
     from divscale.stages.identity import is_here
 
     seen = sees(probe)
-    places = {"Ray's files": _session_folder(), **({"the store": Path(probe).parent} if seen else {})}
+    places = {"Ray's files": _session_folder(), **({STORE: Path(probe).parent} if seen else {})}
     return Report(
         package_versions(), time.time(), _gpus(),
         {what: shutil.disk_usage(place).free / 2**30 for what, place in places.items()}, seen,

@@ -35,11 +35,6 @@ def findings() -> list[Finding]:
     return [*_platform(), *_tools(), *_packages(), *_encoder(), *_memory()]
 
 
-def print_findings(*, as_json: bool) -> int:
-    """Print the findings; exit code 3 when something is missing."""
-    return say(findings(), as_json=as_json)
-
-
 def say(found: Sequence[Finding], *, as_json: bool, width: int = 22) -> int:
     """Print findings, `what` in so many columns; exit code 3 when something is missing."""
     if as_json:

@@ -1,20 +1,22 @@
 """`divscale doctor --cluster`: are the nodes of a running Ray cluster ready, and alike?
 
-From inside: a probe runs on every node and reports; then one process a node takes part in a collective over the network
-that training uses. What differs between nodes, and what a study lacks, is said before anything starts.
+From inside: a probe runs on every node and reports; then one process a node, and one a GPU, takes part in a collective
+over the network that training uses (NCCL: never run yet). What differs between nodes, and what a study lacks, is said
+before anything starts.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from divscale.cluster_probe import COLLECTIVE_S, Report, look_at_node, sum_of_ranks
+from divscale.cluster_probe import COLLECTIVE_S, STORE, Report, look_at_node, sum_of_ranks
 from divscale.config import Study
 from divscale.doctor import Finding, say
+from divscale.doctor_study import of_driver, room
 from divscale.errors import ConfigError
 from divscale.graph.store import Store
 from divscale.named_files import named_models
@@ -54,7 +56,7 @@ def print_cluster(
     Args:
         address: of its head; null: as `resources` say, or RAY_ADDRESS.
         store: that every node has to see.
-        study: whose models every node has to have.
+        study: whose models every node has to have, whose data this machine, and for whose results there has to be room.
         resources: what is asked for, of the study or of a cluster file.
         as_json: print JSON.
 
@@ -81,13 +83,15 @@ def findings(store: Store, study: Study | None, resources: Resources, here: dict
     yield Finding("CPUs and GPUs", f"{here['cpus']} and {here['gpus']}")
     if (asked := gpus_asked(resources, here["gpus"])) > here["gpus"]:
         yield Finding("GPUs asked for", str(asked), f"there are {here['gpus']}; start more nodes, or ask for fewer")
+    of_study, needed_gib = of_driver(study, store) if study is not None else ([], None)
+    yield from of_study
     with probe(store.root) as path:
         answers, silent = _ask(nodes, path, named_models(study) if study is not None else [])
     yield from silent
     first = next(iter(answers.values()), None)
     for node, answer in answers.items():
         assert first is not None
-        yield from _of_node(node, answer, first.report)
+        yield from _of_node(node, answer, first.report, needed_gib)
     yield from _collectives(list(answers))
 
 
@@ -110,7 +114,7 @@ def _nodes() -> list[Node]:
                  free.get(node["NodeID"], {}).get("GPU", 0.0)) for node in ray.nodes() if node["Alive"]]
 
 
-def _of_node(node: Node, answer: Answer, first: Report) -> Iterator[Finding]:
+def _of_node(node: Node, answer: Answer, first: Report, needed_gib: float | None) -> Iterator[Finding]:
     name, report = node.address, answer.report
     blind = f"Ray counts {node.gpus} there: install requirements/gpu.txt, and look at nvidia-smi"
     yield Finding(f"{name} GPUs", ", ".join(report.gpus) or "none", blind if len(report.gpus) < node.gpus else "")
@@ -124,12 +128,19 @@ def _of_node(node: Node, answer: Answer, first: Report) -> Iterator[Finding]:
     yield Finding(f"{name} clock", f"{skew_s:+.1f} s" if skew_s else "agrees",
                   "" if abs(skew_s) <= SKEW_S else "let NTP set every node's clock")
     disks = ", ".join(f"{free:.1f} GiB for {what}" for what, free in report.free_gib.items())
-    yield Finding(f"{name} disk free", disks, "" if min(report.free_gib.values()) >= DISK_GIB else "free some")
+    yield Finding(f"{name} disk free", disks, _room(report.free_gib, needed_gib))
     yield Finding(f"{name} store", "visible" if report.sees_store else "not visible",
                   "" if report.sees_store else "mount it there under the same path; for one on s3:// or gs://, set "
                   "DIVSCALE_CACHE to a folder that every node sees")
     for model in report.missing_models:
         yield Finding(f"{name} model", f"{model} is missing", "download it there, or name a folder that all nodes see")
+
+
+def _room(free_gib: Mapping[str, float], needed_gib: float | None) -> str:
+    """What to do about a node's disks: a study says what it writes to its store, `DISK_GIB` is asked for otherwise."""
+    others = [free for what, free in free_gib.items() if what != STORE or needed_gib is None]
+    return "free some" if any(free < DISK_GIB for free in others) else room(
+        free_gib.get(STORE, float("inf")), needed_gib)
 
 
 def _ask(
@@ -159,38 +170,41 @@ def _ask(
 
 
 def _collectives(nodes: Sequence[Node]) -> Iterator[Finding]:
-    """Sums over all nodes by gloo, and over those that have a free GPU by NCCL."""
+    """Sums over all nodes by gloo, and over all free GPUs by NCCL, also those of one node."""
     if len(nodes) > 1:
         yield _collective("gloo", nodes)
-    free = [node for node in nodes if node.free_gpus >= 1]
-    held = [node.address for node in nodes if node.gpus and node.free_gpus < 1]
+    free = [node for node in nodes for _ in range(int(node.free_gpus))]
     if len(free) > 1:
         yield _collective("nccl", free)
-    if held and len(held) + len(free) > 1:
-        yield Finding("nccl", f"not tried with {', '.join(held)}: other work holds the GPUs", "ask again when it has "
+    held = [f"{node.gpus - int(node.free_gpus)} of {node.address}" for node in nodes if node.free_gpus < node.gpus]
+    if held and sum(node.gpus for node in nodes) > 1:
+        yield Finding("nccl", f"not tried with GPUs that other work holds: {', '.join(held)}", "ask again when it has "
                       "ended")
 
 
-def _collective(backend: str, nodes: Sequence[Node]) -> Finding:
-    """One sum over nodes, as training begins."""
+def _collective(backend: str, ranks: Sequence[Node]) -> Finding:
+    """One sum over ranks, each on its node, as training begins. NCCL, one a GPU, has never run yet."""
     import ray
     from ray.exceptions import RayError
 
-    what = f"{backend} over {len(nodes)} nodes"
-    task = ray.remote(num_cpus=0, num_gpus=1 if backend == "nccl" else 0, max_retries=0)(sum_of_ranks)
+    nodes = len(set(ranks))
+    on_gpus = backend == "nccl"
+    what = f"nccl over {len(ranks)} GPUs on {nodes} node(s)" if on_gpus else f"{backend} over {nodes} nodes"
+    task = ray.remote(num_cpus=0, num_gpus=1 if on_gpus else 0, max_retries=0)(sum_of_ranks)
     port = 20000 + uuid.uuid4().int % 20000
-    calls = [task.options(scheduling_strategy=_on(node)).remote(rank, len(nodes), nodes[0].address, port, backend)
-             for rank, node in enumerate(nodes)]
+    calls = [task.options(scheduling_strategy=_on(node)).remote(rank, len(ranks), ranks[0].address, port, backend)
+             for rank, node in enumerate(ranks)]
     try:
         sums = ray.get(calls, timeout=COLLECTIVE_S + 30)
-        right = sums == [sum(range(len(nodes)))] * len(nodes)
+        right = sums == [sum(range(len(ranks)))] * len(ranks)
         return Finding(what, "works" if right else f"gives {sums}",
                        "" if right else "look at the network's configuration")
     except (RayError, TimeoutError) as error:
         for call in calls:
             ray.cancel(call, force=True)
-        return Finding(what, f"fails: {_cause(error)}", "open the ports between the nodes, and name their interface in "
-                       "NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME")
+        between = "open the ports between the nodes, and name their interface (NCCL_SOCKET_IFNAME, GLOO_SOCKET_IFNAME)"
+        within = "look at `nvidia-smi topo -m` and at /dev/shm (containers have little); NCCL_DEBUG=INFO says more"
+        return Finding(what, f"fails: {_cause(error)}", between if nodes > 1 else within)
 
 
 def _on(node: Node) -> Any:

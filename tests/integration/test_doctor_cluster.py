@@ -35,7 +35,9 @@ def test_what_a_study_lacks_on_the_nodes_is_said_before_it_runs(address, tmp_pat
     file.write_text(f"address: {address}\ngpus: 4\n")
     study = tmp_path / "study.yaml"
     study.write_text(SMOKE.read_text().replace("method: full, model: pretrain", "method: full, model: some/model-of-nobody"))
-    code, found = findings(capsys, str(file), "--study", str(study), "--store", str(tmp_path / "store"))
+    code, found = findings(capsys, str(file), "--study", str(study), "--store", str(tmp_path / "store"),
+                           "data.out_of_distribution={far: far.csv}")
+    assert ("data.out_of_distribution.far", "far.csv cannot be read here") in [(what, text) for what, text, _ in found]
     said = {what.rpartition(" ")[2] if " " in what else what: text for what, text, _ in found}
     assert code == 3 and ("GPUs asked for", "4", "there are 0; start more nodes, or ask for fewer") in found
     assert ("gloo over 2 nodes", "works", "") in found and said["model"] == "some/model-of-nobody is missing"

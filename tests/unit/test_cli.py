@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from divscale import doctor
+from divscale import doctor, doctor_study
 from divscale.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ def test_what_nobody_foresaw_is_one_paragraph_and_its_traceback_is_kept(monkeypa
 
 @pytest.mark.parametrize("words", [
     (), ("fly",), ("run",), ("plan", SMOKE, "--nope"), ("plan", SMOKE, "--store", "s", "--nope=1"),
-    ("measure",), ("measure", "a.csv", "b.csv"), ("doctor", "a=1")], ids=" ".join)
+    ("measure",), ("measure", "a.csv", "b.csv"),], ids=" ".join)
 def test_a_wrong_command_line_ends_with_2_and_the_usage(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(list(words))
@@ -121,6 +121,33 @@ def test_doctor_names_the_library_that_vllm_on_cpus_is_linked_to(monkeypatch: py
     monkeypatch.setattr(doctor.ctypes, "CDLL", missing)
     (found,) = (one for one in doctor.findings() if one.what == "libnuma")
     assert found.found == "missing" and "apt-get install libnuma1" in found.advice
+
+
+def test_doctor_says_what_a_study_lacks_here_with_the_values_it_would_run_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "findings", lambda: [])
+    study = ("doctor", "--study", SMOKE, "--store", str(tmp_path / "store"), "--json")
+    found = {one["what"]: one for one in json.loads(said(capsys, *study))}
+    assert found["model"]["found"] == "minilm is here" and not (tmp_path / "store").exists()
+    assert found["study"]["found"].endswith("GiB to write") and "GiB for the store" in found["disk free"]["found"]
+
+    lost = ("data.source=nowhere.csv", "data.out_of_distribution={far: far.csv}")
+    found = {one["what"]: one for one in json.loads(said(capsys, *study, *lost, exit_code=3))}
+    assert found["data.source"]["found"] == "nowhere.csv cannot be read here"
+    assert "far.csv does not exist" in found["data.out_of_distribution.far"]["advice"] and "study" not in found
+
+    found = {one["what"]: one for one in json.loads(said(capsys, *study, "data.source=storyland", exit_code=3))}
+    assert found["study"]["found"] == "cannot run as it is" and "data.task" in found["study"]["advice"]
+
+    monkeypatch.setattr(doctor_study, "needed_bytes", lambda *_: 2**60)
+    (disk,) = (one for one in json.loads(said(capsys, *study, exit_code=3)) if one["what"] == "disk free")
+    assert disk["advice"] == f"free some: the study writes about {2**30:.1f} GiB"
+
+
+def test_doctor_needs_a_study_for_a_value_to_be_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "a=1"]) == 2
+    assert "a=1 changes a value of a study, and none is named" in capsys.readouterr().err
 
 
 def test_doctor_lists_what_is_here(capsys: pytest.CaptureFixture[str]) -> None:

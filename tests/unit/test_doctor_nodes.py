@@ -23,7 +23,7 @@ from divscale.study_file import load, load_resources
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "tests" / "studies" / "smoke.yaml"
-HEAD, ONE, TWO = Node("h", "10.0.0.1", 0, 0.0), Node("a", "10.0.0.2", 8, 8.0), Node("b", "10.0.0.3", 8, 8.0)
+HEAD, ONE = Node("h", "10.0.0.1", 0, 0.0), Node("a", "10.0.0.2", 8, 8.0)
 HELD = Node("c", "10.0.0.4", 8, 0.5)
 
 
@@ -32,9 +32,9 @@ def report(**changes) -> Report:
                      "free_gib": {"Ray's files": 50.0, "the store": 500.0}, "missing_models": [], **changes})
 
 
-def said(node: Node, seen: Report) -> dict[str, tuple[str, str]]:
+def said(node: Node, seen: Report, needed_gib: float | None = None) -> dict[str, tuple[str, str]]:
     return {finding.what.removeprefix(f"{node.address} "): (finding.found, finding.advice)
-            for finding in doctor_cluster._of_node(node, Answer(seen, 99.0, 101.0), report())}
+            for finding in doctor_cluster._of_node(node, Answer(seen, 99.0, 101.0), report(), needed_gib)}
 
 
 def test_a_model_is_here_when_its_files_are_and_nothing_of_them_is_hashed(tmp_path, monkeypatch):
@@ -85,16 +85,20 @@ def test_gpus_are_those_of_the_kind_of_fleet_that_asks_for_most():
     assert gpus_asked(load_resources(ROOT / "configs" / "clusters" / "h200x32.yaml"), 0) == 32
 
 
-def test_nccl_is_tried_over_the_nodes_with_free_gpus_and_gloo_over_all(monkeypatch):
-    monkeypatch.setattr(doctor_cluster, "_collective", lambda backend, nodes: Finding(backend, " ".join(n.id for n in nodes)))
+def test_nccl_is_tried_by_a_rank_a_free_gpu_also_on_one_node_and_gloo_by_one_a_node(monkeypatch):
+    monkeypatch.setattr(doctor_cluster, "_collective", lambda backend, ranks: Finding(backend, " ".join(n.id for n in ranks)))
 
     def tried(*nodes: Node) -> list[tuple[str, str]]:
         return [(finding.what, finding.found) for finding in doctor_cluster._collectives(nodes)]
 
-    assert tried(HEAD, ONE, TWO) == [("gloo", "h a b"), ("nccl", "a b")]
-    assert tried(HEAD, ONE) == [("gloo", "h a")] and tried(ONE) == []
-    held = ("nccl", "not tried with 10.0.0.4: other work holds the GPUs")
-    assert tried(ONE, TWO, HELD) == [("gloo", "a b c"), ("nccl", "a b"), held] and tried(ONE, HELD) == [("gloo", "a c"), held]
+    small, single = Node("b", "10.0.0.3", 2, 2.0), Node("d", "10.0.0.5", 1, 1.0)
+    assert tried(HEAD, ONE, small) == [("gloo", "h a b"), ("nccl", "a a a a a a a a b b")]
+    assert tried(HEAD, single) == [("gloo", "h d")] and tried(single) == tried(HEAD) == []
+    assert tried(small) == [("nccl", "b b")] and tried(single, small) == [("gloo", "d b"), ("nccl", "d b b")]
+    held = ("nccl", "not tried with GPUs that other work holds: 8 of 10.0.0.4")
+    assert tried(small, HELD) == [("gloo", "b c"), ("nccl", "b b"), held] and tried(HELD) == [held]
+    partly = Node("e", "10.0.0.6", 4, 2.5)
+    assert tried(partly) == [("nccl", "e e"), ("nccl", "not tried with GPUs that other work holds: 2 of 10.0.0.6")]
 
 
 def test_a_node_differs_by_any_package_that_records_name_and_its_disks_are_told_apart():
@@ -102,6 +106,10 @@ def test_a_node_differs_by_any_package_that_records_name_and_its_disks_are_told_
                               free_gib={"Ray's files": 2.0, "the store": 500.0}))
     assert found["versions"][0] == "python 3.12.1 (elsewhere 3.11.7), scipy 1 (elsewhere None)"
     assert found["disk free"] == ("2.0 GiB for Ray's files, 500.0 GiB for the store", "free some")
+    assert said(ONE, report(), 400.0)["disk free"][1] == ""
+    assert said(ONE, report(), 600.0)["disk free"][1] == "free some: the study writes about 600.0 GiB"
+    little = report(free_gib={"Ray's files": 50.0, "the store": 1.0})
+    assert (said(ONE, little)["disk free"][1], said(ONE, little, 0.5)["disk free"][1]) == ("free some", "")
     assert found["model"][0] == "some/base@v2 is missing" and found["GPUs"] == ("none", "")
     assert "Ray counts 8 there" in said(ONE, report(gpus=["H200"]))["GPUs"][1]
     assert said(ONE, report(gpus=["H200"] * 8))["GPUs"][1] == ""
@@ -128,4 +136,5 @@ def test_a_cluster_file_says_what_is_asked_for_with_a_study_and_without(monkeypa
     assert main(["doctor", "--cluster", file]) == main(["doctor", "--cluster", file, "--study", str(SMOKE)]) == 0
     assert [one.resources.generation_actors for one in asked] == [8, 8]
     assert asked[0].study is None and asked[1].study.resources == asked[1].resources
+    assert main(["doctor", "--cluster", "--study", str(SMOKE), "seeds.data=9"]) == 0 and asked.pop().study.seeds.data == 9
     assert main(["doctor", "--cluster", "--address", "head:6379"]) == 0 and asked[2].resources == Resources()
