@@ -100,10 +100,10 @@ def test_levels_seeds_and_retries_of_a_study_meet_the_same_engines(finished):
     assert (said["starts"], said_then["starts"]) == (2, 2)
 
 
-@pytest.mark.parametrize("points", [1, pytest.param(5, marks=pytest.mark.long)])
-def test_a_driver_killed_at_random_points_ends_with_the_rows_of_an_undisturbed_run(finished, tmp_path, model, points):
+@pytest.mark.long
+def test_a_driver_killed_at_random_points_ends_with_the_rows_of_an_undisturbed_run(finished, tmp_path, model):
     rng, again = random.Random(0), []
-    for _ in range(points):
+    for _ in range(5):
         before = answered(tmp_path)
         code, said, message = drive(tmp_path, model, kill_at=(rng.choice(["asked", "rows"]), rng.randint(1, 90)))
         assert code == -9, message

@@ -10,10 +10,12 @@ import secrets
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.hosts import NETWORK, RAY, Hosts, hosts, ip, reason_not_here
@@ -56,6 +58,31 @@ def reached_by_ssh(on: Hosts, folder: Path):
             server.wait()
 
 
+class Working:
+    """Which of Ray's actors and tasks were at work on which host, as long as the context is open."""
+
+    def __init__(self, on: Hosts) -> None:
+        self.seen: set[tuple[int, str]] = set()
+        self._on, self._ended = on, threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Working:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.5):
+            for host in range(1, self._on.count + 1):
+                for process in self._on.processes(host):
+                    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                        if (title := " ".join(process.cmdline())).startswith("ray::"):
+                            self.seen.add((host, title.strip()))
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """hosts.yaml for the hosts of this test, and the environment that is here."""
@@ -91,12 +118,16 @@ def test_ray_up_starts_three_hosts_a_study_runs_there_and_ray_ends_on_all(tmp_pa
         bin = Path(sys.executable).parent
         while True:
             alive = ray("exec", str(file), f"RAY_AUTH_MODE=token {bin / 'ray'} status")
-            if len(re.findall(r"^ 1 local\.cluster\.node", alive, re.MULTILINE)) or alive.count("node_") >= 3:
+            nodes = re.findall(r"^ (\d+) \S+$", alive.partition("Active:")[2].partition("Pending:")[0], re.MULTILINE)
+            if sum(map(int, nodes)) == 3:
                 break
             assert time.monotonic() < until, alive
             time.sleep(3)
-        said = ray("exec", str(file), f"RAY_ADDRESS=auto {bin / 'divscale'} run {SMOKE} {SMALL} --store {tmp_path / 'store'}")
+        words = f"run {SMOKE} {SMALL} resources.generation_actors=3 --store {tmp_path / 'store'}"
+        with Working(on) as working:
+            said = ray("exec", str(file), f"RAY_ADDRESS=auto {bin / 'divscale'} {words}")
         assert "stages ran in" in said, said
+        assert {host for host, title in working.seen if title == "ray::Generator"} == {1, 2, 3}, working.seen
         ray("down", "--yes", str(file))
         for host in (1, 2, 3):  # `ray down` asks the head alone, for a `ray` on its PATH
             ssh = ["ssh", "-i", str(tmp_path / "key"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]

@@ -56,8 +56,8 @@ def must_see(folder: str | None) -> None:
     """
     if folder is not None and not (Path(folder).is_dir() and any(Path(folder).iterdir())):
         raise PreflightError(
-            f"{folder}: not seen from {socket.gethostname()}, which has joined the cluster since. Mount it there under "
-            "the same path, or take the node out of the cluster.")
+            f"{folder}: not seen from {socket.gethostname()}, a node of the cluster, and work on every node uses it. "
+            "Mount it there under the same path, or take the node out of the cluster.")
 
 
 @contextmanager
