@@ -6,8 +6,8 @@ made; stages that ran side by side count each.
 
     python benchmarks/miniatures.py --store STORE --data FOLDER [--docs docs] [STUDY ...]
 
-FOLDER holds banking77/train.parquet and banking77/test.parquet. Run again with the same STORE to write the pages anew; it then
-costs seconds.
+FOLDER holds banking77/train.parquet and banking77/test.parquet. Named studies are written anew and the page keeps what it
+says of the others. Run again with the same STORE to write the pages anew; it then costs seconds.
 """
 
 from __future__ import annotations
@@ -71,16 +71,24 @@ def main() -> int:
     asked = words.parse_args()
     store = store_of(asked.store)
     (asked.docs / "figures").mkdir(parents=True, exist_ok=True)
-    parts = [HEAD.format(date=date.today(), torch=version("torch"))]
+    page = asked.docs / "studies.md"
+    parts = written(page)
     for name in asked.studies:
-        parts.append(section(name, store, asked.data, asked.docs))
-    (asked.docs / "studies.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        parts[name] = section(name, store, asked.data, asked.docs)
+    page.write_text("\n\n".join([HEAD, *(parts[name] for name in SHOWN if name in parts)]) + "\n", encoding="utf-8")
     return 0
+
+
+def written(page: Path) -> dict[str, str]:
+    """The sections that the page has, by study."""
+    text = page.read_text("utf-8") if page.exists() else ""
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    return {part.split("\n", 1)[0].removeprefix("## "): part.strip() for part in parts}
 
 
 HEAD = """# What the studies show in miniature
 
-Made by `benchmarks/miniatures.py` on {date}, two CPU cores, torch {torch}, from `configs/studies/`. Generators are models
+Made by `benchmarks/miniatures.py` on two CPU cores from `configs/studies/`, on the day that each part names. Generators are models
 of under a million parameters that were trained on the spot; every interval is over several of them, each with its own draw
 of real rows. They show what the designs can tell, and what holds for such models; for yours, name them in the same files
 (`configs/studies/gpu/`). Intervals are 95 %; p-values over levels are Holm-corrected; verdicts are explained in every report.
@@ -103,7 +111,7 @@ def section(name: str, store: Store, data: Path, docs: Path) -> str:
     seconds = sum(artifact.record.seconds for stage in stages if (artifact := store.find(stage)) is not None)
     arms = report.table("arms").num_rows
     lines = [f"## {name}", f"*{shown.question}* [{name}.yaml](../configs/studies/{name}.yaml), {arms:,} scored arms, "
-             f"{seconds:,.0f} s of stages."]
+             f"{seconds:,.0f} s of stages; {date.today()}, torch {version('torch')}."]
     lines += list(report.values["sentences"])
     lines += [f"![{alt}](figures/{file})" for alt, file in figures(html, shown, name, docs / "figures")]
     return "\n\n".join([*lines, *tables(report, shown)])
