@@ -13,6 +13,7 @@ from divscale.report.naming import METHODS
 from divscale.report.relations import Found, find_relations
 from divscale.report.sentences import answer, headline_method
 from divscale.report.statistics.curves import Curve, CurveKey, Point, curves, main_curves, references
+from divscale.report.statistics.held import Held, held_changes
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,20 @@ class Analysis:
         return {method: found for method, found in own.items() if found}
 
     @cached_property
+    def headline(self) -> str | None:
+        """The way of training with most points; null without curves."""
+        return headline_method([curve for own in self.main.values() for curve in own])
+
+    @cached_property
     def relations(self) -> Found | None:
-        """What goes with the score, of the way of training with most points; null without curves."""
-        lead = headline_method([curve for own in self.main.values() for curve in own])
-        return None if lead is None else find_relations(
-            self.report, self.levels, lead, self.main[lead][0].verdict.best)
+        """What goes with the score, of the headline's way of training; null without curves."""
+        return None if self.headline is None else find_relations(
+            self.report, self.levels, self.headline, self.main[self.headline][0].verdict.best)
+
+    @cached_property
+    def held(self) -> list[Held]:
+        """What holding correctness or shift changes, of the headline's way of training."""
+        return held_changes(self.report, self.main[self.headline]) if self.headline else []
 
     @cached_property
     def descent(self) -> Told | None:

@@ -51,6 +51,7 @@ def _tables(found: Analysis) -> Iterator[tuple[str, str, Table | None]]:
     if found.relations is not None:
         told = relations(report, levels, found.relations)
         yield "Which measure to trust", told.trust_note, told.trust
+        yield "What holding changes", tables.HELD_NOTE, tables.held(found.held, metric)
         yield "What the change of level goes through", told.parts_note, told.parts
         yield "A model of the score", told.model_note, told.model
     if found.descent is not None:

@@ -33,6 +33,7 @@ def how_intervals_were_made(report: ReportInput) -> list[str]:
         f"{ALPHA:g}. Where there is none, this claim is wrong in at most {100 * ALPHA:g} % of studies, for each curve "
         "and as far as differences between seeds are normal; curves are not corrected for one another, so "
         "among many a few may stand out by chance.",
+        "That a score keeps rising or falling is said where no level but that end may be the best one, at 95 %.",
         "The best level's own score is a maximum over levels and therefore a little too good.",
         "Levels are ordered by the dial, not by a measure; the figures place them where they were measured.",
     ]

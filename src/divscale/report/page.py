@@ -67,6 +67,7 @@ def render(report: ReportInput | Analysis) -> str:
         elsewhere=[elsewhere(name) for name in whole.other_tests], rate_table=tables.rates(report),
         harness=tables.harness(report, levels),
         relations=relations(report, levels, found.relations) if found.relations else None,
+        held=tables.held(found.held, metric), held_note=tables.HELD_NOTE,
         descent=descent_section(report, found.descent) if found.descent else None,
         squares=squares(report, curves, plain),
         set_kinds=[name for name in FILTERS if name != "real" and any(key[1] == name for key in sets)],

@@ -86,7 +86,7 @@ def _trust(found: Sequence[Trust], shift: str | None) -> Table:
 
 def _model(found: MixedModel, metric: str) -> Table:
     rows = [(_term(t.name), _change(metric, t.effect, t.low, t.high), p_value(t.p)) for t in found.terms]
-    rows.append(("Spread between units", number(metric, found.between), MISSING))
+    rows += [(f"Spread between {what}", number(metric, spread), MISSING) for what, spread in found.between.items()]
     rows.append(("Spread left", number(metric, found.within), MISSING))
     return Table(("Term", f"Change for one standard deviation{unit(metric, difference=True)}", "p"), tuple(rows))
 
@@ -97,9 +97,10 @@ def _model_note(found: MixedModel | None) -> str:
     left_out = f" Left out, because they do not vary or repeat another: {', '.join(map(_term, found.left_out))}." \
         if found.left_out else ""
     warning = f" The fit warned: {found.warning}" if found.warning else ""
-    return (f"A linear mixed model over {found.arms} arms with a random intercept for each of {found.units} units "
-            "(generation and data seed), by maximum likelihood; Wald intervals, not corrected for the number of terms."
-            f"{left_out}{warning}")
+    drawn = f"each of {found.units} units (a data seed with its generator)" if "units" in found.between else \
+        f"every generation seed and every data seed ({found.units} pairs)"
+    return (f"A linear mixed model over {found.arms} arms with a random intercept for {drawn}, by maximum likelihood; "
+            f"Wald intervals, not corrected for the number of terms.{left_out}{warning}")
 
 
 def _term(name: str) -> str:
@@ -119,7 +120,7 @@ def _parts_note(report: ReportInput, start: float | None, levels: Sequence[float
     if found is None or start is None:
         return ""
     return (f"The change of the score from {level_name(report, start)} to {levels[-1]:g}, text as generated, over "
-            f"{found.units} units; brackets are a 95 % bootstrap over them. Each part is a coefficient times the "
+            f"{found.units} units; brackets are a 95 % bootstrap over seeds. Each part is a coefficient times the "
             "change of what it goes through: an association, which a filter that holds correctness can confirm.")
 
 

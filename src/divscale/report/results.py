@@ -37,7 +37,8 @@ VERDICTS = pa.schema([
 
 # kind "trust": Spearman's rho of a measure (`name`) with the score, `part` says among what; "model": a term's change of
 # the score for one standard deviation; "pathway": the part of a change of level that goes through `name`. Losses and
-# perplexities count negated in the last two: higher is better.
+# perplexities count negated in these two: higher is better. "held": the change of the score up to the most diverse
+# level with what `name` holds less that as generated; `part` names the curve and levels, `p` is Holm-corrected.
 RELATIONS = pa.schema([
     ("metric", pa.string()), ("kind", pa.string()), ("name", pa.string()), ("part", pa.string()),
     *((name, pa.float64()) for name in ("value", "low", "high", "p")), ("n", pa.int64()),
@@ -121,6 +122,10 @@ def _relations(found: Analysis) -> pa.Table:
             rows += [{"kind": "pathway", "name": part.name, "part": "change of the score", "value": part.change,
                       "low": _known(part.low), "high": _known(part.high), "n": parts.units}
                      for part in (parts.total, *parts.parts)]
+    rows += [{"kind": "held", "name": one.key.filter, "part": f"{one.key.model}, {one.key.design}, {one.key.labelled} "
+              f"labelled, {one.key.generated} generated, {one.from_level:g} to {one.to_level:g}",
+              "value": one.difference.mean, "low": _known(one.difference.low), "high": _known(one.difference.high),
+              "p": _known(one.p_holm), "n": one.difference.units} for one in found.held]
     return pa.Table.from_pylist([{"metric": found.report.metrics[0], **row} for row in rows], RELATIONS)
 
 

@@ -21,7 +21,7 @@ from divscale.report.naming import (
 from divscale.report.statistics.curves import Curve, CurveKey, Point, curves, main_curves, references, seed_counts
 from divscale.report.statistics.intervals import Estimate
 from divscale.report.statistics.verdict import ALPHA, Verdict
-from divscale.schema import MATCHED
+from divscale.schema import CORRECT, MATCHED
 
 
 def headline_method(found: Sequence[Curve]) -> str | None:
@@ -127,15 +127,15 @@ def _shape(curve: Curve) -> str:
             f"{by(verdict.over_most)}, so the data support an interior optimum (corrected p {_p(verdict.p_interior)})"),
         "rising": lambda: f"the most diverse level beats the least diverse {ends}, and the score keeps rising",
         "rises_then_levels": lambda: (
-            f"the most diverse level beats the least diverse {ends}, but no level in between beats both, so the data "
-            "do not support an interior optimum"),
+            f"the most diverse level beats the least diverse {ends}, and no level in between is shown to beat both, so "
+            "the data do not support an interior optimum"),
         "falling": lambda: f"the least diverse level beats the most diverse {ends}, and the score keeps falling",
         "falls_late": lambda: (
-            f"the least diverse level beats the most diverse {ends}, but no level in between beats both, so the data "
-            "do not support an interior optimum"),
+            f"the least diverse level beats the most diverse {ends}, and no level in between is shown to beat both, so "
+            "the data do not support an interior optimum"),
         "unresolved": lambda: (
             f"the two ends of the dial are not told apart (p {_p(verdict.ends.p if verdict.ends else None)}) and no "
-            "level in between beats both, so the data do not support an interior optimum"),
+            "level in between is shown to beat both, so the data do not support an interior optimum"),
     }[verdict.shape]() + _more(verdict)
 
 
@@ -172,7 +172,9 @@ def _rest(
         supported = f"supported {_where(own, hits)}" if len(own) > 1 else "supported" if hits[0] else "not supported"
         parts.append(f"with {FILTERS[filtered]}, {_best(report, own[0])}, and an interior optimum is {supported}")
     if not parts:
-        return ("Correctness was not held constant and one labelled count was tried, so wrong labels and scarcity "
+        tried = set(report.arms["filter"].to_pylist()) & CORRECT
+        held = "in this mix (it was in others)" if tried else "constant"
+        return (f"Correctness was not held {held} and one labelled count was tried, so wrong labels and scarcity "
                 "cannot be told from diversity here.")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."

@@ -20,6 +20,7 @@ from divscale.report.naming import (
     unit,
 )
 from divscale.report.statistics.curves import Curve, CurveKey, Point, curves, references
+from divscale.report.statistics.held import Held
 from divscale.report.statistics.intervals import Estimate
 from divscale.report.statistics.over_examples import OverBoth
 
@@ -51,6 +52,22 @@ def verdicts(found: Sequence[Curve]) -> Table:
         ("Text", "Labelled", "Verdict", "Best level", name, "Over real only", "Over least diverse", "Over most diverse",
          "Interior optimum, p", "Two lines, p", "May be best", "More seeds"), tuple(rows), names=3),
         [curve.key.model for curve in found])
+
+
+def held(found: Sequence[Held], metric: str) -> Table:
+    """A change of level as generated and held, and how they differ."""
+    rows = tuple((FILTERS[one.key.filter], DESIGNS[one.key.design], f"{one.key.labelled}", f"{one.key.generated}",
+                  f"{one.from_level:g} to {one.to_level:g}", change(metric, one.plain), change(metric, one.held),
+                  change(metric, one.difference), p_value(one.p_holm), f"{one.difference.units}") for one in found)
+    heads = ("Text", "Mix", "Labelled", "Generated", "Levels", "Change as generated", "Change held",
+             f"Held less as generated{unit(metric, difference=True)}", "p (Holm)", "Units")
+    return _with_model(Table(heads, rows, names=2), [one.key.model for one in found])
+
+
+HELD_NOTE = (
+    "The change of the score up to the most diverse level, from the level before it that scores best over these curves "
+    "together; the difference is paired by unit. It is what holding does, where the association below only says what "
+    "moves together; a filter that leaves fewer rows also makes the set smaller (see the realised mixes).")
 
 
 def points(found: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | None) -> Table:

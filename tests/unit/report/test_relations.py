@@ -6,6 +6,7 @@ import synthetic_report
 
 from divscale.report.diversity import measured, ordered_levels
 from divscale.report.relations import find_relations, relations
+from divscale.report.statistics.intervals import redrawn
 from divscale.report.statistics.metric_trust import metric_trust
 from divscale.report.statistics.mixed_model import mixed_model, rows_of
 from divscale.report.statistics.over_examples import over_both
@@ -16,18 +17,22 @@ CORRECT = (0.97, 0.93, 0.8, 0.64, 0.37, 0.19)
 SHIFT = (0.05, 0.02, 0.005, 0.004, 0.018, 0.042)
 
 
-def arms(score, units=8, labelled=(2, 20), noise=0.5, between=3.0, seed=0):
-    """Rows as `rows_of` gives them; `score` is a function of level, correctness, shift and labelled."""
+def arms(score, units=8, labelled=(2, 20), noise=0.5, between=3.0, seed=0, generators=None):
+    """Rows as `rows_of` gives them; `score` is a function of level, correctness, shift and labelled.
+
+    Units are draws of everything, or data seeds crossed with `generators`, whose spread is that of the units.
+    """
     rng = np.random.default_rng(seed)
     rows = []
-    for unit in range(units):
-        own = rng.normal(0, between)
+    of_generator = rng.normal(0, between, generators or 0)
+    for unit in ((g, d) for d in range(units) for g in range(generators)) if generators else ((d, d) for d in range(units)):
+        own = of_generator[unit[0]] if generators else rng.normal(0, between)
         for k in labelled:
             for level, correct, shift in zip(PLACES, CORRECT + rng.normal(0, 0.02, 6), SHIFT, strict=True):
                 rows.append({
                     "score": score(level, correct, shift, k) + own + rng.normal(0, noise), "level": float(level),
                     "labelled": k, "size": float(np.log(k)), "share": 20 / (20 + k), "filter": "none", "method": "probe",
-                    "model": "m", "unit": str(unit), "label_correct": correct, "mmd2": shift,
+                    "model": "m", "unit": unit, "label_correct": correct, "mmd2": shift,
                     "vendi": level + rng.normal(0, 0.01)})
     return rows
 
@@ -42,14 +47,42 @@ def test_the_mixed_model_finds_the_effects_again_and_the_spread_of_the_seeds():
     assert terms["level squared"].effect < 0 and terms["level squared"].p < 1e-3
     assert terms["label_correct"].low < 0 < terms["label_correct"].high
     assert found.left_out == ("share",) or "share" in found.left_out  # it repeats size here
-    assert found.between == pytest.approx(3.0, rel=0.6) and found.within == pytest.approx(0.5, rel=0.15)
+    assert found.between == {"units": pytest.approx(3.0, rel=0.6)} and found.within == pytest.approx(0.5, rel=0.15)
     assert (found.arms, found.units) == (len(level), 8)
 
 
 def test_seeds_that_make_no_difference_leave_an_ordinary_regression():
     rows = arms(lambda level, *_: level, between=0.0, noise=1e-3)
     found = mixed_model(rows, ["size"])
-    assert found.between < 1e-3 and {t.name for t in found.terms} >= {"level", "size"}
+    assert found.between["units"] < 1e-3 and {t.name for t in found.terms} >= {"level", "size"}
+
+
+def test_crossed_seeds_have_a_spread_each_and_a_term_that_varies_between_generators_knows_how_few_they_are():
+    rows = arms(lambda level, correct, shift, k: 4 * level - 6 * level**2, units=5, generators=4, noise=0.3, seed=3)
+    draws = np.random.default_rng(1).normal(size=4)
+    for row in rows:
+        row["of_generator"] = draws[row["unit"][0]]     # no effect, but constant within a generator
+    found = mixed_model(rows, ["size", "of_generator"])
+    assert 1.0 < found.between["generation seeds"] < 6.0 and found.between["data seeds"] < 0.5
+    assert found.within == pytest.approx(0.3, rel=0.15) and found.units == 20
+    terms = {term.name: term for term in found.terms}
+    assert terms["level squared"].effect < 0 and terms["level squared"].p < 1e-3
+    as_if_apart = mixed_model([row | {"unit": (i, i)} for i, row in enumerate(rows)], ["size", "of_generator"])
+    apart = {term.name: term for term in as_if_apart.terms}["of_generator"]
+    width = terms["of_generator"].high - terms["of_generator"].low
+    assert width > 3 * (apart.high - apart.low)
+
+
+def test_intervals_redraw_generators_where_seeds_are_crossed():
+    units = [(g, d) for d in range(4) for g in (0, 1)]
+    drawn = redrawn(units, 500)
+    assert drawn.shape == (500, 8) and np.allclose(drawn.sum(1), 8)
+    assert (drawn.reshape(500, 4, 2).sum(1) == 0).any(), "some resamples hold one generator alone"
+    assert np.allclose(redrawn([(d, d) for d in range(4)], 500).sum(1), 4)
+    rows = arms(lambda level, *_: -10 * level, units=4, generators=2)
+    assert pathways(rows, ["label_correct"], PLACES[0], PLACES[5]).units == 8
+    (found,) = metric_trust(rows, ["vendi"], None)
+    assert found.overall.low < found.overall.rho < found.overall.high
 
 
 def test_one_unit_or_too_few_arms_give_no_model():

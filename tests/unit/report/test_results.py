@@ -44,7 +44,7 @@ def test_every_table_of_numbers_is_there_and_says_what_the_page_says():
     assert len(verdicts) == 2 * 2  # labelled counts x filters
     assert verdicts[0]["best_level"] == found.lead.curves[0].verdict.best
     assert verdicts[0]["over_least_low"] < verdicts[0]["over_least"] < verdicts[0]["over_least_high"]
-    assert {row["kind"] for row in tables["relations"].to_pylist()} == {"trust", "model", "pathway"}
+    assert {row["kind"] for row in tables["relations"].to_pylist()} == {"trust", "model", "pathway", "held"}
 
 
 def test_scores_on_another_test_set_are_rows_of_their_own_and_change_no_other_row():

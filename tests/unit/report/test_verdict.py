@@ -42,10 +42,15 @@ def test_a_clear_rise_and_fall_is_found():
 
 
 @pytest.mark.parametrize(("truth", "shape"), [
-    ((0, 3, 6, 9, 12, 15), "rising"), ((15, 12, 9, 6, 3, 0), "falling"),
+    ((0, 5, 10, 15, 20, 25), "rising"), ((25, 20, 15, 10, 5, 0), "falling"),
 ])
 def test_a_clear_slope_is_named(truth, shape):
     assert _shapes(truth, 40).count(shape) >= 36
+
+
+@pytest.mark.parametrize(("truth", "shape"), [((0, 5, 9, 9, 9, 9), "rising"), ((9, 9, 9, 9, 5, 0), "falling")])
+def test_a_score_that_levels_off_is_said_to_go_on_no_more_often_than_stated(truth, shape):
+    assert _shapes(truth, 200).count(shape) <= binom.ppf(0.9999, 200, ALPHA)
 
 
 def test_a_rise_that_levels_off_is_not_called_rising_to_the_end():

@@ -60,7 +60,9 @@ class Curve:
     verdict: Verdict
 
 
-class _Cell(NamedTuple):
+class Cell(NamedTuple):
+    """The arms of one level of a curve, or of one mix without a level."""
+
     scores: dict[tuple[int | None, int, int], float]  # (generation, data, training seed) -> score
     share: float
     n_train: float
@@ -72,8 +74,8 @@ def curves(report: ReportInput, levels: Sequence[float], metric: str) -> list[Cu
 
     Arms without a score (null, nan or inf) are left out.
     """
-    cells = _cells(report, metric)
-    by_curve: dict[CurveKey, dict[float, _Cell]] = defaultdict(dict)
+    cells = cells_of(report, metric)
+    by_curve: dict[CurveKey, dict[float, Cell]] = defaultdict(dict)
     for (key, level), cell in cells.items():
         if level is not None:
             by_curve[key][level] = cell
@@ -92,7 +94,7 @@ def curves(report: ReportInput, levels: Sequence[float], metric: str) -> list[Cu
 
 def references(report: ReportInput, metric: str) -> dict[CurveKey, Point]:
     """The arms without a level: real-only and judge-labelled real text, with the latter's paired difference."""
-    cells = _cells(report, metric)
+    cells = cells_of(report, metric)
     return {
         key: _point(None, cell, None if key.design == BASELINE else _baseline(cells, key))
         for (key, level), cell in sorted(cells.items(), key=lambda item: _order(item[0][0])) if level is None
@@ -136,13 +138,14 @@ def seed_counts(report: ReportInput) -> dict[str, int]:
             for name in ("generation", "data", "training")}
 
 
-def _cells(report: ReportInput, metric: str) -> dict[tuple[CurveKey, float | None], _Cell]:
+def cells_of(report: ReportInput, metric: str) -> dict[tuple[CurveKey, float | None], Cell]:
+    """The scored arms of a metric by curve and level."""
     rows: dict[tuple[CurveKey, float | None], list[Mapping]] = defaultdict(list)
     for row in report.arms.to_pylist():
         if row[metric] is not None and isfinite(row[metric]):
             rows[_key(row), row["level"]].append(row)
     return {
-        place: _Cell(
+        place: Cell(
             {(row["generation_seed"], row["data_seed"], row["training_seed"]): row[metric] for row in group},
             sum(row["generated_share"] or 0.0 for row in group) / len(group),
             sum(row["n_train"] for row in group) / len(group),
@@ -161,7 +164,7 @@ def _order(key: CurveKey) -> tuple:
     return (*key[:5], key.filter != "none")
 
 
-def _baseline(cells: Mapping[tuple[CurveKey, float | None], _Cell], key: CurveKey) -> _Cell | None:
+def _baseline(cells: Mapping[tuple[CurveKey, float | None], Cell], key: CurveKey) -> Cell | None:
     return cells.get((CurveKey(key.method, key.model, BASELINE, key.labelled, 0, ""), None))
 
 
@@ -173,7 +176,7 @@ def by_unit(scores: Mapping[tuple[int | None, int, int], float]) -> dict[Unit, f
     return {unit: sum(values) / len(values) for unit, values in grouped.items()}
 
 
-def _point(level: float | None, cell: _Cell, baseline: _Cell | None,
+def _point(level: float | None, cell: Cell, baseline: Cell | None,
            by_example: Mapping[str, np.ndarray] | None = None) -> Point:
     over_real = None
     if baseline is not None:
@@ -186,7 +189,7 @@ def _point(level: float | None, cell: _Cell, baseline: _Cell | None,
     return Point(level, cell.share, cell.n_train, estimate(by_unit(cell.scores)), over_real, over_both=both)
 
 
-def _over_examples(cell: _Cell, baseline: _Cell, by_example: Mapping[str, np.ndarray]) -> OverBoth | None:
+def _over_examples(cell: Cell, baseline: Cell, by_example: Mapping[str, np.ndarray]) -> OverBoth | None:
     rows_of: dict[Unit, list[np.ndarray]] = defaultdict(list)
     for (g, d, t), arm in cell.arms.items():
         real = baseline.arms.get((g, d, t), baseline.arms.get((None, d, t)))

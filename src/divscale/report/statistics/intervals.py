@@ -113,6 +113,29 @@ def _resamples(g: int, d: int) -> tuple[np.ndarray, np.ndarray]:
     return weight_BG, rng.multinomial(d, np.full(d, 1 / d), size=RESAMPLES) / d
 
 
+def is_crossed(units: Sequence[Unit]) -> bool:
+    """Whether a data seed was seen with several generators; else every unit is a draw of its own."""
+    return len(set(units)) > len({data for _, data in units})
+
+
+def redrawn(units: Sequence[Unit], resamples: int) -> np.ndarray:
+    """Weights of a bootstrap, w_BU float64: how often each unit is drawn in each of `resamples` resamples.
+
+    Generation and data seeds are redrawn independently where they are crossed (a unit then counts the product), units
+    where they are not.
+    """
+    rng = np.random.default_rng(0)
+
+    def times(n: int) -> np.ndarray:
+        return rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
+
+    if not is_crossed(units):
+        return times(len(units))
+    generation_U, data_U = (np.unique([-1 if unit[k] is None else unit[k] for unit in units], return_inverse=True)[1]
+                            for k in (0, 1))
+    return times(generation_U.max() + 1)[:, generation_U] * times(data_U.max() + 1)[:, data_U]
+
+
 def difference(a: Mapping[Unit, float], b: Mapping[Unit, float], *, bootstrap: bool = True) -> Estimate | None:
     """The paired difference a - b over the units both have; null without any."""
     shared = {unit: a[unit] - b[unit] for unit in a if unit in b}

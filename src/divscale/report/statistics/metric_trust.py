@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from divscale.report.statistics.intervals import CONFIDENCE
+from divscale.report.statistics.intervals import CONFIDENCE, redrawn
 from divscale.report.statistics.mixed_model import is_known
 
 RESAMPLES = 1000
@@ -66,7 +66,7 @@ def metric_trust(rows: Sequence[dict[str, Any]], measures: Sequence[str], shift:
 
 
 def _correlation(rows: Sequence[dict[str, Any]], name: str, *, grouped: bool, given: str | None = None) -> Correlation:
-    """Ranks are those among all arms; units are redrawn with the ranks of their arms (percentile bootstrap)."""
+    """Ranks are those among all arms; seeds are redrawn with the ranks of their arms (percentile bootstrap)."""
     names = ["score", name, *([given] if given else [])]
     groups: dict[object, list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
@@ -82,9 +82,8 @@ def _correlation(rows: Sequence[dict[str, Any]], name: str, *, grouped: bool, gi
     rho = float(_rho(moments_UKK.sum(0)[None])[0])
     if len(units) < 2 or np.isnan(rho):
         return Correlation(rho, np.nan, np.nan, len(rows))
-    drawn_BU = np.random.default_rng(0).multinomial(len(units), np.full(len(units), 1 / len(units)), size=RESAMPLES)
-    redrawn_B = _rho(np.tensordot(drawn_BU, moments_UKK, 1))
-    low, high = np.nanquantile(redrawn_B, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    rho_B = _rho(np.tensordot(redrawn(units, RESAMPLES), moments_UKK, 1))
+    low, high = np.nanquantile(rho_B, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Correlation(rho, float(low), float(high), len(rows))
 
 

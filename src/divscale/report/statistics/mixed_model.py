@@ -12,6 +12,7 @@ import numpy as np
 
 from divscale.report.model import ReportInput
 from divscale.report.naming import higher_is_better
+from divscale.report.statistics.intervals import Unit, is_crossed
 
 MOST_CORRELATED = 0.999  # of two terms that tell the same, the later is left out
 
@@ -35,14 +36,16 @@ class MixedModel:
 
     Attributes:
         terms: Fixed effects, without the intercept.
-        between, within: Standard deviation of the score between units (generation and data seed), and left within them.
+        between: Standard deviation of the score between generation seeds and between data seeds where they are crossed,
+            else between units (a data seed with its generator); by name.
+        within: Standard deviation that is left.
         arms, units: What it was fitted on.
         left_out: Terms that do not vary, or say what another says.
         warning: What the fit complained of; null: nothing.
     """
 
     terms: tuple[Term, ...]
-    between: float
+    between: dict[str, float]
     within: float
     arms: int
     units: int
@@ -55,8 +58,8 @@ def rows_of(report: ReportInput, metric: str, levels: Sequence[float]) -> list[d
 
     Returns:
         Per arm: `score` (higher is better), `level` (its place on the dial, 0 to 1), `labelled`, `size` (its
-        logarithm), `parameters` (of the model, likewise), `share`, `filter`, `method`, `model`, `unit` (generation and
-        data seed), and every measure of its generated set by name. What is not known is missing or null.
+        logarithm), `parameters` (of the model, likewise), `share`, `filter`, `method`, `model`, `unit` (generation
+        and data seed), and every measure of its generated set by name. What is not known is missing or null.
     """
     measures: dict[tuple, dict[str, float]] = {}
     for row in report.sets.to_pylist():
@@ -74,14 +77,15 @@ def rows_of(report: ReportInput, metric: str, levels: Sequence[float]) -> list[d
             "size": log(max(1, arm["labelled"])), "share": arm["generated_share"], "filter": arm["filter"],
             "method": arm["method"], "model": arm["model"],
             "parameters": log(arm["parameters"]) if arm["parameters"] else None,
-            "unit": f"{arm['generation_seed']}/{arm['data_seed']}"})
+            "unit": (arm["generation_seed"], arm["data_seed"])})
     return found
 
 
 def mixed_model(rows: Sequence[dict[str, Any]], terms: Sequence[str]) -> MixedModel | None:
     """Fits score on level, its square, `terms` and the interactions of level with size, share and parameters.
 
-    A random intercept takes up what the arms of one draw of seeds share. Every term is standardised; what does not
+    A random intercept takes up what the arms of one draw share: of a unit, or of a generation seed and of a data seed
+    where those are crossed. Every term is standardised; what does not
     vary, or repeats another (correlation above `MOST_CORRELATED`), is left out and named. Maximum likelihood through
     statsmodels' MixedLM. Cost: about a second for 1,000 arms.
 
@@ -94,13 +98,12 @@ def mixed_model(rows: Sequence[dict[str, Any]], terms: Sequence[str]) -> MixedMo
     """
     import pandas
     from statsmodels.regression.linear_model import OLS
-    from statsmodels.regression.mixed_linear_model import MixedLM
     from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
     wanted = ["level", *terms]
     used = [row for row in rows if all(is_known(row.get(name)) for name in wanted)]
-    units = len({row["unit"] for row in used})
-    if units < 2:
+    units = [row["unit"] for row in used]
+    if len(set(units)) < 2:
         return None
     columns, left_out = _design(used, wanted)
     if len(used) < len(columns) + 4:
@@ -110,20 +113,40 @@ def mixed_model(rows: Sequence[dict[str, Any]], terms: Sequence[str]) -> MixedMo
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            fitted: Any = MixedLM(scores, frame, groups=[row["unit"] for row in used]).fit(reml=False)
-            means, between = fitted.fe_params, float(np.sqrt(fitted.cov_re.iloc[0, 0]))
+            fitted, between = _fitted(scores, frame, units)
+            means = fitted.fe_params
         except np.linalg.LinAlgError:
             # Its Hessian is singular where the spread between units is estimated as nought; this is the model then.
             fitted = OLS(scores, frame).fit()
-            means, between = fitted.params, 0.0
+            means, between = fitted.params, dict.fromkeys(_intercepts(units), 0.0)
     complaints = [str(found.message) for found in caught if issubclass(found.category, ConvergenceWarning)]
     bounds = fitted.conf_int()
     found = tuple(
         Term(name, float(means[name]), float(bounds.loc[name][0]), float(bounds.loc[name][1]),
              float(fitted.pvalues[name]))
         for name in columns)
-    return MixedModel(found, between, float(np.sqrt(fitted.scale)), len(used), units, tuple(left_out),
+    return MixedModel(found, between, float(np.sqrt(fitted.scale)), len(used), len(set(units)), tuple(left_out),
                       complaints[0] if complaints else None)
+
+
+def _intercepts(units: Sequence[Unit]) -> tuple[str, ...]:
+    return ("generation seeds", "data seeds") if is_crossed(units) else ("units",)
+
+
+def _fitted(scores: Any, frame: Any, units: Sequence[Unit]) -> tuple[Any, dict[str, float]]:
+    """The fit, and the standard deviations of its random intercepts."""
+    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+
+    if not is_crossed(units):
+        fitted: Any = MixedLM(scores, frame, groups=[repr(unit) for unit in units]).fit(reml=False)
+        return fitted, dict.fromkeys(_intercepts(units), float(np.sqrt(fitted.cov_re.iloc[0, 0])))
+    names = list(_intercepts(units))
+    seeds = [np.unique([-1 if unit[k] is None else unit[k] for unit in units], return_inverse=True) for k in (0, 1)]
+    shown = [(np.eye(len(known))[which], [f"{one}" for one in known]) for known, which in seeds]
+    components = VCSpec(names, [[columns] for _, columns in shown], [[matrix] for matrix, _ in shown])
+    everything = np.zeros(len(units))  # one group: crossed seeds leave no two arms apart
+    fitted = MixedLM(scores, frame, groups=everything, exog_vc=components).fit(reml=False)
+    return fitted, dict(zip(names, map(float, np.sqrt(fitted.vcomp)), strict=True))
 
 
 def _design(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> tuple[dict[str, np.ndarray], list[str]]:

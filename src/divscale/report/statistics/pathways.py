@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from divscale.report.statistics.intervals import CONFIDENCE
+from divscale.report.statistics.intervals import CONFIDENCE, redrawn
 from divscale.report.statistics.mixed_model import is_known
 
 RESAMPLES = 1000
@@ -51,7 +51,7 @@ class Pathways:
 
 def pathways(rows: Sequence[dict[str, Any]], mediators: Sequence[str], from_level: float, to_level: float
              ) -> Pathways | None:
-    """Takes a change of level apart. Intervals redraw the units (percentile bootstrap, `RESAMPLES` times).
+    """Takes a change of level apart. Intervals redraw the seeds (percentile bootstrap, `RESAMPLES` times).
 
     Args:
         rows: As from `mixed_model.rows_of`; those that lack a mediator are not used.
@@ -69,8 +69,7 @@ def pathways(rows: Sequence[dict[str, Any]], mediators: Sequence[str], from_leve
         return None
     sums = [_sums([row for row in used if row["unit"] == unit], mediators, (from_level, to_level)) for unit in units]
     products_U, totals_U, counts_U = (np.array(part) for part in zip(*sums, strict=True))
-    drawn_BU = np.random.default_rng(0).multinomial(len(units), np.full(len(units), 1 / len(units)), size=RESAMPLES)
-    weights_BU = np.vstack([np.ones(len(units)), drawn_BU])  # all units once, then the resamples
+    weights_BU = np.vstack([np.ones(len(units)), redrawn(units, RESAMPLES)])  # all units once, then the resamples
     changes_BP = _changes(*(np.tensordot(weights_BU, part, 1) for part in (products_U, totals_U, counts_U)))
     low, high = np.nanquantile(changes_BP[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     names = ["total", *mediators, "diversity and the rest"]

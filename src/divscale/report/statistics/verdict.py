@@ -21,10 +21,10 @@ from divscale.report.statistics.shape_tests import (
 Shape = Literal["interior_optimum", "rising", "rises_then_levels", "falling", "falls_late", "unresolved", "not_enough"]
 WORDS: dict[Shape, str] = {
     "interior_optimum": "interior optimum: best in between, worse at both ends",
-    "rising": "keeps rising: no interior optimum",
-    "rises_then_levels": "rises, then levels off: the data do not support an interior optimum",
-    "falling": "falls from the least diverse level on: no interior optimum",
-    "falls_late": "falls at the most diverse end; the data do not support a rise before it",
+    "rising": "keeps rising: the most diverse level is the best",
+    "rises_then_levels": "rises; where it ends is open: the data do not support an interior optimum",
+    "falling": "keeps falling: the least diverse level is the best",
+    "falls_late": "falls; where it begins is open: the data do not support an interior optimum",
     "unresolved": "the data do not support an interior optimum, nor a difference between the ends",
     "not_enough": "not enough data: a verdict needs three levels and two seeds",
 }
@@ -73,7 +73,7 @@ def judge_shape(
     the larger of the two one-sided paired t tests (intersection-union), and Holm's correction over the levels in
     between pays for choosing the best k: with flat, rising or falling truths and normal differences the claim is wrong
     in at most `ALPHA` of studies. Rising and falling come from one two-sided paired t test of the ends at `ALPHA`,
-    beside that.
+    beside that; that it keeps rising or falling is said where no level but that end may be the best (`may_be_best`).
 
     Units that lack a level are left out, so that every difference is paired over the same seeds.
     """
@@ -89,19 +89,20 @@ def judge_shape(
         return Verdict("not_enough", best)
     p_of = {k: max(_p_above(y[k], y[first]), _p_above(y[k], y[last])) for k in levels[1:-1]}
     p_interior = min(holm(list(p_of.values())))
+    candidates = may_be_best(levels, y)
     if p_interior <= ALPHA:
         shape: Shape = "interior_optimum"
     elif ends.p <= ALPHA and ends.mean > 0:
-        shape = "rising" if best == last else "rises_then_levels"
+        shape = "rising" if candidates == (last,) else "rises_then_levels"
     elif ends.p <= ALPHA:
-        shape = "falling" if best == first else "falls_late"
+        shape = "falling" if candidates == (first,) else "falls_late"
     else:
         shape = "unresolved"
     return Verdict(
         shape, best,
         difference(y[best], y[first]) if best != first else None,
         difference(y[best], y[last]) if best != last else None,
-        p_interior, ends, may_be_best(levels, y), two_lines(levels, y), quadratic(levels, y),
+        p_interior, ends, candidates, two_lines(levels, y), quadratic(levels, y),
         None if shape == "interior_optimum" else _more_units(levels, y, means),
     )
 
