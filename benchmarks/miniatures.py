@@ -52,6 +52,8 @@ SHOWN = {
     "square": Shown("What is a generated row worth, beside how many real ones?", "Dose and response", 2,
                     ("Worth, in real rows: ",)),
     "size": Shown("Does a larger model want more diverse data, or less?", "Full fine-tuning", 3, ("A model of the score",)),
+    "collapse": Shown("What becomes of text when models learn from what models wrote?", "Generation after generation", 4,
+                      ("Lines of descent: from the first", "Lines of descent: one way")),
     "decomposition": Shown("Is it diversity that harms at the wild end, or wrong answers and shift? An oracle decides.",
                            "Full fine-tuning", 1, ("What the change of level goes through", "Verdicts: ")),
     "decomposition-pydocs": Shown("The same on docstring sentences, where a judge decides.",
@@ -94,8 +96,8 @@ of real rows. They show what the designs can tell, and what holds for such model
 (`configs/studies/gpu/`). Intervals are 95 %; p-values over levels are Holm-corrected; verdicts are explained in every report.
 Where a filter leaves fewer rows than a mix asks for, the mix has fewer (`shortfall: allow`) or repeats them (`oversample`), as
 the files say; so the wildest level of a held curve stands on fewer distinct rows. A set of fewer rows than it is measured at
-has no measures, and no place in a figure. What the study of `collapse.yaml` shows over six generations is in
-[collapse.md](../benchmarks/results/collapse.md)."""
+has no measures, and no place in a figure. What
+`collapse.yaml` shows over six generations and three seeds is in [collapse.md](../benchmarks/results/collapse.md)."""
 
 
 def section(name: str, store: Store, data: Path, docs: Path) -> str:

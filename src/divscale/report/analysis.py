@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from divscale.report.descent import Told, told
+from divscale.report.descent import Told, sentences, told
 from divscale.report.diversity import Key, Measured, choose_axis, measured, ordered_levels
 from divscale.report.model import TEST, ReportInput
 from divscale.report.naming import METHODS
 from divscale.report.relations import Found, find_relations
 from divscale.report.sentences import answer, headline_method
+from divscale.report.statistics.amounts import Amounts, how_much
 from divscale.report.statistics.curves import Curve, CurveKey, Point, curves, main_curves, references
 from divscale.report.statistics.held import Held, held_changes
 
@@ -63,7 +64,9 @@ class Analysis:
     @cached_property
     def sentences(self) -> tuple[str, str, str]:
         """What was asked and found."""
-        return answer(self.report)
+        if self.descent is not None and not self.lead.curves:
+            return sentences(self.report, self.descent)
+        return answer(self.report, self.levels, self.lead.curves, self.lead.references, self.amounts)
 
     @cached_property
     def main(self) -> Mapping[str, list[Curve]]:
@@ -86,6 +89,11 @@ class Analysis:
     def held(self) -> list[Held]:
         """What holding correctness or shift changes, of the headline's way of training."""
         return held_changes(self.report, self.main[self.headline]) if self.headline else []
+
+    @cached_property
+    def amounts(self) -> list[Amounts]:
+        """How much to mix in, of every mix that was tried in several amounts."""
+        return how_much(self.report, self.lead.curves)
 
     @cached_property
     def descent(self) -> Told | None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from divscale.report.figures import Picture, picture
 from divscale.report.model import ReportInput
-from divscale.report.naming import level_name, measure_name, number, p_value, score_name, unit
+from divscale.report.naming import level_name, measure_name, number, p_value, score_name, signed, unit
 from divscale.report.plots.descent import legend, looks, over_generations
 from divscale.report.statistics.descent import Contrast, Descent, Line, contrasts, descents
 from divscale.report.statistics.intervals import Estimate
+from divscale.report.statistics.shape_tests import ALPHA
 from divscale.report.tables import Table, change, interval
 
 REGIMES = {"replace": "the last set alone", "accumulate": "the real prior and all sets so far",
@@ -72,6 +73,33 @@ def descent_section(report: ReportInput, what: Told) -> Descents:
     return Descents(words, picture("", legend(look, names), "Names of the lines"), pictures, changes, against, numbers)
 
 
+def sentences(report: ReportInput, what: Told) -> tuple[str, str, str]:
+    """What a study of lines of descent alone asked and found: loss on real text first, then the other numbers."""
+    regimes = list(dict.fromkeys(line.regime for line in what.names))
+    last = max(g for one in what.found for g in one.generations)
+    seeds = max(mean.units for one in what.found for mean in one.means)
+    ways = _list([f"{regime} ({REGIMES[regime]})" for regime in regimes])
+    asked = (f"The study asked what becomes of text over {last} generations of models, each of which learns from what "
+             f"the one before wrote: under {ways}, over {seeds} unit{'' if seeds == 1 else 's'} of a generator with its "
+             "draw of real rows.")
+    loss = _words(report, what.found, what.compared) or "The loss of the writers on real text is not known."
+    parts = []
+    for metric in what.metrics:
+        moved = [one for one in what.found if one.metric == metric and one.change is not None]
+        if metric == READ or not moved:
+            continue
+        sure = [one for one in moved if one.change is not None and one.change.p <= ALPHA]
+        parts.append(f"{title(report, metric)}: " + (_list([
+            f"{signed(metric, one.change.mean)}{unit(metric, difference=True)} under {one.line.regime}" for one in sure
+            if one.change is not None]) if sure else "no change that is told apart from none"))
+    rest = f"From the first generation to the last: {'; '.join(parts)}."
+    return asked, loss, rest if parts else "No other number is known of two generations."
+
+
+def _list(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
 def title(report: ReportInput, metric: str) -> str:
     """What a number of a generation is called."""
     if metric == READ:
@@ -94,7 +122,7 @@ def _words(report: ReportInput, found: Sequence[Descent], compared: Sequence[Con
             sure = "" if one.change.p != one.change.p else f" (p {p_value(one.change.p)})"
             parts.append(f"under {one.line.regime} ({level_name(report, one.line.level)}) it {moved} by "
                          f"{number(READ, abs(one.change.mean))} to {number(READ, one.means[-1].mean)}{sure}")
-    apart = [c for c in compared if c.metric == READ and c.over.p == c.over.p and c.over.p <= 0.05]
+    apart = [c for c in compared if c.metric == READ and c.over.p == c.over.p and c.over.p <= ALPHA]
     text = ("Loss of each generation\N{RIGHT SINGLE QUOTATION MARK}s writer on real text it never saw, in nats a "
             f"byte, from the first generation to the last: {'; '.join(parts)}.") if parts else ""
     for c in apart:
@@ -107,7 +135,7 @@ def _changes(report: ReportInput, found: Sequence[Descent], names: dict[Line, st
     rows = tuple((title(report, one.metric), names[one.line], interval(one.metric, _written(one)[0]),
                   interval(one.metric, one.means[-1]), change(one.metric, one.change),
                   p_value(one.change.p if one.change else None)) for one in found if len(_written(one)) > 1)
-    return Table(("Number", "Line", "First generation", "Last", "Change", "p"), rows, names=2)
+    return Table(("Number", "Line", "First generation", "Last", "Change", "p (Holm)"), rows, names=2)
 
 
 def _written(one: Descent) -> list[Estimate]:
@@ -117,7 +145,7 @@ def _written(one: Descent) -> list[Estimate]:
 def _against(report: ReportInput, compared: Sequence[Contrast]) -> Table:
     rows = tuple((title(report, c.metric), f"{c.regime} over {c.against}", f"{c.level:g}", change(c.metric, c.over),
                   p_value(c.over.p)) for c in compared)
-    return Table(("Number", "Regimes", "Level", "Difference in the last generation", "p"), rows, names=2)
+    return Table(("Number", "Regimes", "Level", "Difference in the last generation", "p (Holm)"), rows, names=2)
 
 
 def _numbers(report: ReportInput, found: Sequence[Descent], names: dict[Line, str]) -> Table:

@@ -37,6 +37,8 @@ def _tables(found: Analysis) -> Iterator[tuple[str, str, Table | None]]:
     metric = report.metrics[0]
     for method, main in found.main.items():
         yield f"Verdicts: {METHODS[method]}", "", tables.verdicts(main)
+    yield ("How much to mix in", "At the level that scores best over the amounts; 0 generated rows: real rows alone.",
+           tables.amounts(found.amounts, metric))
     for test in found.tests:
         scored, where = found.scored(metric, test), "" if test == found.tests[0] else f", test set {test}"
         for method, name in METHODS.items():

@@ -34,6 +34,8 @@ def how_intervals_were_made(report: ReportInput) -> list[str]:
         "and as far as differences between seeds are normal; curves are not corrected for one another, so "
         "among many a few may stand out by chance.",
         "That a score keeps rising or falling is said where no level but that end may be the best one, at 95 %.",
+        "Changes over generations, and regimes against each other, are corrected (Holm) over the lines of one number; "
+        "numbers are not corrected for one another.",
         "The best level's own score is a maximum over levels and therefore a little too good.",
         "Levels are ordered by the dial, not by a measure; the figures place them where they were measured.",
     ]

@@ -16,6 +16,15 @@ DESIGNS = {
 }
 FILTERS = {"none": "as generated", "label_agreement": "correctness held", "shift_matched": "shift held",
            "both": "correctness and shift held", "real": "real"}
+AMOUNTS = {  # a verdict's shape, of the amount that is mixed in
+    "interior_optimum": "some is better than the least and the most",
+    "rising": "more is better, up to the most",
+    "rises_then_levels": "the most is better than the least; how much is enough is open",
+    "falling": "the least is the best",
+    "falls_late": "the most is worse than the least; where it turns is open",
+    "unresolved": "the amounts are not told apart",
+    "not_enough": "not enough data: a verdict needs three amounts and two seeds",
+}
 METHODS = {"probe": "probe on frozen embeddings", "full": "full fine-tuning", "lora": "LoRA fine-tuning"}
 _FAMILY = {"diversity": "Diversity", "shift": "Shift from real data"}
 # Family of measures that are reported as `name@key`.

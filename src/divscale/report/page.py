@@ -62,6 +62,7 @@ def render(report: ReportInput | Analysis) -> str:
         axis=measure_name(axis) if axis else report.dial, axis_notes=axis_notes(report, sets, levels),
         score=score_name(metric), studies=[study(method) for method in found.main],
         mixes=mix_pictures(report, curves, levels), mix_points=tables.points(curves, sets, axis),
+        amounts=tables.amounts(found.amounts, metric),
         families=level_pictures(report, sets, levels), sets=tables.measured_sets(report, sets, levels),
         mix_table=tables.mixes(report), cost_table=tables.costs(report), cleaned=tables.cleaned(report),
         elsewhere=[elsewhere(name) for name in whole.other_tests], rate_table=tables.rates(report),

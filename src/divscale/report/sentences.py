@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from divscale.report.diversity import measured, ordered_levels
-from divscale.report.model import TEST, ReportInput
+from divscale.report.model import ReportInput
 from divscale.report.naming import (
+    AMOUNTS,
     FILTERS,
     factor,
     higher_is_better,
@@ -18,7 +18,8 @@ from divscale.report.naming import (
     score_name,
     unit,
 )
-from divscale.report.statistics.curves import Curve, CurveKey, Point, curves, main_curves, references, seed_counts
+from divscale.report.statistics.amounts import Amounts
+from divscale.report.statistics.curves import Curve, CurveKey, Point, main_curves, seed_counts
 from divscale.report.statistics.intervals import Estimate
 from divscale.report.statistics.verdict import ALPHA, Verdict
 from divscale.schema import CORRECT, MATCHED
@@ -30,16 +31,36 @@ def headline_method(found: Sequence[Curve]) -> str | None:
     return counts.most_common(1)[0][0] if counts else None
 
 
-def answer(report: ReportInput) -> tuple[str, str, str]:
-    """What was asked and found, in three sentences made from the numbers of the way of training with most points."""
-    report = report.on(TEST)
-    levels = ordered_levels(report, measured(report))
-    found = curves(report, levels, report.metrics[0])
+def answer(report: ReportInput, levels: Sequence[float], found: Sequence[Curve], references: dict[CurveKey, Point],
+           amounts: Sequence[Amounts]) -> tuple[str, str, str]:
+    """What was asked and found, in three sentences made from the numbers of the way of training with most points.
+
+    Args:
+        report: With arms on the test set that verdicts are about.
+        levels: From least to most diverse.
+        found, references: Curves and arms without a level, of the report's first metric.
+        amounts: How much to mix in.
+    """
     lead = headline_method(found)
     main = main_curves(found, lead) if lead else []
     leading = [curve for curve in main if curve.key.model == main[0].key.model]
-    asked, best, rest = three_sentences(report, leading, levels, references(report, report.metrics[0]))
-    return asked, best, rest + by_model(report, main)
+    asked, best, rest = three_sentences(report, leading, levels, references)
+    return asked, best, rest + by_model(report, main) + (by_amount(report, leading[0], amounts) if leading else "")
+
+
+def by_amount(report: ReportInput, main: Curve, amounts: Sequence[Amounts]) -> str:
+    """The best amount of the mixes that were tried in several, with text as generated and the main curve's rows."""
+    text, ways = "", {"add_on": "on top of", "constant_total": "in place of"}
+    for one in amounts:
+        key = one.key
+        if key.design in ways and (key.method, key.model, key.labelled, key.filter) == (
+                *main.key[:2], main.key.labelled, "none"):
+            mix = ways[key.design]
+            tried = _list([f"{amount:g}" for amount in one.amounts], "or")
+            text += (f" Of {tried} generated rows {mix} {rows_name(report, key.labelled)}, at "
+                     f"{level_name(report, one.level)}, {key.generated} scored best, {_value(main.metric, one.score)}"
+                     f"{_over_real(main.metric, one.over_real, one.p_holm)}: {AMOUNTS[one.verdict.shape]}.")
+    return text
 
 
 def by_model(report: ReportInput, main: Sequence[Curve]) -> str:
@@ -97,18 +118,21 @@ def _span(report: ReportInput, levels: Sequence[float]) -> str:
 
 def _best(report: ReportInput, curve: Curve) -> str:
     best = _best_point(curve)
-    text = f"{level_name(report, best.level or 0.0)} scored best, {_value(curve.metric, best.score)}"
-    over = best.over_real
+    return (f"{level_name(report, best.level or 0.0)} scored best, {_value(curve.metric, best.score)}"
+            f"{_over_real(curve.metric, best.over_real, best.p_holm)}")
+
+
+def _over_real(metric: str, over: Estimate | None, p_holm: float | None) -> str:
     if over is None:
-        return text
-    gain = over.mean if higher_is_better(curve.metric) else -over.mean
+        return ""
+    gain = over.mean if higher_is_better(metric) else -over.mean
     side = "better" if gain > 0 else "worse"
-    size = f"{number(curve.metric, abs(over.mean))}{unit(curve.metric, difference=True)}"
+    size = f"{number(metric, abs(over.mean))}{unit(metric, difference=True)}"
     if over.p != over.p:
-        return f"{text}, {size} {side} than real data alone"
-    if best.p_holm is not None and best.p_holm <= ALPHA:
-        return f"{text}, {size} {side} than real data alone (corrected p {_p(best.p_holm)})"
-    return f"{text}, not told apart from real data alone ({size} {side}, corrected p {_p(best.p_holm)})"
+        return f", {size} {side} than real data alone"
+    if p_holm is not None and p_holm <= ALPHA:
+        return f", {size} {side} than real data alone (corrected p {_p(p_holm)})"
+    return f", not told apart from real data alone ({size} {side}, corrected p {_p(p_holm)})"
 
 
 def _shape(curve: Curve) -> str:
@@ -173,8 +197,8 @@ def _rest(
         parts.append(f"with {FILTERS[filtered]}, {_best(report, own[0])}, and an interior optimum is {supported}")
     if not parts:
         tried = set(report.arms["filter"].to_pylist()) & CORRECT
-        held = "in this mix (it was in others)" if tried else "constant"
-        return (f"Correctness was not held {held} and one labelled count was tried, so wrong labels and scarcity "
+        where = "in this mix (it was in others)" if tried else "constant"
+        return (f"Correctness was not held {where} and one labelled count was tried, so wrong labels and scarcity "
                 "cannot be told from diversity here.")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."

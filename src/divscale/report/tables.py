@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from divscale.report.diversity import Key, Measured, measures
 from divscale.report.model import ARMS, ReportInput, StageCost
 from divscale.report.naming import (
+    AMOUNTS,
     DESIGNS,
     FILTERS,
     METHODS,
@@ -19,6 +20,7 @@ from divscale.report.naming import (
     signed,
     unit,
 )
+from divscale.report.statistics.amounts import Amounts
 from divscale.report.statistics.curves import Curve, CurveKey, Point, curves, references
 from divscale.report.statistics.held import Held
 from divscale.report.statistics.intervals import Estimate
@@ -62,6 +64,19 @@ def held(found: Sequence[Held], metric: str) -> Table:
     heads = ("Text", "Mix", "Labelled", "Generated", "Levels", "Change as generated", "Change held",
              f"Held less as generated{unit(metric, difference=True)}", "p (Holm)", "Units")
     return _with_model(Table(heads, rows, names=2), [one.key.model for one in found])
+
+
+def amounts(found: Sequence[Amounts], metric: str) -> Table:
+    """How much to mix in, a mix a row."""
+    rows = tuple((
+        FILTERS[one.key.filter], DESIGNS[one.key.design], AMOUNTS[one.verdict.shape], f"{one.key.labelled}",
+        f"{one.level:g}", _levels(one.amounts), f"{one.key.generated}", f"{100 * one.share:.0f}",
+        interval(metric, one.score), change(metric, one.over_real), p_value(one.p_holm),
+        _levels(one.verdict.may_be_best), p_value(one.verdict.p_interior)) for one in found)
+    heads = ("Text", "Mix", "Verdict", "Labelled", "Level", "Generated", "Best", "Share, %",
+             score_name(metric).capitalize() + unit(metric), "Over real only", "p (Holm)", "May be best",
+             "Some beats least and most, p")
+    return _with_model(Table(heads, rows, names=3), [one.key.model for one in found])
 
 
 HELD_NOTE = (

@@ -6,8 +6,9 @@ import pytest
 import synthetic_report
 
 from divscale.report import tables
+from divscale.report.analysis import Analysis
 from divscale.report.diversity import measured, ordered_levels
-from divscale.report.sentences import answer, three_sentences
+from divscale.report.sentences import three_sentences
 from divscale.report.statistics.curves import curves, main_curves, references
 
 
@@ -87,8 +88,8 @@ def test_with_several_models_the_best_level_of_each_is_told_and_tables_name_them
     arms = report.arms.to_pylist()
     other = [{**arm, "arm": arm["arm"] + "b", "model": "large", "parameters": 9, "accuracy": arm["accuracy"] - 0.1} for arm in arms]
     several = replace(report, arms=pa.Table.from_pylist([*arms, *other], schema=report.arms.schema))
-    assert " By model, the temperature that scored best is " in answer(several)[2] and "for large (" in answer(several)[2]
-    assert "By model" not in answer(report)[2]
+    assert " By model, the temperature that scored best is " in Analysis(several).sentences[2] and "for large (" in Analysis(several).sentences[2]
+    assert "By model" not in Analysis(report).sentences[2]
     found = curves(several, ordered_levels(several, measured(several)), "accuracy")
     assert {row[2] for row in tables.points(found, {}, None).rows} == {"minilm", "large"}
     assert tables.verdicts(found).columns[3] == "Model" and "Model" not in tables.verdicts(found[:1]).columns

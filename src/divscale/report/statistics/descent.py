@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate
+from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate, holm
 
 
 class Line(NamedTuple):
@@ -29,7 +29,7 @@ class Descent:
         generations: In order; generation 0 is the real prior, where the number is known of it.
         means: Over units (generation and data seed), one a generation.
         change: Paired difference of the last to the first generation that was written (generation 1); null without
-            two.
+            two. Its `p` is Holm-corrected over the lines of this number.
     """
 
     line: Line
@@ -41,7 +41,9 @@ class Descent:
 
 @dataclass(frozen=True)
 class Contrast:
-    """The paired difference of two regimes in the last generation, at one level."""
+    """The paired difference of two regimes in the last generation, at one level. Its `p` is Holm-corrected over all of
+    one number.
+    """
 
     metric: str
     level: float
@@ -61,6 +63,10 @@ def descents(lines: pa.Table) -> list[Descent]:
         written = [g for g in generations if g > 0]
         change = difference(at[written[-1]], at[written[0]]) if len(written) > 1 else None
         found.append(Descent(line, metric, generations, tuple(estimate(at[g]) for g in generations), change))
+    for metric in {one.metric for one in found}:
+        own = [i for i, one in enumerate(found) if one.metric == metric and one.change is not None]
+        for i, change in zip(own, _corrected([found[i].change for i in own]), strict=True):
+            found[i] = replace(found[i], change=change)
     return found
 
 
@@ -69,15 +75,22 @@ def contrasts(lines: pa.Table, metrics: Sequence[str]) -> list[Contrast]:
     values = _values(lines)
     found = []
     for metric in metrics:
-        own = {line: at for (line, name), at in values.items() if name == metric}
+        own, of_metric = {line: at for (line, name), at in values.items() if name == metric}, []
         for level in dict.fromkeys(line.level for line in own):
             regimes = [line for line in own if line.level == level]
             for other in regimes[1:]:
                 last = max(set(own[regimes[0]]) & set(own[other]))
                 over = difference(own[other][last], own[regimes[0]][last])
                 if over is not None:
-                    found.append(Contrast(metric, level, other.regime, regimes[0].regime, over))
+                    of_metric.append(Contrast(metric, level, other.regime, regimes[0].regime, over))
+        corrected = _corrected([one.over for one in of_metric])
+        found += [replace(one, over=over) for one, over in zip(of_metric, corrected, strict=True)]
     return found
+
+
+def _corrected(found: Sequence[Estimate | None]) -> list[Estimate]:
+    known = [one for one in found if one is not None]
+    return [replace(one, p=p) for one, p in zip(known, holm([one.p for one in known]), strict=True)]
 
 
 def _values(lines: pa.Table) -> Values:

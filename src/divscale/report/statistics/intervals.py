@@ -131,9 +131,15 @@ def redrawn(units: Sequence[Unit], resamples: int) -> np.ndarray:
 
     if not is_crossed(units):
         return times(len(units))
-    generation_U, data_U = (np.unique([-1 if unit[k] is None else unit[k] for unit in units], return_inverse=True)[1]
-                            for k in (0, 1))
+    generation_U, data_U = seeds_of(units)
     return times(generation_U.max() + 1)[:, generation_U] * times(data_U.max() + 1)[:, data_U]
+
+
+def seeds_of(units: Sequence[Unit]) -> tuple[np.ndarray, np.ndarray]:
+    """Which generation and which data seed every unit has, each int64, counted from 0 in the order of the seeds."""
+    generations = np.array([-1 if generation is None else generation for generation, _ in units])
+    data = np.array([data for _, data in units])
+    return np.unique(generations, return_inverse=True)[1], np.unique(data, return_inverse=True)[1]
 
 
 def difference(a: Mapping[Unit, float], b: Mapping[Unit, float], *, bootstrap: bool = True) -> Estimate | None:

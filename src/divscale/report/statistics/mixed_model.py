@@ -12,7 +12,7 @@ import numpy as np
 
 from divscale.report.model import ReportInput
 from divscale.report.naming import higher_is_better
-from divscale.report.statistics.intervals import Unit, is_crossed
+from divscale.report.statistics.intervals import Unit, is_crossed, seeds_of
 
 MOST_CORRELATED = 0.999  # of two terms that tell the same, the later is left out
 
@@ -141,9 +141,8 @@ def _fitted(scores: Any, frame: Any, units: Sequence[Unit]) -> tuple[Any, dict[s
         fitted: Any = MixedLM(scores, frame, groups=[repr(unit) for unit in units]).fit(reml=False)
         return fitted, dict.fromkeys(_intercepts(units), float(np.sqrt(fitted.cov_re.iloc[0, 0])))
     names = list(_intercepts(units))
-    seeds = [np.unique([-1 if unit[k] is None else unit[k] for unit in units], return_inverse=True) for k in (0, 1)]
-    shown = [(np.eye(len(known))[which], [f"{one}" for one in known]) for known, which in seeds]
-    components = VCSpec(names, [[columns] for _, columns in shown], [[matrix] for matrix, _ in shown])
+    shown = [np.eye(which.max() + 1)[which] for which in seeds_of(units)]
+    components = VCSpec(names, [[[f"{i}" for i in range(one.shape[1])]] for one in shown], [[one] for one in shown])
     everything = np.zeros(len(units))  # one group: crossed seeds leave no two arms apart
     fitted = MixedLM(scores, frame, groups=everything, exog_vc=components).fit(reml=False)
     return fitted, dict(zip(names, map(float, np.sqrt(fitted.vcomp)), strict=True))

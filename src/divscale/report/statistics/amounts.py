@@ -1,0 +1,91 @@
+"""How much to mix in: the amount of generated rows as a dial of its own, real rows alone being its nought."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from divscale.report.model import ReportInput
+from divscale.report.naming import higher_is_better
+from divscale.report.statistics.curves import BASELINE, Cell, Curve, CurveKey, by_unit, cells_of
+from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate, holm
+from divscale.report.statistics.verdict import Verdict, judge_shape
+
+Scores = dict[float, dict[Unit, float]]  # amount -> unit -> score
+Cells = Mapping[tuple[CurveKey, float | None], Cell]
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """One level of the dial in growing amounts.
+
+    Attributes:
+        key: What all amounts share; its `generated` is the best one.
+        level: The level that has the best mean over the amounts.
+        amounts: From least to most; 0 is real rows alone, where the study has them.
+        share: Of generated rows at the best amount, 0 to 1.
+        score: At the best amount: a maximum over amounts, and therefore a little too good.
+        over_real: Its paired difference to real rows alone, in the metric's own direction; null without them or where
+            they are the best.
+        p_holm: Of that difference, two-sided, Holm-corrected over the amounts.
+        verdict: On the score over the amounts, as `judge_shape` gives it over levels.
+    """
+
+    key: CurveKey
+    level: float
+    amounts: tuple[float, ...]
+    share: float
+    score: Estimate
+    over_real: Estimate | None
+    p_holm: float | None
+    verdict: Verdict
+
+
+def how_much(report: ReportInput, found: Sequence[Curve]) -> list[Amounts]:
+    """Every mix of `found` that was tried in several amounts, in their order. The report's first metric is compared.
+
+    Args:
+        report: With arms on one test set.
+        found: Curves as from `curves`.
+    """
+    cells, sign = cells_of(report, report.metrics[0]), 1 if higher_is_better(report.metrics[0]) else -1
+    tried: dict[CurveKey, set[float]] = defaultdict(set)
+    for curve in found:
+        tried[curve.key._replace(generated=0)].add(curve.key.generated)
+    levels = dict.fromkeys(point.level for curve in found for point in curve.points)
+    results = []
+    for key, given in tried.items():
+        at_level = {level: {n: by_unit(cells[place].scores) for n in given
+                            if (place := (key._replace(generated=n), level)) in cells}
+                    for level in levels if level is not None}
+        whole = {level: at for level, at in at_level.items() if len(at) == len(given)}
+        if len(given) > 1 and whole:
+            level = max(whole, key=lambda level: sign * sum(map(_mean, whole[level].values())))
+            results.append(_judged(key, level, whole[level], cells, sign))
+    return results
+
+
+def _judged(key: CurveKey, level: float, at: Scores, cells: Cells, sign: int) -> Amounts:
+    real = cells.get((key._replace(design=BASELINE, filter=""), None))
+    if real is not None and key.design != "generated_only":
+        at = {0: _beside(real.scores, {unit for scores in at.values() for unit in scores}), **at}
+    amounts = sorted(at)
+    best = max(amounts, key=lambda n: sign * _mean(at[n]))
+    over = {n: one for n in amounts if n and 0 in at and (one := difference(at[n], at[0])) is not None}
+    p = dict(zip(over, holm([one.p for one in over.values()]), strict=True))
+    own = key._replace(generated=int(best))
+    return Amounts(own, level, tuple(amounts), cells[own, level].share if best else 0.0, estimate(at[best]),
+                   over.get(best), p.get(best), judge_shape(amounts, at, higher_is_better=sign > 0))
+
+
+def _beside(real: Mapping[tuple[int | None, int, int], float], units: Iterable[Unit]) -> dict[Unit, float]:
+    """Scores of real rows alone, which know no generator, beside every generator's of their data seed."""
+    of_data: dict[int, list[float]] = defaultdict(list)
+    for (_, data, _), score in real.items():
+        of_data[data].append(score)
+    return {unit: sum(of_data[unit[1]]) / len(of_data[unit[1]]) for unit in units if unit[1] in of_data}
+
+
+def _mean(scores: Mapping[Unit, float]) -> float:
+    return sum(scores.values()) / len(scores)
