@@ -80,8 +80,8 @@ def sentences(report: ReportInput, what: Told) -> tuple[str, str, str]:
     seeds = max(mean.units for one in what.found for mean in one.means)
     ways = _list([f"{regime} ({REGIMES[regime]})" for regime in regimes])
     asked = (f"The study asked what becomes of text over {last} generations of models, each of which learns from what "
-             f"the one before wrote: under {ways}, over {seeds} unit{'' if seeds == 1 else 's'} of a generator with its "
-             "draw of real rows.")
+             f"the one before wrote: under {ways}, over {seeds} unit{'' if seeds == 1 else 's'} of a generator with "
+             "its draw of real rows.")
     loss = _words(report, what.found, what.compared) or "The loss of the writers on real text is not known."
     parts = []
     for metric in what.metrics:
