@@ -19,7 +19,8 @@ from divscale.report.statistics.compare import Side
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium")
-HOSTILE = "<script>document.title = 'owned'</script><img src=http://example.org/x.png onerror=alert(1)>"
+HOSTILE = ("<script>document.title = 'owned'</script><img src=http://example.org/x.png onerror=alert(1)>"
+           "{{ 6 * 7 }}{% raw %}{{ self.__init__ }}</style><svg onload=alert(2)>")
 
 if CHROMIUM is None and not os.environ.get("CI"):
     __test__ = False  # nothing is collected, and pytest's summary says why
@@ -74,6 +75,7 @@ def opened(browser, page_file):
         page, requests, messages = context.new_page(), [], []
         page.on("request", lambda request: requests.append(request.url))
         page.on("console", lambda message: messages.append(message.text))
+        page.on("dialog", lambda dialog: (messages.append(dialog.message), dialog.dismiss()))
         page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(file.as_uri())
         return page, requests, messages
