@@ -10,6 +10,7 @@ CPU := .venv/.cpu-installed
 DEV := .venv/.dev-installed
 BENCH := .venv/.bench-installed
 AUDIT := .venv/.audit-installed
+MLFLOW := .venv/.mlflow-installed
 
 .PHONY: demo test unit studies fleets setup lint bench fuzz audit licences sbom long chaos clean
 
@@ -56,7 +57,7 @@ sbom: $(AUDIT)
 	@$(BIN)/python requirements/sbom.py cpu.txt sbom.json
 
 # What takes a minute or more each and is not in CI: clusters that lose nodes or grow, S3, ranks that hang, bench, ...
-long: $(DEV)
+long: $(DEV) $(MLFLOW)
 	@RAY_worker_niceness=0 $(BIN)/python -m pytest -m long tests
 
 # Faults drawn at random over a study on three hosts made of network namespaces: root, and an hour or two. What was dealt
@@ -90,6 +91,10 @@ $(CPU): requirements/cpu.txt pyproject.toml | .venv/bin/python
 
 $(DEV): requirements/dev.txt $(CPU)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/dev.txt
+	@touch $@
+
+$(MLFLOW): requirements/mlflow.txt $(CPU)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv/mlflow --upgrade -r requirements/mlflow.txt
 	@touch $@
 
 $(BENCH): requirements/bench.txt $(CPU)

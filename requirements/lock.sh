@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Regenerates cpu.txt, gpu.txt, dev.txt, bench.txt and audit.txt from the .in files beside it, with uv. Pins that still
+# Regenerates cpu.txt, gpu.txt, dev.txt, bench.txt, audit.txt and mlflow.txt from the .in files beside it, with uv. Pins that still
 # fit are kept; UPGRADE=1 takes the newest.
 # FIND_LINKS may name a folder that holds the CPU build of torch; otherwise UV_INDEX / UV_EXTRA_INDEX_URL apply.
 set -euo pipefail
@@ -19,3 +19,4 @@ lock gpu "Linux x86-64, Python 3.11, CUDA." --override absent.txt
 lock dev "Test and lint tools beside cpu.txt." --override newer-dateutil.txt "${cpu_torch[@]}"
 lock bench "The peers that benchmarks/ compares with, beside cpu.txt." --override absent-on-cpu.txt "${cpu_torch[@]}"
 lock audit "The tools of make audit, licences and sbom, beside cpu.txt." --override absent-on-cpu.txt "${cpu_torch[@]}"
+lock mlflow "MLflow's client, which one test needs, in a folder of its own beside cpu.txt and dev.txt." --override absent-on-cpu.txt --override newer-cachetools.txt "${cpu_torch[@]}"

@@ -37,7 +37,7 @@ def test_every_locked_package_is_installed_in_its_version(lock):
 
 
 def test_nothing_else_is_installed():
-    known = {normal(name) for lock in ("cpu.txt", "dev.txt", "bench.txt", "audit.txt") for name in locked(lock)}
+    known = {normal(name) for lock in ("cpu.txt", "dev.txt", "bench.txt", "audit.txt", "mlflow.txt") for name in locked(lock)}
     assert set(installed()) - known - {"pip", "setuptools", "wheel", "divscale"} == set()
 
 
@@ -46,7 +46,7 @@ def test_the_cpu_lock_holds_none_of_the_packages_that_exist_for_cuda_only():
     assert not [name for name in locked("cpu.txt") if name.startswith("nvidia-")]
 
 
-@pytest.mark.parametrize("lock", ["dev.txt", "bench.txt", "audit.txt"])
+@pytest.mark.parametrize("lock", ["dev.txt", "bench.txt", "audit.txt", "mlflow.txt"])
 def test_what_stands_beside_the_cpu_lock_agrees_with_it(lock):
     cpu = locked("cpu.txt")
     assert {n: v for n, v in locked(lock).items() if n in cpu} == {n: cpu[n] for n in locked(lock) if n in cpu}

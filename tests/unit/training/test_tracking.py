@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -79,6 +83,32 @@ def test_a_tracker_that_fails_costs_nobody_an_arm_and_is_said_once(tmp_path, cap
         trackers.close()
     assert [r.getMessage().split(" ")[0] for r in caplog.records] == ["wandb", "mlflow"]
     assert [step for _, step, _ in events(tmp_path)[0]] == [1, 2]
+
+
+@pytest.mark.long
+def test_mlflow_has_the_settings_and_metrics_of_an_arm_once_also_of_one_that_went_on(tmp_path):
+    beside = Path(sys.executable).parents[1] / "mlflow"     # `make long` installs it there
+    assert beside.is_dir(), "install requirements/mlflow.txt: make .venv/.mlflow-installed"
+    script = """
+import sys
+from divscale.training.tracking import Trackers, Tracking
+for first, steps in ((0, (10, 20)), (20, (30,))):
+    trackers = Trackers(Tracking(("mlflow",), "study", "arm 1", "0" * 64, sys.argv[1], {"optim.lr": 0.1}), first)
+    for step in steps:
+        trackers.log({"loss": 1 / step}, step)
+    trackers.close()
+from mlflow import MlflowClient
+client = MlflowClient()
+(run,) = client.search_runs([client.get_experiment_by_name("study").experiment_id])
+found = [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, "loss")]
+assert found == [(10, 0.1), (20, 0.05), (30, 1 / 30)], found
+assert run.data.params == {"optim.lr": "0.1"} and run.info.status == "FINISHED", run
+assert run.info.run_name == "arm 1"
+"""
+    env = os.environ | {"MLFLOW_TRACKING_URI": f"file://{tmp_path / 'runs'}", "MLFLOW_ALLOW_FILE_STORE": "true",
+                        "PYTHONPATH": os.pathsep.join([*map(str, sys.path), str(beside)])}
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_tracker_without_its_package_is_refused_before_anything_starts():
