@@ -196,13 +196,13 @@ def _check_size(study: Study) -> None:
 
 
 def _check_entries(study: Study) -> None:
-    """The report can tell the training entries apart: it knows an arm's way of training by method and model alone."""
-    ways = [(entry.method, entry.model) for entry in study.train]
-    for method, model in ways:
-        if ways.count((method, model)) > 1:
+    """The report can tell the training entries apart: it knows an arm's way of training by method and name alone."""
+    ways = [(entry.method, entry.called) for entry in study.train]
+    for method, called in ways:
+        if ways.count((method, called)) > 1:
             raise ValueError(
-                f"train: two entries have method {method} and model {model}, and the report could not tell them apart, "
-                "whatever else differs; run them as two studies on one store (shared work is done once)")
+                f"train: two entries have method {method} and are called {called}, and the report could not tell them "
+                "apart, whatever else differs; give one of them a name (name: 5 epochs)")
 
 
 def _check_metrics_of_causal(study: Study) -> None:

@@ -85,7 +85,7 @@ def _parsed(planned: Planned, request_id: str) -> dict[str, Any]:
 
 def _trained(entry: TrainConfig, study: Study, real: pa.Table) -> dict[str, Any]:
     """The first real row as this entry trains on it."""
-    row, where = real.slice(0, 1).to_pylist()[0], {"method": entry.method, "model": entry.model}
+    row, where = real.slice(0, 1).to_pylist()[0], {"method": entry.method, "model": entry.called}
     if entry.method == "probe" or entry.head == "classifier":
         return {**where, "text": row["text"], "target": row["label"]}
     prompt, completion = training_pair(row, study.data.task)

@@ -83,8 +83,8 @@ STUDY_FILES = [
          overrides=("measure={n: 200, diversity: [vendi, inertia]}",)),
     Case("no seeds", 2, "{tmp}/study.yaml: seeds.data = 0: must be 1 or more.", overrides=("seeds.data=0",)),
     Case("two training entries that differ in the head alone", 2, "{tmp}/study.yaml: train: two entries have method full "
-         "and model some/lm, and the report could not tell them apart, whatever else differs; run them as two studies "
-         "on one store (shared work is done once).", overrides=(
+         "and are called some/lm, and the report could not tell them apart, whatever else differs; give one of them a "
+         "name (name: 5 epochs).", overrides=(
              "evaluate.metrics=[accuracy]",
              "train=[{model: some/lm, head: causal}, {model: some/lm}, {method: lora, model: some/lm}]")),
     Case("a score of classes where a model writes its answer", 2, "{tmp}/study.yaml: evaluate.metrics: macro_f1 needs "

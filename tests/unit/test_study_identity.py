@@ -29,7 +29,7 @@ UNUSED_HERE = {"data.world_size", "data.columns", "mix.*.total", "mix.*.design",
                "train.*.head", "train.*.zero_stage", "train.*.probe_c", "train.*.optim", "train.*.validation", "train.*.dtype", "train.*.max_length", "train.*.lr",
                "measure.model_view",  # tests/unit/stages/test_model_view_stage.py
                "recursion",  # tests/unit/stages/test_recursion.py
-               "pretrain.bases",  # below
+               "pretrain.bases", "train.*.name",  # below
                "seeds.pairing", "generator.engine.engine", "generator.engine.api",
                "recipe.structured", "evaluate.engine", "evaluate.max_tokens", "evaluate.harness", *(f"agreement.{name}" for name in AgreementConfig.model_fields if name != "by")}
 
@@ -101,6 +101,17 @@ IDENTITY = [p for p in PATHS if not covered(p, SELECTING | NOT_IDENTITY | LOCATI
 @pytest.mark.parametrize("path", IDENTITY)
 def test_changing_a_field_changes_a_fingerprint(study, path):
     assert fingerprints(changed(study, path)) != fingerprints(study)
+
+
+def test_entries_that_differ_in_a_schedule_are_told_apart_by_name_and_a_name_trains_nothing_anew():
+    rest = "method: full, model: encoder, max_length: 48, arms: {designs: [real_only]}"
+    entries = f"train=[{{{rest}, optim: {{steps: 4}}}}, {{{rest}, name: twice as long, optim: {{steps: 8}}}}]"
+    long, both = (load(SMOKE, [entry, "evaluate.metrics=[accuracy]"]) for entry in (
+        f"train=[{{{rest}, optim: {{steps: 8}}}}]", entries))
+    trained = [{s.fingerprint for s in in_order([expand(study)]) if s.name == "train"} for study in (long, both)]
+    assert trained[0] < trained[1] and len(trained[1]) == 2 * len(trained[0])
+    arms = expand(both).config.arms
+    assert {arm["model"] for arm in arms} == {"encoder", "twice as long"}
 
 
 def test_another_base_model_trained_on_the_spot_adds_its_arms_and_changing_it_changes_those_alone(study):

@@ -201,7 +201,7 @@ def _choices(study: Study, world: World, sets: list[GeneratedSet]) -> dict[tuple
             if len(entry.lr) > 1 and selected(entry, words, 0):
                 trials.setdefault((i, _rows(words)), {})[mixed.fingerprint] = tuple(
                     train.stage(study, entry.at(rate), world, mixed, chosen, 0, trial=True) for rate in entry.lr)
-    return {(i, rows): choice(study.train[i].lr, own, f"{study.train[i].method}, {study.train[i].model}", rows)
+    return {(i, rows): choice(study.train[i].lr, own, f"{study.train[i].method}, {study.train[i].called}", rows)
             for (i, rows), own in trials.items()}
 
 
@@ -227,7 +227,7 @@ def _arms(
                     {
                         **words,
                         "method": entry.method,
-                        "model": entry.model,
+                        "model": entry.called,
                         "data_seed": data_seed,
                         "training_seed": training_seed,
                         "generation_seed": generation_seed,

@@ -93,6 +93,9 @@ class ValidationConfig(FrozenConfig):
     keep: Literal["best", "last"] = Field(default="best", description="weights that are exported: of the lowest loss")
 
 
+EntryName = Annotated[str, Field(min_length=1, max_length=80)]
+
+
 class TrainConfig(FrozenConfig):
     """One way of training. It runs on every mix that `arms` selects, with every training seed.
 
@@ -100,11 +103,14 @@ class TrainConfig(FrozenConfig):
         probe: multinomial logistic regression on frozen embeddings (L2, strength 1 / `probe_c`).
         full: every weight, through DeepSpeed.
         lora: adapters beside frozen weights (and a classifier's head), likewise.
+    name: what the report calls its model; entries of one method and model, which differ in schedule, rank or another
+        setting, are told apart by it.
     model: `encoder` (the measuring encoder, as a downstream model), `pretrain` (a small causal model trained on the
         prior's text without labels; `pretrain:NAME`, one of `pretrain.bases`), or a Hugging Face folder or name.
     """
 
     method: Literal["probe", "full", "lora"] = "full"
+    name: EntryName | None = None
     model: str = "encoder"
     revision: str | None = None
     head: Literal["classifier", "causal"] = Field(
@@ -144,6 +150,11 @@ class TrainConfig(FrozenConfig):
             raise ValueError(f"offload: {self.offload} needs zero_stage {least}{' or more' if least < 3 else ''}, and "
                              f"it is {self.zero_stage}; raise it, or set offload: none")
         return self
+
+    @property
+    def called(self) -> str:
+        """What the report calls its model."""
+        return self.name or self.model
 
     @property
     def from_scratch(self) -> bool:
