@@ -48,19 +48,19 @@ SHOWN = {
     "paraphrase": Shown("How many of a constant number of generated questions may be paraphrases of few?", "Full fine-tuning"),
     "topics": Shown("About how many topics should a constant number of generated sentences be?", "Full fine-tuning", 1,
                     ("Verdicts: ", "Measured sets")),
-    "mixing": Shown("Which share of a training set of constant size may be generated?", "How much to mix in", 3),
+    "mixing": Shown("Which share of a training set of constant size may be generated?", "How much to mix in", 3, ("How much to mix in",)),
     "square": Shown("What is a generated row worth, beside how many real ones?", "Dose and response", 2,
                     ("Worth, in real rows: ",)),
     "size": Shown("Does a larger model want more diverse data, or less?", "Full fine-tuning", 3, ("A model of the score",)),
     "collapse": Shown("What becomes of text when models learn from what models wrote?", "Generation after generation", 4,
                       ("Lines of descent: from the first", "Lines of descent: one way")),
     "decomposition": Shown("Is it diversity that harms at the wild end, or wrong answers and shift? An oracle decides.",
-                           "Full fine-tuning", 1, ("What the change of level goes through", "Verdicts: ")),
+                           "Full fine-tuning", 1, ("What holding changes", "What the change of level goes through", "Verdicts: ")),
     "decomposition-pydocs": Shown("The same on docstring sentences, where a judge decides.",
                                   "The same with correctness and shift held", 2,
-                                  ("What the change of level goes through", "Verdicts: ")),
+                                  ("What holding changes", "What the change of level goes through", "Verdicts: ")),
     "decomposition-banking77": Shown("The same on Banking77, 20 intents.", "The same with correctness and shift held", 2,
-                                     ("What the change of level goes through", "Verdicts: ")),
+                                     ("What holding changes", "What the change of level goes through", "Verdicts: ")),
 }
 
 
