@@ -1,6 +1,6 @@
 """Model collapse in miniature: six generations on pydocs under three regimes, three seeds with everything redrawn.
 
-The study is configs/studies/collapse.yaml with more generations and seeds: a model of 0.7 million parameters writes sentences for twelve packages, the next
+The study is configs/studies/collapse.yaml with more generations, steps and seeds: a model of 0.7 million parameters writes sentences for twelve packages, the next
 one starts from scratch and learns from what it reads, for the same steps. Loss is that of each generation's writer on real
 test sentences it never saw (nats a byte); accuracy is that of a linear head on the frozen encoder, trained on the
 generation's set alone and scored on the real test set. Means over seeds with 95 % t intervals.
@@ -24,7 +24,7 @@ from divscale.study_file import load
 from divscale.view import Tally, Terminal
 
 STUDY = Path(__file__).resolve().parents[1] / "configs" / "studies" / "collapse.yaml"
-LARGER = ("recursion.generations=6", "seeds={generation: 3, data: 3, training: 3, pairing: zipped}")
+LARGER = ("recursion.generations=6", "pretrain.generator.optim.steps=300", "seeds={generation: 3, data: 3, training: 3, pairing: zipped}")
 SHOWN = {"real_loss": "loss on real text", "accuracy": "accuracy of a probe, %", "ece": "its calibration error, %",
          "label_correct": "labels right, as judged, %", "vendi": "Vendi", "dcscore@0.05": "DCScore (0.05), of 200",
          "mmd2": "MMD^2", "distinct_2": "Distinct-2"}
