@@ -169,8 +169,8 @@ def facts(found: Recommendation, study: Study, store: Store) -> dict[str, str]:
         **{f"{measure_name(name)} of the generated set": f"{one['value']:.4g} (n = {one['n']})"
            for name, one in measured["metrics"].items()},
         **not_measured,
-        "licence of the real rows": "not stated; see their source",
-        "licence of the generated rows": "not stated; see the generator's terms",
+        "licence of the real rows": study.data.licence or "not stated; see their source",
+        "licence of the generated rows": study.generator.licence or "not stated; see the generator's terms",
     }
 
 

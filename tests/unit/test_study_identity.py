@@ -17,7 +17,7 @@ from divscale.study_file import load
 SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
 # Fields that choose which arms there are, or name things: they add or remove stages, or change none.
 SELECTING = {"mix.*.levels", "mix.*.filters", "mix.*.labelled", "train.*.arms"}
-NOT_IDENTITY = {"name", "resources", "allow_remote_code", "recipe.max_failed_share"}
+NOT_IDENTITY = {"name", "data.licence", "generator.licence", "resources", "allow_remote_code", "recipe.max_failed_share"}
 # Fields that say where external content is; the content is the identity (its own test).
 LOCATIONS = {"data.source", "data.test", "data.out_of_distribution", "generator.revision", "train.*.revision", "measure.embedder.revision",
              "generator.model", "train.*.model", "measure.embedder.model", "recipe.prompts",

@@ -48,6 +48,7 @@ class DataConfig(FrozenConfig):
     validation_share: Share = Field(
         default=0.0, description="share of the labelled pool that `train.validation` looks at and nothing learns from"
     )
+    licence: str | None = Field(default=None, max_length=200, description="of the rows, for the card of a training set")
     max_rejected_share: Share = Field(default=0.0, description="invalid rows allowed before the study stops")
     world_size: Annotated[int, Field(ge=1, le=100_000)] = Field(
         default=2000, description="stories that storyland writes")

@@ -154,6 +154,8 @@ class GeneratorConfig(GeneratorModel):
     """The model that writes, its engine, and further models for the recipes that take several."""
 
     engine: EngineConfig = EngineConfig()
+    licence: str | None = Field(
+        default=None, max_length=200, description="of what it writes, for the card of a training set")
     others: tuple[Annotated[GeneratorModel, BeforeValidator(by_name)], ...] = Field(
         default=(), description="names, or sections of model, revision and chat_template")
 

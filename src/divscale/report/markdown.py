@@ -63,6 +63,7 @@ def _tables(found: Analysis) -> Iterator[tuple[str, str, Table | None]]:
         yield "Lines of descent: every generation", "", numbers
     yield "Harness", "", tables.harness(report, levels)
     yield "Realised mixes", "", tables.mixes(report)
+    yield "Costs", "Of all stages that the study stands on, whichever run made them.", tables.costs(report)
     yield "Learning rates", "", tables.rates(report)
     names = ", ".join(score_name(name) for name in report.metrics)
     yield "Arms", f"One evaluated arm a row: {names}.", tables.arms(found.whole)

@@ -126,13 +126,15 @@ class Repeats:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What a stage took: runs made and found cached, rows out, wall seconds, tokens (0 where it has none)."""
+    """What all stages of a name took, whichever run made them: how many, rows out, wall seconds, hours of the devices
+    (GPUs, or engines, ranks and workers on CPUs) that were at work side by side, tokens (0 where it has none).
+    """
 
     stage: str
     runs: int
-    cached: int
     rows: int
     seconds: float
+    device_hours: float
     tokens: int = 0
 
 

@@ -193,10 +193,10 @@ def rates(report: ReportInput) -> Table:
 def costs(report: ReportInput) -> Table:
     """What every stage took, and all together."""
     found = report.costs
-    total = StageCost("all", sum(c.runs for c in found), sum(c.cached for c in found), sum(c.rows for c in found),
-                      sum(c.seconds for c in found), sum(c.tokens for c in found))
-    return Table(("Stage", "Runs", "Cached", "Rows", "Seconds", "Tokens"), tuple(
-        (c.stage, f"{c.runs:,}", f"{c.cached:,}", f"{c.rows:,}", f"{c.seconds:,.1f}",
+    total = StageCost("all", sum(c.runs for c in found), sum(c.rows for c in found), sum(c.seconds for c in found),
+                      sum(c.device_hours for c in found), sum(c.tokens for c in found))
+    return Table(("Stage", "Stages", "Rows", "Seconds", "Device hours", "Tokens"), tuple(
+        (c.stage, f"{c.runs:,}", f"{c.rows:,}", f"{c.seconds:,.1f}", f"{c.device_hours:,.2f}",
          f"{c.tokens:,}" if c.tokens else MISSING) for c in [*found, total]))
 
 

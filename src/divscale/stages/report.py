@@ -129,7 +129,7 @@ def stage(
             inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
     if worlds[0].judge is not None and study.agreement.by == "judge":
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
-    return Stage("report", 13, config, inputs, title=study.name)
+    return Stage("report", 14, config, inputs, title=study.name)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
@@ -381,9 +381,11 @@ def _costs(job: Job, store: Store) -> tuple[StageCost, ...]:
         total["runs"] += 1
         total["rows"] += record.rows.ok if record.rows else 0
         total["ms"] += round(1000 * record.seconds)
+        total["device_ms"] += round(1000 * record.seconds * (record.spent.devices if record.spent else 1))
         total["tokens"] += int(record.values.get("tokens", 0))
     return tuple(
-        StageCost(stage=name, runs=t["runs"], cached=0, rows=t["rows"], seconds=t["ms"] / 1000, tokens=t["tokens"])
+        StageCost(stage=name, runs=t["runs"], rows=t["rows"], seconds=t["ms"] / 1000,
+                  device_hours=t["device_ms"] / 3_600_000, tokens=t["tokens"])
         for name, t in totals.items()
     )
 
