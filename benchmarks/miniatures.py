@@ -52,7 +52,7 @@ SHOWN = {
     "square": Shown("What is a generated row worth, beside how many real ones?", "Dose and response", 2,
                     ("Worth, in real rows: ",)),
     "size": Shown("Does a larger model want more diverse data, or less?", "Full fine-tuning", 3, ("A model of the score",)),
-    "collapse": Shown("What becomes of text when models learn from what models wrote?", "Generation after generation", 4,
+    "collapse": Shown("What becomes of text when models learn from what models wrote?", "Generation after generation", 6,
                       ("Lines of descent: from the first", "Lines of descent: one way")),
     "decomposition": Shown("Is it diversity that harms at the wild end, or wrong answers and shift? An oracle decides.",
                            "Full fine-tuning", 1, ("What holding changes", "What the change of level goes through", "Verdicts: ")),

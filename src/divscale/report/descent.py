@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from divscale.report.figures import Picture, picture
 from divscale.report.model import ReportInput
-from divscale.report.naming import level_name, measure_name, number, p_value, score_name, signed, unit
+from divscale.report.naming import SHARE, level_name, measure_name, number, p_value, score_name, signed, unit
 from divscale.report.plots.descent import legend, looks, over_generations
 from divscale.report.statistics.descent import Contrast, Descent, Line, contrasts, descents
 from divscale.report.statistics.intervals import Estimate
@@ -83,15 +83,17 @@ def sentences(report: ReportInput, what: Told) -> tuple[str, str, str]:
              f"the one before wrote: under {ways}, over {seeds} unit{'' if seeds == 1 else 's'} of a generator with "
              "its draw of real rows.")
     loss = _words(report, what.found, what.compared) or "The loss of the writers on real text is not known."
-    parts = []
-    for metric in what.metrics:
-        moved = [one for one in what.found if one.metric == metric and one.change is not None]
-        if metric == READ or not moved:
-            continue
-        sure = [one for one in moved if one.change is not None and one.change.p <= ALPHA]
-        parts.append(f"{title(report, metric)}: " + (_list([
-            f"{signed(metric, one.change.mean)}{unit(metric, difference=True)} under {one.line.regime}" for one in sure
-            if one.change is not None]) if sure else "no change that is told apart from none"))
+    parts, still = [], 0
+    for metric in (metric for metric in what.metrics if metric != READ):
+        own = [one for one in what.found if one.metric == metric]
+        changes = [(one.line.regime, one.change) for one in own if one.change is not None]
+        sure = [f"{signed(metric, change.mean)}{unit(metric, difference=True)} under {regime}"
+                for regime, change in changes if change.p <= ALPHA]
+        if sure:
+            parts.append(f"{title(report, metric)} {_list(sure)}")
+        still += bool(changes) and not sure
+    if still:
+        parts.append(f"no change that is told apart from none in {still} other number{'' if still == 1 else 's'}")
     rest = f"From the first generation to the last: {'; '.join(parts)}."
     return asked, loss, rest if parts else "No other number is known of two generations."
 
@@ -106,7 +108,7 @@ def title(report: ReportInput, metric: str) -> str:
         return "Loss of the writer on real text"
     if metric in report.metrics:
         return f"{score_name(metric).capitalize()} of a probe on the set"
-    return measure_name(metric)
+    return measure_name(metric).removesuffix(SHARE)  # lines hold effective numbers themselves
 
 
 def _name(report: ReportInput, line: Line, lines: Sequence[Line]) -> str:

@@ -39,6 +39,7 @@ MEASURES = {
     "label_correct": ("Labels right, as judged", "Label correctness"),
     "accepted": ("Kept by the filter", "Label correctness"),
 }
+SHARE = ", ÷ n"  # follows the name of a number that is shown divided by n
 MISSING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 FAMILIES = ("Diversity", "Shift from real data", "Label correctness", "Other")
 
@@ -57,7 +58,7 @@ def is_dcscore_share(measure: str) -> bool:
 def measure_name(measure: str) -> str:
     """What a measure is called in a figure."""
     if measure.startswith("dcscore@"):
-        return f"DCScore, τ = {measure.partition('@')[2]}{', ÷ n' if is_dcscore_share(measure) else ''}"
+        return f"DCScore, τ = {measure.partition('@')[2]}{SHARE if is_dcscore_share(measure) else ''}"
     if measure.partition("@")[0] in _KEYED:
         return title(measure)
     return MEASURES.get(measure, (measure.replace("_", " "),))[0]

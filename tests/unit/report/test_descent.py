@@ -81,3 +81,11 @@ def test_one_seed_has_means_and_changes_without_intervals():
 
 def test_without_lines_there_is_no_section():
     assert told(synthetic_report.build()) is None
+
+
+def test_effective_numbers_are_not_said_to_be_divided():
+    table = pa.Table.from_pylist([row | {"metric": "dcscore@0.05"} for row in lines().to_pylist()
+                                  if row["metric"] == "vendi"], schema=LINES)
+    report = replace(synthetic_report.build(), lines=table)
+    (shown,) = descent_section(report, told(report)).pictures
+    assert shown.title == "DCScore, τ = 0.05"
