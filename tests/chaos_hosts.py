@@ -156,7 +156,7 @@ def main() -> None:
     if why:
         sys.exit(f"chaos_hosts: {why}")
     rng, dealt, broken, runs, begun = random.Random(options.seed), [], [], 0, time.monotonic()
-    counts, missing = Counter[str](), left_out()
+    counts, missing, met = Counter[str](), left_out(), False
     for kind, reason in missing.items():
         print(f"left out on this machine: {kind}: {reason}", flush=True)
 
@@ -187,7 +187,8 @@ def main() -> None:
             if options.out:
                 options.out.parent.mkdir(parents=True, exist_ok=True)
                 options.out.write_text(json.dumps({**found, "dealt": dealt}, indent=1) + "\n")
-    if broken:
+            met = found["met"]
+    if not met:
         sys.exit(1)
 
 

@@ -356,22 +356,25 @@ def _doctor(arguments: argparse.Namespace) -> int:
     if arguments.overrides and not arguments.study:
         raise ConfigError(f"doctor: {arguments.overrides[0]} changes a value of a study, and none is named. Name it "
                           "(--study FILE).")
+    from divscale.doctor import findings, say
+
+    if not arguments.study and arguments.cluster is None:   # what is imported below may not be installed
+        return say(findings(), as_json=arguments.json)
     from divscale.run import store_of
     from divscale.study_file import load, load_resources
 
-    file = arguments.cluster or None
+    file, store = arguments.cluster or None, store_of(arguments.store)
     study = load(arguments.study, arguments.overrides, cluster=file) if arguments.study else None
     if arguments.cluster is not None:
         from divscale.doctor_cluster import print_cluster
         from divscale.runtime.resources import Resources
 
         resources = study.resources if study else load_resources(file) if file else Resources()
-        return print_cluster(arguments.address, store_of(arguments.store), study, resources, as_json=arguments.json)
-    from divscale.doctor import findings, say
+        return print_cluster(arguments.address, store, study, resources, as_json=arguments.json)
     from divscale.doctor_study import on_this_machine
 
-    of_study = on_this_machine(study, store_of(arguments.store)) if study else ()
-    return say([*findings(), *of_study], as_json=arguments.json)
+    assert study is not None
+    return say([*findings(), *on_this_machine(study, store)], as_json=arguments.json)
 
 
 def _study(arguments: argparse.Namespace, more: Sequence[str] = ()):

@@ -34,7 +34,7 @@ from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Item, Pro
 from divscale.training_folder import claimed, write_whole
 
 SUMMARY, UNFINISHED, LOGS = "training.json", "unfinished", "logs"
-OF_STUDIES = {"data": ("prior_share", "labelled"), "train": ("arms", "name", "probe_c")}
+OF_STUDIES = {"data": ("prior_share", "labelled", "licence"), "train": ("arms", "name", "probe_c")}
 
 
 class Training(FrozenConfig):

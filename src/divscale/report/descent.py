@@ -83,10 +83,10 @@ def sentences(report: ReportInput, what: Told) -> tuple[str, str, str]:
              f"the one before wrote: under {ways}, over {seeds} unit{'' if seeds == 1 else 's'} of a generator with "
              "its draw of real rows.")
     loss = _words(report, what.found, what.compared) or "The loss of the writers on real text is not known."
-    parts, still = [], 0
+    parts, still, several = [], 0, len({line.level for line in what.names}) > 1
     for metric in (metric for metric in what.metrics if metric != READ):
         own = [one for one in what.found if one.metric == metric]
-        changes = [(one.line.regime, one.change) for one in own if one.change is not None]
+        changes = [(_line(report, one.line, several), one.change) for one in own if one.change is not None]
         sure = [f"{signed(metric, change.mean)}{unit(metric, difference=True)} under {regime}"
                 for regime, change in changes if change.p <= ALPHA]
         if sure:
@@ -96,6 +96,10 @@ def sentences(report: ReportInput, what: Told) -> tuple[str, str, str]:
         parts.append(f"no change that is told apart from none in {still} other number{'' if still == 1 else 's'}")
     rest = f"From the first generation to the last: {'; '.join(parts)}."
     return asked, loss, rest if parts else "No other number is known of two generations."
+
+
+def _line(report: ReportInput, line: Line, several: bool) -> str:
+    return f"{line.regime} ({level_name(report, line.level)})" if several else line.regime
 
 
 def _list(words: Sequence[str]) -> str:
@@ -127,8 +131,10 @@ def _words(report: ReportInput, found: Sequence[Descent], compared: Sequence[Con
     apart = [c for c in compared if c.metric == READ and c.over.p == c.over.p and c.over.p <= ALPHA]
     text = ("Loss of each generation\N{RIGHT SINGLE QUOTATION MARK}s writer on real text it never saw, in nats a "
             f"byte, from the first generation to the last: {'; '.join(parts)}.") if parts else ""
+    several = len({one.line.level for one in found}) > 1
     for c in apart:
-        text += (f" In the last generation {c.regime} stands {number(READ, abs(c.over.mean))} "
+        at = f", at {level_name(report, c.level)}," if several else ""
+        text += (f" In the last generation{at} {c.regime} stands {number(READ, abs(c.over.mean))} "
                  f"{'below' if c.over.mean < 0 else 'above'} {c.against} (p {p_value(c.over.p)}).")
     return text
 

@@ -37,7 +37,8 @@ VERDICTS = pa.schema([
 
 # kind "trust": Spearman's rho of a measure (`name`) with the score, `part` says among what; "model": a term's change of
 # the score for one standard deviation; "pathway": the part of a change of level that goes through `name`. Losses and
-# perplexities count negated in these two: higher is better. "held": the change of the score up to the most diverse
+# perplexities count negated in these three: higher is better. "amount": the paired difference to real rows alone of the
+# best amount of a mix (`name` its design; `part` says which). "held": the change of the score up to the most diverse
 # level with what `name` holds less that as generated; `part` names the curve and levels, `p` is Holm-corrected.
 RELATIONS = pa.schema([
     ("metric", pa.string()), ("kind", pa.string()), ("name", pa.string()), ("part", pa.string()),
@@ -126,6 +127,12 @@ def _relations(found: Analysis) -> pa.Table:
               f"labelled, {one.key.generated} generated, {one.from_level:g} to {one.to_level:g}",
               "value": one.difference.mean, "low": _known(one.difference.low), "high": _known(one.difference.high),
               "p": _known(one.p_holm), "n": one.difference.units} for one in found.held]
+    for one in found.amounts:
+        if (over := one.over_real) is not None:
+            which = (f"{one.key.method}, {one.key.model}, {one.key.labelled} labelled, {one.key.filter}, at "
+                     f"{one.level:g}: {one.key.generated} generated")
+            rows.append({"kind": "amount", "name": one.key.design, "part": which, "value": over.mean,
+                         "low": _known(over.low), "high": _known(over.high), "p": _known(one.p_holm), "n": over.units})
     return pa.Table.from_pylist([{"metric": found.report.metrics[0], **row} for row in rows], RELATIONS)
 
 

@@ -50,7 +50,7 @@ def answer(report: ReportInput, levels: Sequence[float], found: Sequence[Curve],
 
 def by_amount(report: ReportInput, main: Curve, amounts: Sequence[Amounts]) -> str:
     """The best amount of the mixes that were tried in several, with text as generated and the main curve's rows."""
-    text, ways = "", {"add_on": "on top of", "constant_total": "in place of"}
+    text, ways = "", {"add_on": "on top of", "constant_total": "in place of as many of"}
     for one in amounts:
         key = one.key
         if key.design in ways and (key.method, key.model, key.labelled, key.filter) == (

@@ -81,8 +81,9 @@ def amounts(found: Sequence[Amounts], metric: str) -> Table:
 
 HELD_NOTE = (
     "The change of the score up to the most diverse level, from the level before it that scores best over these curves "
-    "together; the difference is paired by unit. It is what holding does, where the association below only says what "
-    "moves together; a filter that leaves fewer rows also makes the set smaller (see the realised mixes).")
+    "together (so every change is a little too low); the difference is paired by unit. It is what holding does, where "
+    "the association below only says what moves together; a filter that leaves fewer rows also makes the set smaller "
+    "(see the realised mixes).")
 
 
 def points(found: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | None) -> Table:

@@ -73,6 +73,13 @@ def test_a_study_of_lines_alone_is_answered_by_them():
     assert "Vendi" in rest and "\N{MINUS SIGN}36" in rest and "under replace" in rest
 
 
+def test_with_several_levels_the_answer_names_them():
+    report = replace(synthetic_report.build(), lines=lines(levels=(0.5, 1.0)))
+    _, loss, rest = Analysis(replace(report, arms=report.arms.slice(0, 0))).sentences
+    assert "In the last generation, at temperature 0.5, accumulate stands" in loss
+    assert "under replace (temperature 0.5)" in rest and "under replace (temperature 1)" in rest
+
+
 def test_one_seed_has_means_and_changes_without_intervals():
     report = replace(synthetic_report.build(), lines=lines(seeds=1))
     found = descent_section(report, told(report))

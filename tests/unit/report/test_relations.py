@@ -85,6 +85,18 @@ def test_intervals_redraw_generators_where_seeds_are_crossed():
     assert found.overall.low < found.overall.rho < found.overall.high
 
 
+def test_generators_of_one_draw_of_rows_are_units():
+    rows = arms(lambda level, *_: level, units=1, generators=6)
+    assert mixed_model(rows, ["size"]).between.keys() == {"units"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_spread_of_nought_leaves_the_other_one_as_it_is(seed):
+    rows = arms(lambda level, *_: level, units=5, generators=4, between=3.0, seed=seed)
+    found = mixed_model(rows, ["size"])  # data seeds make no difference
+    assert found.between["generation seeds"] > 0.8 and found.between["data seeds"] < 0.4
+
+
 def test_one_unit_or_too_few_arms_give_no_model():
     assert mixed_model(arms(lambda level, *_: level, units=1), ["size"]) is None
     assert mixed_model(arms(lambda level, *_: level, units=2, labelled=(2,))[:5], ["size"]) is None

@@ -36,15 +36,15 @@ def test_keys_are_never_null(name):
 
 
 def test_every_table_of_numbers_is_there_and_says_what_the_page_says():
-    report = synthetic_report.build(full=False, labelled=(2, 5), sizes=(50,))
+    report = synthetic_report.build(full=False, labelled=(2, 5), sizes=(20, 50))
     found = Analysis(report)
     tables = number_tables(found)
     assert list(tables) == ["arms", "points", "verdicts", "sets", "mixes", "relations"]
     verdicts = [row for row in tables["verdicts"].to_pylist() if row["metric"] == "accuracy"]
-    assert len(verdicts) == 2 * 2  # labelled counts x filters
+    assert len(verdicts) == 2 * 2 * 2  # labelled counts x amounts x filters
     assert verdicts[0]["best_level"] == found.lead.curves[0].verdict.best
     assert verdicts[0]["over_least_low"] < verdicts[0]["over_least"] < verdicts[0]["over_least_high"]
-    assert {row["kind"] for row in tables["relations"].to_pylist()} == {"trust", "model", "pathway", "held"}
+    assert {row["kind"] for row in tables["relations"].to_pylist()} == {"trust", "model", "pathway", "held", "amount"}
 
 
 def test_scores_on_another_test_set_are_rows_of_their_own_and_change_no_other_row():

@@ -22,14 +22,15 @@ class Amounts:
 
     Attributes:
         key: What all amounts share; its `generated` is the best one.
-        level: The level that has the best mean over the amounts.
+        level: The level that has the best mean over the amounts, of all that were tried in each of them.
         amounts: From least to most; 0 is real rows alone, where the study has them.
         share: Of generated rows at the best amount, 0 to 1.
         score: At the best amount: a maximum over amounts, and therefore a little too good.
         over_real: Its paired difference to real rows alone, in the metric's own direction; null without them or where
             they are the best.
-        p_holm: Of that difference, two-sided, Holm-corrected over the amounts.
-        verdict: On the score over the amounts, as `judge_shape` gives it over levels.
+        p_holm: Of that difference, two-sided, Holm-corrected over levels and amounts.
+        verdict: On the score over the amounts, as `judge_shape` gives it over levels, corrected for the choice of the
+            level.
     """
 
     key: CurveKey
@@ -57,26 +58,29 @@ def how_much(report: ReportInput, found: Sequence[Curve]) -> list[Amounts]:
     results = []
     for key, given in tried.items():
         at_level = {level: {n: by_unit(cells[place].scores) for n in given
-                            if (place := (key._replace(generated=n), level)) in cells}
+                            if (place := (key._replace(generated=int(n)), level)) in cells}
                     for level in levels if level is not None}
         whole = {level: at for level, at in at_level.items() if len(at) == len(given)}
         if len(given) > 1 and whole:
-            level = max(whole, key=lambda level: sign * sum(map(_mean, whole[level].values())))
-            results.append(_judged(key, level, whole[level], cells, sign))
+            results.append(_judged(key, whole, cells, sign))
     return results
 
 
-def _judged(key: CurveKey, level: float, at: Scores, cells: Cells, sign: int) -> Amounts:
+def _judged(key: CurveKey, at_level: Mapping[float, Scores], cells: Cells, sign: int) -> Amounts:
     real = cells.get((key._replace(design=BASELINE, filter=""), None))
-    if real is not None and key.design != "generated_only":
-        at = {0: _beside(real.scores, {unit for scores in at.values() for unit in scores}), **at}
+    units = {unit for at in at_level.values() for scores in at.values() for unit in scores}
+    alone = _beside(real.scores, units) if real is not None and key.design != "generated_only" else {}
+    over = {(level, n): one for level, at in at_level.items() for n in at
+            if (one := difference(at[n], alone)) is not None}
+    p = dict(zip(over, holm([one.p for one in over.values()]), strict=True))
+    level = max(at_level, key=lambda level: sign * sum(map(_mean, at_level[level].values())))
+    at = {0: alone, **at_level[level]} if alone else dict(at_level[level])
     amounts = sorted(at)
     best = max(amounts, key=lambda n: sign * _mean(at[n]))
-    over = {n: one for n in amounts if n and 0 in at and (one := difference(at[n], at[0])) is not None}
-    p = dict(zip(over, holm([one.p for one in over.values()]), strict=True))
     own = key._replace(generated=int(best))
+    verdict = judge_shape(amounts, at, higher_is_better=sign > 0, chosen_from=len(at_level))
     return Amounts(own, level, tuple(amounts), cells[own, level].share if best else 0.0, estimate(at[best]),
-                   over.get(best), p.get(best), judge_shape(amounts, at, higher_is_better=sign > 0))
+                   over.get((level, best)), p.get((level, best)), verdict)
 
 
 def _beside(real: Mapping[tuple[int | None, int, int], float], units: Iterable[Unit]) -> dict[Unit, float]:

@@ -18,7 +18,8 @@ class Held:
     Attributes:
         key: Of the curve whose text is held.
         from_level: The level in front of the most diverse one that has the best mean over the curve as generated and
-            all held ones together: chosen by none of them, its noise is in the change of neither.
+            all held ones together. Chosen by these scores, it makes every change a little too low; in the difference
+            that cancels as far as the curves are equally noisy.
         to_level: The most diverse level that both have.
         plain, held: The change of the mean score, in the metric's own direction.
         difference: Held less plain, paired by unit.

@@ -114,8 +114,8 @@ def _resamples(g: int, d: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def is_crossed(units: Sequence[Unit]) -> bool:
-    """Whether a data seed was seen with several generators; else every unit is a draw of its own."""
-    return len(set(units)) > len({data for _, data in units})
+    """Whether data seeds, more than one, were seen with several generators; else every unit is a draw of its own."""
+    return len(set(units)) > len({data for _, data in units}) > 1
 
 
 def redrawn(units: Sequence[Unit], resamples: int) -> np.ndarray:

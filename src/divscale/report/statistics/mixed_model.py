@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import combinations
 from math import log
 from typing import Any
 
@@ -97,7 +99,6 @@ def mixed_model(rows: Sequence[dict[str, Any]], terms: Sequence[str]) -> MixedMo
         Null with fewer than two units, or fewer than three arms more than there are terms.
     """
     import pandas
-    from statsmodels.regression.linear_model import OLS
     from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
     wanted = ["level", *terms]
@@ -109,43 +110,59 @@ def mixed_model(rows: Sequence[dict[str, Any]], terms: Sequence[str]) -> MixedMo
     if len(used) < len(columns) + 4:
         return None
     frame = pandas.DataFrame({"Intercept": np.ones(len(used)), **columns})
-    scores = pandas.Series([row["score"] for row in used])
+    values = np.array([row["score"] for row in used], dtype=np.float64)
+    scale = float(values.std()) or 1.0  # of scores near 0 the fit takes any spread for nought
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            fitted, between = _fitted(scores, frame, units)
-            means = fitted.fe_params
-        except np.linalg.LinAlgError:
-            # Its Hessian is singular where the spread between units is estimated as nought; this is the model then.
-            fitted = OLS(scores, frame).fit()
-            means, between = fitted.params, dict.fromkeys(_intercepts(units), 0.0)
+        fitted, between = _fitted(pandas.Series(values / scale), frame, units)
+    means = fitted.params
     complaints = [str(found.message) for found in caught if issubclass(found.category, ConvergenceWarning)]
     bounds = fitted.conf_int()
     found = tuple(
-        Term(name, float(means[name]), float(bounds.loc[name][0]), float(bounds.loc[name][1]),
+        Term(name, scale * float(means[name]), scale * float(bounds.loc[name][0]), scale * float(bounds.loc[name][1]),
              float(fitted.pvalues[name]))
         for name in columns)
-    return MixedModel(found, between, float(np.sqrt(fitted.scale)), len(used), len(set(units)), tuple(left_out),
+    return MixedModel(found, {what: scale * spread for what, spread in between.items()},
+                      scale * float(np.sqrt(fitted.scale)), len(used), len(set(units)), tuple(left_out),
                       complaints[0] if complaints else None)
 
 
-def _intercepts(units: Sequence[Unit]) -> tuple[str, ...]:
-    return ("generation seeds", "data seeds") if is_crossed(units) else ("units",)
-
-
 def _fitted(scores: Any, frame: Any, units: Sequence[Unit]) -> tuple[Any, dict[str, float]]:
-    """The fit, and the standard deviations of its random intercepts."""
+    """The fit, and the standard deviations of its random intercepts.
+
+    Its Hessian is singular where a spread is estimated as nought; the model is then the likeliest one without it, in
+    the end an ordinary regression.
+    """
+    from statsmodels.regression.linear_model import OLS
+
+    drawn: dict[str, np.ndarray] = {"units": np.unique([repr(unit) for unit in units], return_inverse=True)[1]}
+    if is_crossed(units):
+        generation, data = seeds_of(units)
+        drawn = {"generation seeds": generation, "data seeds": data}
+    for kept in range(len(drawn), 0, -1):
+        fits = []
+        for names in combinations(drawn, kept):
+            with suppress(np.linalg.LinAlgError):
+                fits.append(_with_intercepts(scores, frame, {name: drawn[name] for name in names}))
+        if fits:
+            fitted, between = max(fits, key=lambda fit: fit[0].llf)
+            return fitted, {name: between.get(name, 0.0) for name in drawn}
+    return OLS(scores, frame).fit(), dict.fromkeys(drawn, 0.0)
+
+
+def _with_intercepts(scores: Any, frame: Any, drawn: Mapping[str, np.ndarray]) -> tuple[Any, dict[str, float]]:
     from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
-    if not is_crossed(units):
-        fitted: Any = MixedLM(scores, frame, groups=[repr(unit) for unit in units]).fit(reml=False)
-        return fitted, dict.fromkeys(_intercepts(units), float(np.sqrt(fitted.cov_re.iloc[0, 0])))
-    names = list(_intercepts(units))
-    shown = [np.eye(which.max() + 1)[which] for which in seeds_of(units)]
-    components = VCSpec(names, [[[f"{i}" for i in range(one.shape[1])]] for one in shown], [[one] for one in shown])
-    everything = np.zeros(len(units))  # one group: crossed seeds leave no two arms apart
+    if len(drawn) == 1:
+        ((name, of_arm),) = drawn.items()
+        fitted: Any = MixedLM(scores, frame, groups=of_arm).fit(reml=False)
+        return fitted, {name: float(np.sqrt(fitted.cov_re.iloc[0, 0]))}
+    shown = [np.eye(of_arm.max() + 1)[of_arm] for of_arm in drawn.values()]
+    names = [[[f"{i}" for i in range(one.shape[1])]] for one in shown]
+    components = VCSpec(list(drawn), names, [[one] for one in shown])
+    everything = np.zeros(len(scores))  # one group: crossed seeds leave no two arms apart
     fitted = MixedLM(scores, frame, groups=everything, exog_vc=components).fit(reml=False)
-    return fitted, dict(zip(names, map(float, np.sqrt(fitted.vcomp)), strict=True))
+    return fitted, dict(zip(drawn, map(float, np.sqrt(fitted.vcomp)), strict=True))
 
 
 def _design(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -66,6 +66,7 @@ class Verdict:
 
 def judge_shape(
     levels: Sequence[float], scores: Mapping[float, Mapping[Unit, float]], *, higher_is_better: bool = True,
+    chosen_from: int = 1,
 ) -> Verdict:
     """The verdict on scores at `levels`, which are ordered from least to most diverse.
 
@@ -75,7 +76,8 @@ def judge_shape(
     in at most `ALPHA` of studies. Rising and falling come from one two-sided paired t test of the ends at `ALPHA`,
     beside that; that it keeps rising or falling is said where no level but that end may be the best (`may_be_best`).
 
-    Units that lack a level are left out, so that every difference is paired over the same seeds.
+    Units that lack a level are left out, so that every difference is paired over the same seeds. Where the curve was
+    chosen by its scores among `chosen_from` of them, both tests are Bonferroni-corrected for that.
     """
     common = set.intersection(*(set(scores[level]) for level in levels)) if levels else set()
     sign = 1.0 if higher_is_better else -1.0
@@ -88,13 +90,13 @@ def judge_shape(
     if len(levels) < 3 or ends is None or ends.p != ends.p:
         return Verdict("not_enough", best)
     p_of = {k: max(_p_above(y[k], y[first]), _p_above(y[k], y[last])) for k in levels[1:-1]}
-    p_interior = min(holm(list(p_of.values())))
+    p_interior = min(1.0, chosen_from * min(holm(list(p_of.values()))))
     candidates = may_be_best(levels, y)
     if p_interior <= ALPHA:
         shape: Shape = "interior_optimum"
-    elif ends.p <= ALPHA and ends.mean > 0:
+    elif chosen_from * ends.p <= ALPHA and ends.mean > 0:
         shape = "rising" if candidates == (last,) else "rises_then_levels"
-    elif ends.p <= ALPHA:
+    elif chosen_from * ends.p <= ALPHA:
         shape = "falling" if candidates == (first,) else "falls_late"
     else:
         shape = "unresolved"
