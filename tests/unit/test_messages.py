@@ -66,7 +66,7 @@ STUDY_FILES = [
     Case("a wrong type", 2, '{tmp}/study.yaml: data.labelled = "many": must be a whole number.',
          study=STUDY.replace("[2]", "many")),
     Case("a value where a section belongs", 2, '{tmp}/study.yaml: data = "ok.jsonl": must be a section of keys '
-         "(source, test, out_of_distribution, task, columns, labels, labelled, prior_share, test_share, validation_share, max_rejected_share, world_size).",
+         "(source, test, out_of_distribution, task, columns, labels, labelled, prior_share, test_share, validation_share, licence, max_rejected_share, world_size).",
          overrides=("data=ok.jsonl",)),
     Case("an unknown choice", 2, f'{{tmp}}/study.yaml: recipe.kind = "topic": must be {", ".join(KINDS[:-1])} or {KINDS[-1]} '
          "(did you mean topics?).", overrides=("recipe.kind=topic",)),
