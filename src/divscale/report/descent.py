@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 from divscale.report.figures import Picture, picture
 from divscale.report.model import ReportInput
-from divscale.report.naming import SHARE, level_name, measure_name, number, p_value, score_name, signed, unit
+from divscale.report.naming import (
+    SHARE,
+    level_name,
+    listed,
+    measure_name,
+    number,
+    p_value,
+    score_name,
+    signed,
+    unit,
+)
 from divscale.report.plots.descent import legend, looks, over_generations
 from divscale.report.statistics.descent import Contrast, Descent, Line, contrasts, descents
 from divscale.report.statistics.intervals import Estimate
@@ -78,7 +88,7 @@ def sentences(report: ReportInput, what: Told) -> tuple[str, str, str]:
     regimes = list(dict.fromkeys(line.regime for line in what.names))
     last = max(g for one in what.found for g in one.generations)
     seeds = max(mean.units for one in what.found for mean in one.means)
-    ways = _list([f"{regime} ({REGIMES[regime]})" for regime in regimes])
+    ways = listed([f"{regime} ({REGIMES[regime]})" for regime in regimes])
     asked = (f"The study asked what becomes of text over {last} generations of models, each of which learns from what "
              f"the one before wrote: under {ways}, over {seeds} unit{'' if seeds == 1 else 's'} of a generator with "
              "its draw of real rows.")
@@ -90,7 +100,7 @@ def sentences(report: ReportInput, what: Told) -> tuple[str, str, str]:
         sure = [f"{signed(metric, change.mean)}{unit(metric, difference=True)} under {regime}"
                 for regime, change in changes if change.p <= ALPHA]
         if sure:
-            parts.append(f"{title(report, metric)} {_list(sure)}")
+            parts.append(f"{title(report, metric)} {listed(sure)}")
         still += bool(changes) and not sure
     if still:
         parts.append(f"no change that is told apart from none in {still} other number{'' if still == 1 else 's'}")
@@ -100,10 +110,6 @@ def sentences(report: ReportInput, what: Told) -> tuple[str, str, str]:
 
 def _line(report: ReportInput, line: Line, several: bool) -> str:
     return f"{line.regime} ({level_name(report, line.level)})" if several else line.regime
-
-
-def _list(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def title(report: ReportInput, metric: str) -> str:

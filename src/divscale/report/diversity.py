@@ -9,7 +9,7 @@ from itertools import pairwise
 from math import isnan
 
 from divscale.report.model import ReportInput
-from divscale.report.naming import MEASURES, is_dcscore_share, level_name, measure_name
+from divscale.report.naming import MEASURES, is_dcscore_share, level_name, listed, measure_name
 
 SATURATED = 0.98  # DCScore / n from which levels can no longer be told apart
 
@@ -103,4 +103,4 @@ def axis_notes(report: ReportInput, sets: Mapping[Key, Measured], levels: list[f
 
 def _list(items: list) -> str:
     words = [item if isinstance(item, str) else f"{item:g}" for item in items]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return listed(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 
 from divscale.metrics.catalogue import CATALOGUE, title
@@ -117,3 +118,8 @@ def level_name(report: ReportInput, level: float) -> str:
 def rows_name(report: ReportInput, count: int, kind: str = "real") -> str:
     """A row count as the study counts it: "2 real rows a label" or "200 real rows"."""
     return f"{count} {kind} row{'' if count == 1 else 's'}{' a label' if report.task == 'classification' else ''}"
+
+
+def listed(words: Sequence[str], joint: str = "and") -> str:
+    """Words as a sentence has them: "a, b and c"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joint} {words[-1]}"

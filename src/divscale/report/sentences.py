@@ -12,6 +12,7 @@ from divscale.report.naming import (
     factor,
     higher_is_better,
     level_name,
+    listed,
     number,
     p_value,
     rows_name,
@@ -56,7 +57,7 @@ def by_amount(report: ReportInput, main: Curve, amounts: Sequence[Amounts]) -> s
         if key.design in ways and (key.method, key.model, key.labelled, key.filter) == (
                 *main.key[:2], main.key.labelled, "none"):
             mix = ways[key.design]
-            tried = _list([f"{amount:g}" for amount in one.amounts], "or")
+            tried = listed([f"{amount:g}" for amount in one.amounts], "or")
             text += (f" Of {tried} generated rows {mix} {rows_name(report, key.labelled)}, at "
                      f"{level_name(report, one.level)}, {key.generated} scored best, {_value(main.metric, one.score)}"
                      f"{_over_real(main.metric, one.over_real, one.p_holm)}: {AMOUNTS[one.verdict.shape]}.")
@@ -71,7 +72,7 @@ def by_model(report: ReportInput, main: Sequence[Curve]) -> str:
         return ""
     found = [f"{_best_point(c).level or 0.0:g} for {c.key.model} ({_value(c.metric, _best_point(c).score)}"
              f"{', an interior optimum' if c.verdict.shape == 'interior_optimum' else ''})" for c in scarce]
-    return f" By model, the {report.dial.replace('_', ' ')} that scored best is {_list(found, 'and')}."
+    return f" By model, the {report.dial.replace('_', ' ')} that scored best is {listed(found, 'and')}."
 
 
 def three_sentences(
@@ -100,7 +101,7 @@ def _asked(report: ReportInput, plain: Sequence[Curve], levels: Sequence[float])
     amount = "real rows"
     if plain:
         amount = rows_name(report, plain[-1].key.labelled)
-        amount = _list([*(f"{c.key.labelled}" for c in plain[:-1]), amount], "or")
+        amount = listed([*(f"{c.key.labelled}" for c in plain[:-1]), amount], "or")
     return (f"The study asked how diverse generated training text should be: text from {span} was mixed with {amount}, "
             f"and what was trained on it was scored by {score_name(report.metrics[0])} on held-out real data, over "
             f"{seeds['data']} data seed{'' if seeds['data'] == 1 else 's'} and {seeds['generation']} generator "
@@ -216,7 +217,7 @@ def _where(found: Sequence[Curve], holds: Sequence[bool]) -> str:
     misses = [f"{c.key.labelled}" for c, yes in zip(found, holds, strict=True) if not yes]
     if not hits or not misses:
         return "at every labelled count" if hits else "at no labelled count"
-    return f"with {_list(hits, 'and')} labelled rows but not with {_list(misses, 'or')}"
+    return f"with {listed(hits, 'and')} labelled rows but not with {listed(misses, 'or')}"
 
 
 def _beats_real(curve: Curve) -> bool:
@@ -243,7 +244,3 @@ def _value(metric: str, found: Estimate) -> str:
 def _p(p: float | None) -> str:
     text = p_value(p)
     return text if text.startswith("<") else f"= {text}"
-
-
-def _list(words: Sequence[str], joint: str) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joint} {words[-1]}"
