@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from contextlib import contextmanager
 
 import pytest
 from toys import Counting, Number, Silent, number, total
@@ -120,6 +121,20 @@ def test_what_ends_a_run_early_is_told_with_what_failed_before_it_and_what_was_m
         execute([number(1), number(4)], store, failing({4: DataError("bad"), 1: broken}, ends_with=broken), Silent())
 
 
+@contextmanager
+def another_process(target, *args):
+    """One that is at `target(*args, taken, seconds)` once it has said so, until it is killed."""
+    context = multiprocessing.get_context("spawn")
+    taken = context.Event()
+    process = context.Process(target=target, args=(*args, taken, 60))
+    process.start()
+    try:
+        assert taken.wait(30)
+        yield process
+    finally:
+        process.kill()
+
+
 def _hold(root, fingerprint, taken, seconds):
     assert Leases(root).acquire(fingerprint)
     taken.set()
@@ -128,12 +143,7 @@ def _hold(root, fingerprint, taken, seconds):
 
 def test_a_stage_another_process_holds_is_waited_for_and_free_when_it_dies(store):
     store.prove_writable(1)
-    context = multiprocessing.get_context("spawn")
-    taken = context.Event()
-    holder = context.Process(target=_hold, args=(store.root, number(1).fingerprint, taken, 60))
-    holder.start()
-    try:
-        assert taken.wait(30)
+    with another_process(_hold, store.root, number(1).fingerprint) as holder:
         assert not Leases(store.root).acquire(number(1).fingerprint)
 
         class KillsWhileWaiting(Silent):
@@ -147,8 +157,6 @@ def test_a_stage_another_process_holds_is_waited_for_and_free_when_it_dies(store
         run(number(1), store, counting, view)
         assert view.waits >= 3
         assert counting.ran == ["number 1"]
-    finally:
-        holder.kill()
 
 
 def _clean(root, taken, seconds):
@@ -160,13 +168,8 @@ def _clean(root, taken, seconds):
 
 def test_who_begins_while_another_process_removes_files_waits_and_says_so(store):
     store.prove_writable(1)
-    context = multiprocessing.get_context("spawn")
-    taken = context.Event()
-    cleaner = context.Process(target=_clean, args=(store.root, taken, 60))
-    cleaner.start()
     said = []
-    try:
-        assert taken.wait(30)
+    with another_process(_clean, store.root) as cleaner:
 
         class EndsItWhileWaiting(Silent):
             def waiting(self, reason):
@@ -179,8 +182,6 @@ def test_who_begins_while_another_process_removes_files_waits_and_says_so(store)
         run(number(1), store, counting, EndsItWhileWaiting())
         assert said == ["another process removes files of the store; waiting for it"] * 2
         assert counting.ran == ["number 1"]
-    finally:
-        cleaner.kill()
 
 
 def test_what_another_driver_made_and_pruned_since_the_plan_is_not_made_again(store):
