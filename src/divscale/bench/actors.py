@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from divscale.runtime.actors import actor_class
 from divscale.runtime.pool import ActorPool
-from divscale.runtime.session import Session, worker_env
+from divscale.runtime.session import Session
+from divscale.runtime.sizes import FleetSize
 
 T = TypeVar("T")
 
@@ -38,11 +40,10 @@ def side_by_side(
     Raises:
         StageFailedError: an actor was not placed in time, or died too often.
     """
-    import ray
-
     session.ensure()
-    actor = ray.remote(num_cpus=0, num_gpus=gpus_each, runtime_env={"env_vars": worker_env(threads)})(Caller)
-    pool = ActorPool(lambda _: actor.remote(), len(calls), "bench", session.resources.start_timeout_s, in_flight=1)
+    size = FleetSize(len(calls), threads, gpus_each)
+    pool = ActorPool(lambda index: actor_class(Caller, size, index).remote(), size.actors, "bench",
+                     session.resources.start_timeout_s, in_flight=1)
     try:
         done = dict(pool.map(((i, (function, call)) for i, call in enumerate(calls)), "call"))
     finally:

@@ -14,9 +14,10 @@ from divscale.embedding.config import EmbedderConfig
 from divscale.embedding.minilm import minilm_folder
 from divscale.errors import PreflightError, RowAccountingError
 from divscale.remote_code import allowed
+from divscale.runtime.actors import actor_class
 from divscale.runtime.pool import ActorPool, Pooled
 from divscale.runtime.resources import Resources
-from divscale.runtime.session import Session, worker_env
+from divscale.runtime.session import Session
 from divscale.runtime.sizes import FleetSize, fleet_size
 
 STEP_TEXTS = 64  # that the encoder takes at once
@@ -50,8 +51,9 @@ class EmbeddingFleet(Pooled):
         location = str(minilm_folder()) if self._config.model == "minilm" else self._config.model
         steps = -(-self._resources.texts_per_batch // STEP_TEXTS)  # from one reply to the next
         self._pool = ActorPool(
-            lambda _: _actor(size).remote(location, self._config, size), size.actors, "embedding",
-            self._resources.start_timeout_s, silence_s=steps * self._resources.step_timeout_s, grow=self._session.grow)
+            lambda index: actor_class(Encoder, size, index).remote(location, self._config, size), size.actors,
+            "embedding", self._resources.start_timeout_s, silence_s=steps * self._resources.step_timeout_s,
+            grow=self._session.grow)
         self._pool.start()
 
     def embed(self, texts: Sequence[str], on_progress: Callable[[int], None]) -> np.ndarray:
@@ -82,12 +84,6 @@ class EmbeddingFleet(Pooled):
             found.update(zip(batches[i], vectors_BD, strict=True))
             on_progress(sum(repeats[text] for text in batches[i]))
         return np.stack([found[text] for text in texts]) if texts else np.zeros((0, 0), np.float32)
-
-
-def _actor(size: FleetSize) -> Any:
-    import ray
-
-    return ray.remote(num_cpus=0, num_gpus=size.gpus_each, runtime_env={"env_vars": worker_env(size.threads)})(Encoder)
 
 
 class Encoder:

@@ -14,10 +14,11 @@ from divscale.generation.config import EngineConfig
 from divscale.rendering.chat import BASE_TEMPLATE
 from divscale.rendering.templates import load
 from divscale.runtime.accounting import check_rows
+from divscale.runtime.actors import actor_class
 from divscale.runtime.pool import ActorPool, Pooled
 from divscale.runtime.resources import Resources
-from divscale.runtime.session import Session, worker_env
-from divscale.runtime.sizes import CPU_ENGINES, FleetSize, fleet_size
+from divscale.runtime.session import Session
+from divscale.runtime.sizes import CPU_ENGINES, fleet_size
 
 
 class GenerationFleet(Pooled):
@@ -69,10 +70,13 @@ class GenerationFleet(Pooled):
                           CPU_ENGINES)
         # What an actor's seats take, and two more to follow without a gap.
         in_flight = 2 + -(-resources.max_num_seqs // resources.requests_per_batch)
+        # A vLLM engine leaves the file by which its processes found each other (vllm_dist_*) with the temporary files.
+        env = {"TMPDIR": self._session.scratch} if self._session.scratch else {}
         bind = self._session.is_local and not size.gpus_each and size.actors > 1
 
         def make(index: int) -> Any:
-            return _actor_class(size, in_flight, self._session.scratch).remote(
+            # `generate` waits while the engine works: one thread for each batch in flight, and one to spare.
+            return actor_class(Generator, size, index, env, max_concurrency=in_flight + 1).remote(
                 folder, self._config, resources, size, index if bind else None, turns, self._structured)
 
         self._in_flight, self._gpus_each = in_flight, size.gpus_each
@@ -157,16 +161,3 @@ def model_folder(model: str, revision: str | None) -> str:
     except (OSError, ValueError) as error:
         raise PreflightError(f"the model {model!r} is neither a folder nor in the local Hugging Face cache. Download "
                              f"it first (hf download {model}), or give a folder.") from error
-
-
-def _actor_class(size: FleetSize, in_flight: int, scratch: str | None) -> Any:
-    import ray
-
-    # Each vLLM engine leaves the file by which its processes found each other (vllm_dist_*) where temporary files go.
-    env = worker_env(size.threads) | ({"TMPDIR": scratch} if scratch else {})
-    options: dict[str, Any] = {
-        "num_cpus": 0, "num_gpus": size.gpus_each, "runtime_env": {"env_vars": env},
-        # `generate` waits while the engine works: one thread for each batch in flight, and one to spare.
-        "max_concurrency": in_flight + 1,
-    }
-    return ray.remote(**options)(Generator)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from divscale.runtime.actors import actor_class
 from divscale.runtime.pool import ActorPool, Pooled
 from divscale.runtime.resources import Resources
-from divscale.runtime.session import Session, worker_env
+from divscale.runtime.session import Session
 from divscale.runtime.sizes import MAX_WORKERS, FleetSize, fleet_size
 from divscale.runtime.visible import must_see
 
@@ -30,14 +31,11 @@ class WorkerFleet(Pooled):
     def start(self) -> None:
         """Start the workers."""
         self._session.ensure()
-        import ray
-
         total, shared = self._session.total(), self._session.shared
         size = FleetSize(min(total["cpus"], MAX_WORKERS), threads=1, gpus_each=0)
         if self._models:
             size = fleet_size(total["cpus"], total["gpus"])
 
-        @ray.remote(num_cpus=0, num_gpus=size.gpus_each, runtime_env={"env_vars": worker_env(size.threads)})
         class Worker:
             def load(self) -> None:
                 """Ready at once: functions import what they need."""
@@ -47,8 +45,8 @@ class WorkerFleet(Pooled):
                 function, arguments = payload
                 return function(*arguments)
 
-        self._pool = ActorPool(lambda _: Worker.remote(), size.actors, "workers", self._resources.start_timeout_s,
-                               grow=self._session.grow)
+        self._pool = ActorPool(lambda index: actor_class(Worker, size, index).remote(), size.actors, "workers",
+                               self._resources.start_timeout_s, grow=self._session.grow)
         self._pool.start()
 
     def map(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:

@@ -1,0 +1,48 @@
+"""Where the actors of a fleet go, and with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from divscale.runtime.session import worker_env
+from divscale.runtime.sizes import FleetSize
+
+
+def actor_class(body: type, size: FleetSize, index: int, env: Mapping[str, str] | None = None, **options: Any) -> Any:
+    """Ray's class for the `index`-th actor of a fleet; `.remote(...)` starts it.
+
+    With GPUs Ray goes by these. An actor without asks for nothing that is counted, and Ray would put it on any node,
+    also all of a fleet on one: it gets a node by `node_of`, and another where that one is gone.
+
+    Args:
+        body: the actor's class.
+        size: of the fleet.
+        index: of the actor, from 0.
+        env: environment variables beside `worker_env`.
+        options: further options of `ray.remote`.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    options |= {"num_cpus": 0, "num_gpus": size.gpus_each,
+                "runtime_env": {"env_vars": worker_env(size.threads) | dict(env or {})}}
+    if not size.gpus_each:
+        cpus = {node["NodeID"]: node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]}
+        cpus = {node: count for node, count in cpus.items() if count} or cpus   # a cluster's head may have none to give
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node_of(index, size.threads, cpus), soft=True)
+    return ray.remote(**options)(body)
+
+
+def node_of(index: int, threads: int, cpus: Mapping[str, float]) -> str:
+    """The node of the `index`-th actor: each goes where the most CPUs are left, so that they spread by what nodes have.
+
+    Args:
+        index: from 0.
+        threads: CPUs that each takes.
+        cpus: node -> its CPUs; of equals the first.
+    """
+    left = dict(cpus)
+    for _ in range(index):
+        left[max(left, key=left.__getitem__)] -= threads
+    return max(left, key=left.__getitem__)
