@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from contextlib import contextmanager
 
 import grpc
@@ -13,9 +14,11 @@ import pytest
 
 from divscale.errors import ConfigError, DataError
 from divscale.metrics import dcscore
+from divscale.runtime.actors import actor_class
 from divscale.runtime.pool import ActorPool
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
+from divscale.runtime.sizes import FleetSize
 from divscale.similarity import sharded, shipping
 from divscale.similarity.engine import reduce_pairs
 from divscale.similarity.kernels import Kernel
@@ -105,6 +108,38 @@ def test_every_node_takes_part_and_the_value_is_that_of_one_process(cluster, x_N
     assert found.items > 2 * 3
     assert found.replaced == found.redone_tiles == 0
     assert_same(found, whole)
+
+
+def test_actors_without_gpus_spread_over_the_nodes_and_go_elsewhere_where_theirs_is_gone(cluster):
+    import ray
+
+    class Worker:
+        def load(self): ...
+
+        def node(self, seconds):
+            time.sleep(seconds)
+            return ray.get_runtime_context().get_node_id()
+
+    with Session(Resources(address=cluster(3).address)) as session:
+        session.ensure()
+        near = set(cluster(3).list_all_nodes())
+        (far,) = set(cluster(4).list_all_nodes()) - near
+        size, begun = FleetSize(4, 1, 0), []
+
+        def make(index):
+            begun.append(index)
+            return actor_class(Worker, size, index, node=far.node_id if index == 3 else None).remote()
+
+        pool = ActorPool(make, 4, "test", 60, in_flight=1)
+        pool.start()
+        at = ray.get([actor.node.remote(0) for actor in pool.actors])
+        assert at[3] == far.node_id and len(set(at)) >= 3
+        cluster(4).remove_node(far, allow_graceful=False)
+        while begun.count(3) == 1:      # a process outlives its node for a moment, and answers
+            list(pool.map(((i, 0.2) for i in range(12)), "node"))
+        found = {node for _, node in pool.map(((i, 0.5) for i in range(12)), "node")}
+        assert len(found) >= 2 and far.node_id not in found     # two stay where they were
+        pool.close()
 
 
 def test_the_number_of_actors_changes_no_bit_nor_does_another_pass(cluster, x_ND):

@@ -20,13 +20,15 @@ from typing import Any
 
 import numpy as np
 
+from divscale.runtime.actors import actor_class
 from divscale.runtime.pool import ActorPool
-from divscale.runtime.session import Session, worker_env
+from divscale.runtime.session import Session
+from divscale.runtime.sizes import FleetSize
 from divscale.similarity.engine import Reduced, corrected, finish, part_of
 from divscale.similarity.kernels import Kernel
 from divscale.similarity.merging import Merging
 from divscale.similarity.part import PassPart
-from divscale.similarity.places import Place, places_for
+from divscale.similarity.places import places_for
 from divscale.similarity.plan import Pass, Precision, plan_pass
 from divscale.similarity.reductions.protocol import Reduction, State, travelling_bytes
 from divscale.similarity.shipping import received, shipped
@@ -98,8 +100,12 @@ def reduce_pairs_sharded(
     merging = Merging(totals, max(2 * len(at), BYTES_WAITING // max(1, waiting)))
     with ExitStack() as shipments:
         sides = [None if side is None else shipments.enter_context(shipped(session, side)) for side in (x, y)]
-        pool = ActorPool(lambda i: _actor(at[i]).remote(plan, at[i].threads, *sides), len(at), "similarity",
-                         session.resources.start_timeout_s,
+
+        def make(i: int) -> Any:
+            size = FleetSize(len(at), at[i].threads, at[i].gpus)
+            return actor_class(PairWorker, size, i, node=at[i].node).remote(plan, at[i].threads, *sides)
+
+        pool = ActorPool(make, len(at), "similarity", session.resources.start_timeout_s,
                          silence_s=silence_of(tiles, bounds, session.resources.step_timeout_s))
         try:
             pool.start()
@@ -180,13 +186,3 @@ class PairWorker:
         self._part.states = self._plan.start()
         self._part.run(self._tiles[slice(*bounds)])
         return self._part.portable_states()
-
-
-def _actor(place: Place) -> Any:
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    # soft: where the node is gone, a replacement goes elsewhere
-    there: Any = NodeAffinitySchedulingStrategy(place.node, soft=True)
-    return ray.remote(num_cpus=0, num_gpus=place.gpus, scheduling_strategy=there,
-                      runtime_env={"env_vars": worker_env(place.threads)})(PairWorker)
