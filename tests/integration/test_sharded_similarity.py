@@ -134,11 +134,13 @@ def test_actors_without_gpus_spread_over_the_nodes_and_go_elsewhere_where_theirs
         pool.start()
         at = ray.get([actor.node.remote(0) for actor in pool.actors])
         assert at[3] == far.node_id and len(set(at)) >= 3
+        gone = at.count(far.node_id)
         cluster(4).remove_node(far, allow_graceful=False)
-        while begun.count(3) == 1:      # a process outlives its node for a moment, and answers
+        until = time.monotonic() + 120
+        while len(begun) < 4 + gone and time.monotonic() < until:   # processes outlive their node for a moment
             list(pool.map(((i, 0.2) for i in range(12)), "node"))
         found = {node for _, node in pool.map(((i, 0.5) for i in range(12)), "node")}
-        assert len(found) >= 2 and far.node_id not in found     # two stay where they were
+        assert len(found) >= 2 and far.node_id not in found     # at least two stay where they were
         pool.close()
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from divscale.runtime.session import worker_env
 from divscale.runtime.sizes import FleetSize
+
+# An actor that asks for nothing at all Ray (2.60) puts on any node, whatever its scheduling strategy wishes; one that
+# asks for a byte of memory goes by it. CPUs are not asked for: what fleets hold would be missing for training groups.
+NEXT_TO_NOTHING: dict[str, Any] = {"num_cpus": 0, "memory": 1}
 
 
 def actor_class(
@@ -15,42 +19,49 @@ def actor_class(
 ) -> Any:
     """Ray's class for the `index`-th actor of a fleet; `.remote(...)` starts it.
 
-    With GPUs Ray goes by these. An actor without asks for nothing that is counted, and Ray would put it on any node,
-    also all of a fleet on one; of wishes that it may overrule it takes no notice then (2.60). So it gets a node, and
-    cannot be placed where that has just gone: a pool then asks again.
+    With GPUs Ray goes by these. Others spread over the nodes by `node_of`; where that node has no place for actors any
+    more, Ray chooses another.
 
     Args:
         body: the actor's class.
         size: of the fleet.
         index: of the actor, from 0.
         env: environment variables beside `worker_env`.
-        node: where it should be; where that is gone, or null: by `node_of`, with GPUs by Ray.
+        node: where it should be; null: by `node_of`, with GPUs by Ray.
         options: further options of `ray.remote`.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    options |= {"num_cpus": 0, "num_gpus": size.gpus_each,
+    options |= {**NEXT_TO_NOTHING, "num_gpus": size.gpus_each,
                 "runtime_env": {"env_vars": worker_env(size.threads) | dict(env or {})}}
-    if not size.gpus_each:
-        cpus = {one["NodeID"]: one["Resources"].get("CPU", 0.0) for one in ray.nodes() if one["Alive"]}
-        if node not in cpus:
-            with_any = {name: count for name, count in cpus.items() if count}   # a cluster's head may have none to give
-            node = node_of(index, size.threads, with_any or cpus)
+    if node is None and not size.gpus_each:
+        node = node_of(index, size.threads, cpus_of(ray.nodes()))
     if node is not None:
-        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=size.gpus_each > 0)
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=True)
     return ray.remote(**options)(body)
 
 
-def node_of(index: int, threads: int, cpus: Mapping[str, float]) -> str:
-    """The node of the `index`-th actor: each goes where the most CPUs are left, so that they spread by what nodes have.
+def cpus_of(nodes: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Node -> its CPUs, in the order of their names. One that was started with none, as a head that is kept free of
+    work, is left out where another has some.
+
+    Args:
+        nodes: as `ray.nodes()` tells them.
+    """
+    found = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]}
+    return {node: found[node] for node in sorted(found) if found[node] or not any(found.values())}
+
+
+def node_of(index: int, threads: int, cpus: Mapping[str, int]) -> str:
+    """The node of the `index`-th actor: each goes where the most CPUs are left.
 
     Args:
         index: from 0.
         threads: CPUs that each takes.
-        cpus: node -> its CPUs; of equals the first by name.
+        cpus: node -> its CPUs; of equals the first is taken.
     """
-    left = dict(sorted(cpus.items()))
+    left = dict(cpus)
     for _ in range(index):
         left[max(left, key=left.__getitem__)] -= threads
     return max(left, key=left.__getitem__)

@@ -14,9 +14,8 @@ def is_death(error: Any) -> bool:
     """
     from ray import exceptions
 
-    gone = (exceptions.RayActorError, exceptions.ActorUnschedulableError, exceptions.ObjectLostError,
-            exceptions.NodeDiedError, exceptions.WorkerCrashedError, exceptions.LocalRayletDiedError,
-            exceptions.OutOfMemoryError)
+    gone = (exceptions.RayActorError, exceptions.ObjectLostError, exceptions.NodeDiedError,
+            exceptions.WorkerCrashedError, exceptions.LocalRayletDiedError, exceptions.OutOfMemoryError)
     return isinstance(error, gone) and not isinstance(error, exceptions.RayTaskError)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from divscale.errors import ConfigError
+from divscale.runtime.actors import cpus_of
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 
@@ -53,8 +54,7 @@ def places(nodes: Sequence[Mapping[str, Any]], resources: Resources, device: str
             raise ConfigError(f"resources.similarity_actors is {wanted} and {len(on_gpus)} GPU(s) may be used; each "
                               "actor has one. Lower it, or compute on CPUs.")
         return _placed(on_gpus[:wanted], cpus, None, gpus=1)
-    # a head node that was started with no CPUs is kept free of work
-    with_cpus = [node for node, count in cpus.items() if count] or list(cpus)
+    with_cpus = list(cpus_of(nodes))
     count = wanted or min(len(with_cpus), resources.cpus or len(with_cpus))
     return _placed([with_cpus[i % len(with_cpus)] for i in range(count)], cpus, resources.cpus, gpus=0)
 

@@ -1,8 +1,8 @@
-"""Where actors go that ask for nothing that Ray counts."""
+"""Where actors go that ask for next to nothing."""
 
 import pytest
 
-from divscale.runtime.actors import node_of
+from divscale.runtime.actors import cpus_of, node_of
 
 
 @pytest.mark.parametrize(("threads", "cpus", "nodes"), [
@@ -12,3 +12,12 @@ from divscale.runtime.actors import node_of
 ])
 def test_actors_spread_over_the_nodes_by_what_each_has(threads, cpus, nodes):
     assert "".join(node_of(index, threads, cpus) for index in range(len(nodes))) == nodes
+
+
+def node(name, cpus, alive=True):
+    return {"NodeID": name, "Alive": alive, "Resources": {"CPU": cpus, "memory": 1.0} if cpus else {"memory": 1.0}}
+
+
+def test_a_head_without_cpus_is_kept_free_and_a_dead_node_is_none():
+    assert cpus_of([node("c", 2), node("head", 0), node("b", 4), node("a", 8, alive=False)]) == {"b": 4, "c": 2}
+    assert cpus_of([node("head", 0)]) == {"head": 0}
