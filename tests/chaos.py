@@ -162,8 +162,12 @@ def hunt(arguments: list[str], reference: Path, store: Path) -> dict[str, object
     return {"hits": dict(hits), **same_end(study, reference)}
 
 
-def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: float, store: Path) -> dict[str, object]:
-    """Run a study under fire, its driver included; raises AssertionError where a promise is broken. Returns what was done."""
+def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: float, store: Path, *, actors: bool = True
+          ) -> dict[str, object]:
+    """Run a study under fire, its driver included; raises AssertionError where a promise is broken. Returns what was done.
+
+    Without `actors` the driver alone is ended.
+    """
     rng = random.Random(seed)
     moments = [wall_s * (part + rng.random()) / kills for part in range(kills)]
     study, done, hits = Study(arguments, store), [], Counter[str]()
@@ -174,7 +178,7 @@ def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: 
         before = records(store)
         assert not made_again(committed, before), "a committed stage was made again"
         committed = before
-        victim = study.kill(number % 2 == 1, hits)
+        victim = study.kill(actors and number % 2 == 1, hits)
         hits[str(victim)] += 1
         stage = max(before, key=lambda key: before[key][1])[0] if before else "nothing"
         done.append({"moment_s": round(moment, 1), "victim": victim, "last_committed": stage, "committed": len(before)})

@@ -15,7 +15,7 @@ from divscale.view import Tally
 
 def main(root: Path) -> int:
     study, broken = (load(Path(__file__).parent / "studies" / "training.yaml", [
-        f"data.source={root.parent / 'data.parquet'}", f"train.0.optim.lr={lr}"]) for lr in (1e-3, 1e6))
+        f"data.source={root.parent / 'data.parquet'}", f"train.0.optim.lr={lr}", "train.0.optim.steps=120"]) for lr in (1e-3, 1e6))
     store = store_of(root)
     arms, diverging = ([stage for stage in in_order([expand(one)]) if stage.name == "train"] for one in (study, broken))
     mixes = [arm.inputs["mix"] for arm in arms]

@@ -24,9 +24,9 @@ SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
 def test_the_rate_that_validates_best_is_taken_for_all_seeds_and_its_trial_is_not_trained_twice(tmp_path):
     file = tmp_path / "letters.jsonl"
     file.write_text("".join(json.dumps({"text": f"Return letter {i}.", "label": label}) + "\n"
-                            for label in ("asyncio", "email") for i in range(4)))
+                            for label in ("http", "urllib") for i in range(4)))
     overrides = [
-        "data.validation_share=0.3", "train.1.lr=[1e-3,1e30,1e-2]", "train.1.optim={batch_size: 16, steps: 12}",
+        "data.labels=[http,mailbox,tarfile,urllib]", "measure.n=16", "data.validation_share=0.3", "train.1.lr=[1e-3,1e30,1e-2]", "train.1.optim={batch_size: 16, steps: 12}",
         "train.1.arms={designs: [real_only]}", f"data.out_of_distribution={{letters: {file}}}"]
     study = load(SMOKE, overrides)
     store, tally = Store(tmp_path / "store"), Tally()
@@ -49,7 +49,7 @@ def test_the_rate_that_validates_best_is_taken_for_all_seeds_and_its_trial_is_no
 
     tables = {s.title: store.open(s).table("predictions") for s in scored}
     for title, predictions in tables.items():
-        assert predictions.num_rows == (8 if "letters" in title else 523)
+        assert predictions.num_rows == (8 if "letters" in title else 110)
         assert 0 <= score("accuracy", predictions) <= 1
 
     # Without weights what was scored stands; another test set has them made again, the same to the bit.

@@ -19,7 +19,7 @@ from tests.chaos import records
 pytestmark = pytest.mark.engine
 
 DRIVER = Path(__file__).parents[1] / "fleet_driver.py"
-STEPS, KILL, LOOK = 200, 60, 10  # steps of an arm, when its worker or driver is killed, between checkpoints
+STEPS, KILL, LOOK = 120, 50, 10  # steps of an arm, when its worker or driver is killed, between checkpoints
 
 
 class Traitor(Arm):

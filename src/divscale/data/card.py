@@ -18,11 +18,13 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
 
 
-def card(samples: pa.Table, *, name: str, task: Task, layout: str, file: str,
+def card(samples: pa.Table, *, name: str, task: Task, layout: str, file: str, content: str,
          about: Sequence[str] = (), facts: Mapping[str, str] | None = None) -> str:
     """The README.md of a folder that holds `file`: a YAML header that `datasets` reads, then the counts in words.
 
-    It states how many rows are generated, so that machine-written text stays recognisable where it is passed on.
+    It states how many rows are generated, so that machine-written text stays recognisable where it is passed on. The
+    header names the hash of the file's `content`: `datasets` keeps what it has read under the folder's last name and
+    this header, and would take a file of other rows for one that it knows.
     """
     origins = Counter(samples["origin"].to_pylist())
     labels = Counter(label for label in samples["label"].to_pylist() if label)
@@ -32,7 +34,8 @@ def card(samples: pa.Table, *, name: str, task: Task, layout: str, file: str,
         "license_name": "not-stated",
         "task_categories": [_CATEGORY[task]],
         "tags": ["divscale", *(["synthetic"] if origins["generated"] else [])],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": file}]}],
+        "configs": [{"config_name": "default", "description": f"content {content}",
+                     "data_files": [{"split": "train", "path": file}]}],
     }
     lines = ["---", yaml.safe_dump(header, sort_keys=False, allow_unicode=True).strip(), "---", "", f"# {name}", "",
              f"{samples.num_rows} rows written by divscale (layout `{layout}`, task `{task}`): {origins['real']} real, "

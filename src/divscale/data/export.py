@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from divscale.data.card import card
+from divscale.data.location import file_hash
 from divscale.schema import Task
 
 Layout = Literal["samples", "messages", "prompt", "text"]
@@ -44,7 +45,8 @@ def export(samples: pa.Table, folder: Path, *, task: Task, layout: Layout = "mes
         with file.open("w", encoding="utf-8") as stream:
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (folder / "README.md").write_text(
-        card(samples, name=name, task=task, layout=layout, file=file.name, about=about, facts=facts or {}), "utf-8")
+        card(samples, name=name, task=task, layout=layout, file=file.name, content=file_hash(str(file)), about=about,
+             facts=facts or {}), "utf-8")
     return file
 
 

@@ -18,6 +18,7 @@ from divscale.data.unicode_text import escaped, is_unicode
 from divscale.errors import ConfigError, DataError, RowAccountingError
 from divscale.schema import REJECTED, Task
 
+SOURCE = "data.source"
 MAX_CHARS = 400_000  # of a text or its context: prompts hold it and some more, and may have 500,000
 
 
@@ -40,7 +41,7 @@ class Validated:
 
 def validate(raw: RawRows, task: Task, *, labels: tuple[str, ...] | int | None = None,
              known: Collection[str] | None = None, max_rejected_share: float = 0.0,
-             field: str = "data.source") -> Validated:
+             field: str = SOURCE) -> Validated:
     """Split raw rows into samples, rejected rows and rows not asked for.
 
     A row is rejected for: a text, label, context or id of the wrong type, a text or context that no prompt can hold,
@@ -51,14 +52,14 @@ def validate(raw: RawRows, task: Task, *, labels: tuple[str, ...] | int | None =
     Args:
         raw: Rows as read.
         task: Which fields a row needs.
-        labels: Labels to keep: a list, or the first n by name; null keeps all.
+        labels: Labels to keep: a list, or the first n by name; null keeps all. A held-out file need not have each.
         known: Labels there may be (those of the training data, when this is the test data); null: any.
         max_rejected_share: Share of invalid rows allowed, 0 to 1.
         field: The study's field that names the file, for messages.
 
     Raises:
         DataError: More invalid rows than allowed, or no row left.
-        ConfigError: A label of `labels` is nowhere in the data, or there are fewer than n.
+        ConfigError: A label of `labels` is nowhere in the source, or there are fewer than n.
     """
     rows, rejected = [], []
     seen: set[str] = set()
@@ -75,7 +76,8 @@ def validate(raw: RawRows, task: Task, *, labels: tuple[str, ...] | int | None =
         rows.append({**row, "answers": [answers] if isinstance(answers, str) else answers})
     where = f"{field}: {raw.where}"
     _check_rejected(rejected, raw.rows, max_rejected_share, where)
-    kept = _kept_labels(labels, {row["label"] for row in rows if row.get("label")}, where)
+    there = {row["label"] for row in rows if row.get("label")}
+    kept = _kept_labels(labels, there, where) if field == SOURCE or not isinstance(labels, tuple) else set(labels)
     ok = rows if kept is None else [row for row in rows if row.get("label") in kept]
     if not ok:
         raise DataError(f"{where}: of {raw.rows} rows none is left ({len(rejected)} invalid, {len(rows)} with labels "

@@ -48,3 +48,12 @@ def test_the_card_names_the_data_file_and_counts_generated_rows(tmp_path):
     assert header["pretty_name"] == "Karten"
     assert "1 real, 0 generated" in card
     assert "| card | 1 |" in card
+
+
+def test_an_export_under_a_name_that_datasets_knows_is_read_and_not_the_rows_it_has_kept(tmp_path):
+    from datasets import load_dataset
+
+    for place, text in (("a", "one"), ("b", "two"), ("b", "six")):
+        export(real_samples([{"id": "a", "text": text, "label": "card"}]), tmp_path / place / "set", task="classification")
+        rows = load_dataset(str(tmp_path / place / "set"), split="train", cache_dir=str(tmp_path / "cache"))
+        assert [row[0]["content"] for row in rows["messages"]] == [text]

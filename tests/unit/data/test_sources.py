@@ -46,6 +46,14 @@ def test_a_test_file_is_held_to_the_labels_of_the_training_file(tmp_path):
     assert chosen.test is not None
     assert chosen.test.samples["label"].to_pylist() == ["a", "b"]
     assert chosen.test.filtered == 2
+    narrow = write(tmp_path / "narrow.jsonl", [{"text": "u", "label": "a"}])
+    held = load(DataConfig(source=source, test=narrow, labels=("a", "b"))).test
+    assert held is not None and held.samples["label"].to_pylist() == ["a"]
+    with pytest.raises(ConfigError, match=r"data.labels: 'd' is no label of data.source"):
+        load(DataConfig(source=source, test=test, labels=("a", "d")))
+    with pytest.raises(DataError, match=r"data.test: .*none is left .*2 with labels that data.labels does not keep"):
+        load(DataConfig(source=source, test=write(tmp_path / "other.jsonl", [{"text": t, "label": "c"} for t in "uv"]),
+                        labels=("a", "b")))
 
 
 def test_the_identity_of_a_file_is_its_content_not_its_name(tmp_path):
