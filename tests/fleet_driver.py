@@ -1,4 +1,4 @@
-"""Trains the arms of test_training_faults.py on the store that is named: six right ones, a NaN, a poisoned one."""
+"""Trains the arms of test_training_faults.py on the store that is named, for so many steps: six right ones, a NaN, a poisoned one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from divscale.study_file import load
 from divscale.view import Tally
 
 
-def main(root: Path) -> int:
+def main(root: Path, steps: str) -> int:
     study, broken = (load(Path(__file__).parent / "studies" / "training.yaml", [
-        f"data.source={root.parent / 'data.parquet'}", f"train.0.optim.lr={lr}", "train.0.optim.steps=120"]) for lr in (1e-3, 1e6))
+        f"data.source={root.parent / 'data.parquet'}", f"train.0.optim.lr={lr}", f"train.0.optim.steps={steps}"]) for lr in (1e-3, 1e6))
     store = store_of(root)
     arms, diverging = ([stage for stage in in_order([expand(one)]) if stage.name == "train"] for one in (study, broken))
     mixes = [arm.inputs["mix"] for arm in arms]
@@ -36,4 +36,4 @@ def main(root: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

@@ -23,7 +23,7 @@ RAY = str(Path(sys.executable).with_name("ray"))
 PROGRAM = """
 import json, sys, time
 from divscale.errors import PreflightError
-from divscale.runtime import pool, session
+from divscale.runtime import actors, pool, session, sizes
 from divscale.runtime.resources import Resources
 
 pool.TELL_S = session.TELL_S = 1.0
@@ -51,7 +51,8 @@ with session.Session(resources, said.append) as connected:
 
     at_first = connected.here()["gpus"]
     total = connected.total()["gpus"]
-    fleet = pool.ActorPool(lambda _: ray.remote(num_cpus=0, num_gpus=1)(Worker).remote(), total, "test",
+    size = sizes.FleetSize(total, 1, 1)
+    fleet = pool.ActorPool(lambda index: actors.actor_class(Worker, size, index).remote(), total, "test",
                            resources.start_timeout_s, in_flight=1, grow=connected.grow)
     fleet.start()
     held = pool.Pooled()

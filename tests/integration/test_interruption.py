@@ -57,8 +57,8 @@ def test_arms_that_fail_do_not_cost_the_report_of_the_others(alone, tmp_path):
 def test_killed_at_moments_over_its_run_it_ends_with_the_ids_of_an_uninterrupted_run(alone, tmp_path):
     """A driver that gets Ctrl-C exits with 130, says so, and leaves nothing running, like one that gets SIGKILL."""
     reference, wall_s = alone
-    found = chaos(SMOKE, kills=2, seed=1, reference=reference, wall_s=wall_s, store=tmp_path / "chaos", actors=False)
-    assert found["hits"] == {"SIGKILL": 1, "SIGINT": 1}
+    found = chaos(SMOKE, kills=2, seed=9, reference=reference, wall_s=wall_s, store=tmp_path / "chaos", actors=False)
+    assert found["hits"] == {"SIGKILL": 1, "SIGINT": 1}     # at 23 and 69 % of the run
 
 
 @pytest.mark.engine

@@ -27,6 +27,7 @@ from divscale.similarity.reductions import Components, CountAbove, ExpRowSums, P
 from divscale.similarity.sharded import reduce_pairs_sharded
 from divscale.similarity.shards import write_shards
 from divscale.similarity.spread import spread
+from divscale.training.verify import new_reader
 from tests.nodes import add_node, empty_cluster
 
 pytestmark = pytest.mark.engine
@@ -142,6 +143,11 @@ def test_actors_without_gpus_spread_over_the_nodes_and_go_elsewhere_where_theirs
         found = {node for _, node in pool.map(((i, 0.5) for i in range(12)), "node")}
         assert len(found) >= 2 and far.node_id not in found     # at least two stay where they were
         pool.close()
+        readers = [new_reader(1), new_reader(1)]
+        where = [ray.get(reader.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id())) for reader in readers]
+        assert len(set(where)) == 2
+        for reader in readers:
+            ray.kill(reader)
 
 
 def test_the_number_of_actors_changes_no_bit_nor_does_another_pass(cluster, x_ND):

@@ -19,7 +19,7 @@ from tests.chaos import records
 pytestmark = pytest.mark.engine
 
 DRIVER = Path(__file__).parents[1] / "fleet_driver.py"
-STEPS, KILL, LOOK = 120, 50, 10  # steps of an arm, when its worker or driver is killed, between checkpoints
+STEPS, KILL, LOOK = 120, 30, 10  # steps of an arm, when its worker or driver is killed, between checkpoints
 
 
 class Traitor(Arm):
@@ -83,7 +83,7 @@ class Driver:
 
     def __init__(self, store):
         self.store = store
-        self.command = [sys.executable, str(DRIVER), str(store)]
+        self.command = [sys.executable, str(DRIVER), str(store), str(STEPS)]
 
     def start(self):
         self.process = psutil.Popen(self.command, stderr=subprocess.PIPE, text=True)

@@ -31,8 +31,8 @@ class Loaded:
 def load(config: DataConfig) -> Loaded:
     """Read and validate what `config` names; not split yet.
 
-    Labels of held-out files that the training data lacks are rejected, unless `labels` chooses labels: then they are
-    filtered like all others not chosen.
+    Labels of held-out files that the source lacks are rejected; those that `labels` does not choose are filtered, there
+    too. A held-out file need not have each.
 
     Raises:
         ConfigError: A missing file or column, an unknown label, a world asked for another task.
@@ -41,11 +41,11 @@ def load(config: DataConfig) -> Loaded:
     """
     raw = _raw_world(config) if config.source in WORLDS else read(config.source, config.columns, config.task)
     train = validate(raw, config.task, labels=config.labels, max_rejected_share=config.max_rejected_share)
-    labels = tuple(sorted({label for label in train.samples["label"].to_pylist() if label}))
+    kept = tuple(sorted({label for label in train.samples["label"].to_pylist() if label}))
     found = {field: validate(
         read(file, config.columns, config.task, field=field), config.task, field=field,
-        labels=labels if config.labels is not None else None,
-        known=labels if config.labels is None and config.task == "classification" else None,
+        labels=kept if config.labels is not None else None, held_out=True,
+        known=train.labels if config.task == "classification" else None,
         max_rejected_share=config.max_rejected_share) for field, file in held_out_files(config).items()}
     others = {name: found[f"{OTHER}{name}"] for name in config.out_of_distribution}
     for name, other in others.items():

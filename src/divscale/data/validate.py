@@ -18,7 +18,6 @@ from divscale.data.unicode_text import escaped, is_unicode
 from divscale.errors import ConfigError, DataError, RowAccountingError
 from divscale.schema import REJECTED, Task
 
-SOURCE = "data.source"
 MAX_CHARS = 400_000  # of a text or its context: prompts hold it and some more, and may have 500,000
 
 
@@ -31,17 +30,19 @@ class Validated:
         rejected: REJECTED, the invalid rows with their reason and their content as JSON.
         filtered: Rows whose label the study does not keep. They are fine, only not asked for.
         rows_in: Rows of the file.
+        labels: Of all valid rows, those that the study does not keep too.
     """
 
     samples: pa.Table
     rejected: pa.Table
     filtered: int
     rows_in: int
+    labels: frozenset[str]
 
 
 def validate(raw: RawRows, task: Task, *, labels: tuple[str, ...] | int | None = None,
              known: Collection[str] | None = None, max_rejected_share: float = 0.0,
-             field: str = SOURCE) -> Validated:
+             held_out: bool = False, field: str = "data.source") -> Validated:
     """Split raw rows into samples, rejected rows and rows not asked for.
 
     A row is rejected for: a text, label, context or id of the wrong type, a text or context that no prompt can hold,
@@ -52,14 +53,15 @@ def validate(raw: RawRows, task: Task, *, labels: tuple[str, ...] | int | None =
     Args:
         raw: Rows as read.
         task: Which fields a row needs.
-        labels: Labels to keep: a list, or the first n by name; null keeps all. A held-out file need not have each.
+        labels: Labels to keep: a list, or the first n by name; null keeps all.
         known: Labels there may be (those of the training data, when this is the test data); null: any.
         max_rejected_share: Share of invalid rows allowed, 0 to 1.
+        held_out: Not every one of `labels` has to be there.
         field: The study's field that names the file, for messages.
 
     Raises:
         DataError: More invalid rows than allowed, or no row left.
-        ConfigError: A label of `labels` is nowhere in the source, or there are fewer than n.
+        ConfigError: A label of `labels` is nowhere in the data, or there are fewer than n.
     """
     rows, rejected = [], []
     seen: set[str] = set()
@@ -77,14 +79,15 @@ def validate(raw: RawRows, task: Task, *, labels: tuple[str, ...] | int | None =
     where = f"{field}: {raw.where}"
     _check_rejected(rejected, raw.rows, max_rejected_share, where)
     there = {row["label"] for row in rows if row.get("label")}
-    kept = _kept_labels(labels, there, where) if field == SOURCE or not isinstance(labels, tuple) else set(labels)
+    kept = set(labels) if held_out and isinstance(labels, tuple) else _kept_labels(labels, there, where)
     ok = rows if kept is None else [row for row in rows if row.get("label") in kept]
     if not ok:
         raise DataError(f"{where}: of {raw.rows} rows none is left ({len(rejected)} invalid, {len(rows)} with labels "
                         "that data.labels does not keep). Correct data.labels or data.columns.")
     invalid = [{name: row[name] for name in REJECTED.names} for row in rejected]
     result = Validated(
-        real_samples(ok), pa.Table.from_pylist(invalid, schema=REJECTED), len(rows) - len(ok), raw.rows)
+        real_samples(ok), pa.Table.from_pylist(invalid, schema=REJECTED), len(rows) - len(ok), raw.rows,
+        frozenset(there))
     if result.rows_in != result.samples.num_rows + result.rejected.num_rows + result.filtered:
         raise RowAccountingError(f"{where}: rows were lost in validation; this is a fault of divscale.")
     return result

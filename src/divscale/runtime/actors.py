@@ -33,7 +33,9 @@ def actor_class(
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    options |= {**NEXT_TO_NOTHING, "num_gpus": size.gpus_each,
+    # Who asks for GPUs asks for these alone: an autoscaler may know of no memory of the nodes that it could start.
+    asks = {"num_cpus": 0, "num_gpus": size.gpus_each} if size.gpus_each else NEXT_TO_NOTHING
+    options |= {**asks,
                 "runtime_env": {"env_vars": worker_env(size.threads) | dict(env or {})}}
     if node is None and not size.gpus_each:
         node = node_of(index, size.threads, cpus_of(ray.nodes()))

@@ -42,10 +42,12 @@ def test_a_test_file_is_held_to_the_labels_of_the_training_file(tmp_path):
     test = write(tmp_path / "test.jsonl", [{"text": f"u{i}", "label": "abcd"[i]} for i in range(4)])
     with pytest.raises(DataError, match=r"data.test: .*label not in the training data \('d'\)"):
         load(DataConfig(source=source, test=test))
-    chosen = load(DataConfig(source=source, test=test, labels=2))
+    with pytest.raises(DataError, match=r"data.test: .*label not in the training data \('d'\)"):
+        load(DataConfig(source=source, test=test, labels=2))
+    chosen = load(DataConfig(source=source, test=test, labels=2, max_rejected_share=0.25))
     assert chosen.test is not None
     assert chosen.test.samples["label"].to_pylist() == ["a", "b"]
-    assert chosen.test.filtered == 2
+    assert (chosen.test.filtered, chosen.test.rejected.num_rows) == (1, 1)
     narrow = write(tmp_path / "narrow.jsonl", [{"text": "u", "label": "a"}])
     held = load(DataConfig(source=source, test=narrow, labels=("a", "b"))).test
     assert held is not None and held.samples["label"].to_pylist() == ["a"]
