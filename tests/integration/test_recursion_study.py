@@ -20,7 +20,8 @@ pytestmark = pytest.mark.engine
 SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
 LINES = ["recursion={generations: 2, regimes: [replace, accumulate]}", "recipe.temperature=[0.8]", "recipe.filters=[none]",
          "mix=[]", "train={method: probe}", "generator.engine={engine: transformers, max_model_len: 96}",
-         "pretrain.generator.optim.steps=40", "recipe.max_failed_share=0.9", "evaluate.metrics=[accuracy, ece]"]
+         "pretrain.generator.optim.steps=40", "recipe.max_failed_share=0.9", "evaluate.metrics=[accuracy, ece]",
+         "data.labels=[decimal,http,mailbox,tarfile,unittest,urllib]", "measure.n=16"]
 
 
 class Interrupts(Tally):
