@@ -27,6 +27,14 @@ def test_hostile_studies_and_data_end_in_an_exit_code_and_one_paragraph(tens):
     assert [each for each in found if each["finding"]] == []
 
 
+@pytest.mark.parametrize("number", [
+    pytest.param(66731, id="a model's name too long for a path"),
+    pytest.param(69402, id="a length in an Arrow file that asks for 128 TiB"),
+])
+def test_what_the_long_form_found_is_one_paragraph_now(number):
+    assert checked(number, case(number))["finding"] == ""
+
+
 def test_a_case_is_the_same_every_time_and_every_maker_is_used():
     assert case(7) == case(7)
     assert len({case(number).kind for number in range(300)}) > len(MAKERS)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from divscale.data.dataset import DataFile, Dataset, Format
-from divscale.data.formats import broken_parquet, csv_rows, jsonl_rows, parquet_file
+from divscale.data.formats import UNREADABLE, broken_parquet, csv_rows, jsonl_rows, parquet_file
 from divscale.data.location import unreachable
 from divscale.errors import DataError, one_line
 
@@ -89,7 +89,7 @@ def _batches(stream: pa.NativeFile, format: Format, where: str, columns: Collect
                 chosen = batch.select(wanted)
                 chosen.validate(full=True)  # a broken offset would be read as an address
                 yield chosen
-    except (pa.ArrowInvalid, OSError) as error:
+    except UNREADABLE as error:
         raise (broken_parquet(where, error) if format == "parquet" else DataError(
             f"{where} is not a readable Arrow file: {one_line(error)}. Save the data set again, or name "
             "another.")) from error

@@ -17,6 +17,9 @@ from divscale.errors import DataError, one_line
 MAX_LINE_BYTES = 64 << 20  # a row of training data is far shorter; what is longer is no file of lines
 csv.field_size_limit(MAX_LINE_BYTES)  # Python's own is 131,072 characters a cell, less than a long document
 
+# What reading a broken file raises: a length in it may ask for more memory than there is.
+UNREADABLE = (pa.ArrowInvalid, pa.ArrowMemoryError, OSError)
+
 
 def parquet_file(stream: pa.NativeFile, where: str) -> pq.ParquetFile:
     """Open a Parquet file.
@@ -26,7 +29,7 @@ def parquet_file(stream: pa.NativeFile, where: str) -> pq.ParquetFile:
     """
     try:
         return pq.ParquetFile(stream)
-    except (pa.ArrowInvalid, OSError) as error:
+    except UNREADABLE as error:
         raise broken_parquet(where, error) from error
 
 

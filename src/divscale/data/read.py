@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from divscale.data.config import Columns
-from divscale.data.formats import broken_parquet, csv_rows, jsonl_rows, parquet_file
+from divscale.data.formats import UNREADABLE, broken_parquet, csv_rows, jsonl_rows, parquet_file
 from divscale.data.location import open_file
 from divscale.errors import ConfigError, DataError
 from divscale.schema import Task
@@ -82,7 +82,7 @@ def _read_parquet(stream: pa.NativeFile, where: str, columns: Columns) -> _Colum
     try:
         table = file.read(columns=wanted)
         table.validate(full=True)
-    except (pa.ArrowInvalid, OSError) as error:
+    except UNREADABLE as error:
         raise broken_parquet(where, error) from error
     if table.num_rows == 0:
         raise DataError(f"{where} holds no rows. Check how it was written, or name another file.")

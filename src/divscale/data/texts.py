@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from divscale.data.formats import broken_parquet, csv_rows, jsonl_rows, lines, parquet_file
+from divscale.data.formats import UNREADABLE, broken_parquet, csv_rows, jsonl_rows, lines, parquet_file
 from divscale.data.location import locate, open_file
 from divscale.errors import ConfigError, DataError
 
@@ -77,7 +77,7 @@ def _texts(stream: pa.NativeFile, extension: str, column: str, where: str) -> It
             raise _no_column(where, column, file.schema_arrow.names)
         try:
             cells = file.read(columns=[column])[column].to_pylist()
-        except (pa.ArrowInvalid, OSError) as error:
+        except UNREADABLE as error:
             raise broken_parquet(where, error) from error
         for number, cell in enumerate(cells, start=1):
             yield _text(cell, f"{where}, row {number}", column)

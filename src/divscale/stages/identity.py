@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -35,9 +36,9 @@ def model_identity(model: str, revision: str | None, field: str = "model") -> Mo
     """
     if model == "minilm":
         return ModelIdentity(kind="packaged", value=minilm_sha256())
-    if Path(model).is_dir():
+    if os.path.isdir(model):  # noqa: PTH112 (False for a name too long for a path, where pathlib raises)
         return ModelIdentity(kind="folder", value=_folder_hash(_model_folder(Path(model), field)))
-    if model.startswith((".", "/", "~")) or Path(model).exists():
+    if model.startswith((".", "/", "~")) or os.path.exists(model):  # noqa: PTH110
         raise PreflightError(
             f"{field}: {model}: no such model folder. Give a Hugging Face folder (config.json, safetensors, tokenizer) "
             "or a hub name."
