@@ -30,6 +30,7 @@ def test_hostile_studies_and_data_end_in_an_exit_code_and_one_paragraph(tens):
 @pytest.mark.parametrize("number", [
     pytest.param(66731, id="a model's name too long for a path"),
     pytest.param(69402, id="a length in an Arrow file that asks for 128 TiB"),
+    pytest.param(78601, id="a column of an Arrow file whose name is no UTF-8"),
 ])
 def test_what_the_long_form_found_is_one_paragraph_now(number):
     assert checked(number, case(number))["finding"] == ""

@@ -17,8 +17,8 @@ from divscale.errors import DataError, one_line
 MAX_LINE_BYTES = 64 << 20  # a row of training data is far shorter; what is longer is no file of lines
 csv.field_size_limit(MAX_LINE_BYTES)  # Python's own is 131,072 characters a cell, less than a long document
 
-# What reading a broken file raises: a length in it may ask for more memory than there is.
-UNREADABLE = (pa.ArrowInvalid, pa.ArrowMemoryError, OSError)
+# What reading a broken file raises: a length in it may ask for more memory than there is, a column's name be no UTF-8.
+UNREADABLE = (pa.ArrowInvalid, pa.ArrowMemoryError, OSError, UnicodeDecodeError)
 
 
 def parquet_file(stream: pa.NativeFile, where: str) -> pq.ParquetFile:
@@ -28,9 +28,11 @@ def parquet_file(stream: pa.NativeFile, where: str) -> pq.ParquetFile:
         DataError: it is broken or cut short.
     """
     try:
-        return pq.ParquetFile(stream)
+        file = pq.ParquetFile(stream)
+        _ = file.schema_arrow.names
     except UNREADABLE as error:
         raise broken_parquet(where, error) from error
+    return file
 
 
 def broken_parquet(where: str, error: Exception) -> DataError:
