@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import ACTORS, chaos, hunt, records, run_alone
+from tests.fewer_rows import FEWER_ROWS
 
-# A third of the rows, so that less of a run is embedding.
-SMOKE = [str(Path(__file__).parents[1] / "studies" / "smoke.yaml"), "data.labels=[decimal,http,mailbox,tarfile,unittest,urllib]",
-         "measure.n=16", "resources.generation_actors=1"]
+SMOKE = [str(Path(__file__).parents[1] / "studies" / "smoke.yaml"), *FEWER_ROWS, "resources.generation_actors=1"]
 
 
 @pytest.fixture(scope="module")

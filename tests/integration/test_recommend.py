@@ -10,13 +10,14 @@ from divscale.evaluation.scores import score
 from divscale.graph.store import Store
 from divscale.stages.candidates import candidates
 from divscale.study_file import load
+from tests.fewer_rows import FEWER_ROWS
 
 pytestmark = pytest.mark.engine
 
 SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
 ASKED = ["train={method: probe}", "data.validation_share=0.3", "generator.engine={engine: transformers, max_model_len: 96}",
          "mix=[{design: add_on, generated: [2,4], shortfall: allow}]", "seeds.data=4", "evaluate.metrics=[accuracy]",
-         "data.labels=[decimal,http,mailbox,tarfile,unittest,urllib]", "measure.n=16", "data.licence=PSF-2.0"]
+         *FEWER_ROWS, "data.licence=PSF-2.0"]
 
 
 @pytest.fixture(scope="module")

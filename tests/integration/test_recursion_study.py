@@ -11,6 +11,7 @@ from divscale.run import report_path, run_study
 from divscale.stages.expand import expand
 from divscale.study_file import load
 from divscale.view import Tally
+from tests.fewer_rows import FEWER_ROWS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "generation"))
 from tiny_model import make_tiny_model
@@ -21,7 +22,7 @@ SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
 LINES = ["recursion={generations: 2, regimes: [replace, accumulate]}", "recipe.temperature=[0.8]", "recipe.filters=[none]",
          "mix=[]", "train={method: probe}", "generator.engine={engine: transformers, max_model_len: 96}",
          "pretrain.generator.optim.steps=40", "recipe.max_failed_share=0.9", "evaluate.metrics=[accuracy, ece]",
-         "data.labels=[decimal,http,mailbox,tarfile,unittest,urllib]", "measure.n=16"]
+         *FEWER_ROWS]
 
 
 class Interrupts(Tally):

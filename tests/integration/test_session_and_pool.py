@@ -233,7 +233,9 @@ def test_a_pool_that_grows_outlives_the_only_actor_at_work_however_long_the_othe
         ahead_s += 1000.0   # an hour and more in all
     assert found == {i: i for i in range(6)}
     assert pool.replaced == 1 and pool.ready == 1 and pool.size == 2
+    begun = time.monotonic()
     pool.close()
+    assert time.monotonic() - begun < 5
 
 
 def test_a_pool_that_grows_goes_on_without_an_actor_that_cannot_start(session):

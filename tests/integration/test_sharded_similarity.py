@@ -152,11 +152,11 @@ def test_actors_without_gpus_spread_over_the_nodes_and_go_elsewhere_where_theirs
 
 def test_the_number_of_actors_changes_no_bit_nor_does_another_pass(cluster, x_ND):
     address, found = cluster(3).address, []
-    for actors in (1, 3, 3):
+    for actors in (1, 2, 3, 3):
         # one CPU a node: every actor has one thread
         with Session(Resources(address=address, similarity_actors=actors)) as session:
             found.append(reduce_pairs_sharded(session, x_ND, **PASS))
-    assert [f.actors for f in found] == [1, 3, 3]
+    assert [f.actors for f in found] == [1, 2, 3, 3]
     for reduction in (*SUMS, *COUNTS):
         for other in found[1:]:
             np.testing.assert_array_equal(found[0][reduction], other[reduction])
