@@ -61,6 +61,7 @@ def measure(case, threads):
     asked, kernel, precision = cases[case]
     x = np.ones((n, d), np.float32)  # rows that are all alike: every pair is above every threshold, and all tie
     reduce_pairs(x[:600], kernel=kernel, reductions=asked, precision=precision, device='cpu', tile_rows=128)
+    ctypes.CDLL(None).mallopt(-3, 1 << 20)  # what is freed is given back: what malloc keeps of it is up to chance
     ctypes.CDLL(None).mlockall(1 | 4)  # pages the kernel takes back on a busy machine would count twice when they return
     open('/proc/self/clear_refs', 'w').write('5')
     before = status('VmRSS')
@@ -90,7 +91,7 @@ def peaks() -> dict[tuple[str, int], tuple[int, int]]:
 @pytest.mark.parametrize("case", CASES)
 def test_the_memory_said_for_large_tiles_is_not_less_than_the_measured_peak_and_not_three_times_it(case, threads, peaks):
     measured, said = peaks[case, threads]
-    assert measured < 1.05 * said + (4 << 20)
+    assert measured < said
     # On a machine that is busy two threads may take turns, and so never hold their buffers at the same time. What is
     # said of one is held against what one took, and what is said of two against twice what is said of one.
     assert peaks[case, 1][1] < 3 * peaks[case, 1][0] and said <= threads * peaks[case, 1][1]
