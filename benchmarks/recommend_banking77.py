@@ -24,7 +24,7 @@ from typing import Any
 from divscale.config import Study
 from divscale.evaluation.scores import score
 from divscale.graph.store import Store
-from divscale.recommend import recommend_among
+from divscale.recommend import recommend
 from divscale.report.statistics.intervals import Estimate, difference, estimate
 from divscale.run import make, store_of
 from divscale.stages.candidates import Candidates, Tried, candidates, stages_of
@@ -73,7 +73,7 @@ def chosen(belongs: Callable[[tuple[int, int, int]], bool], among: Candidates, s
     own = Candidates({key: part(tried) for key, tried in among.settings.items()}, part(among.real_only),
                      [among.draws[i] for i in mine])
     whole = (len(own.settings) + 1) * len(own.draws)
-    found = recommend_among(own, study, store, tally, whole // 3)
+    found = recommend(own, study, store, tally, whole // 3)
     scores = {key: on_test(tried, store) for key, tried in own.settings.items()}
     means = {key: estimate(values) for key, values in scores.items()}
     best = max(means, key=lambda key: means[key].mean)

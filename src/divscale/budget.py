@@ -77,12 +77,8 @@ def check(
         return study_cost(one, target, waiting, asked, store, learned.stores, learned.benchmarks) if waiting else None
 
     cost = study_cost(study, *pending, requests, store, learned.stores, learned.benchmarks)
-    if "gpu_hours" in limits and not cost.machine.gpus:
-        raise ConfigError("--budget gpu_hours: this machine has no GPU, and resources.gpus does not say how many the "
-                          "run will have. Name them, as in --cluster configs/clusters/h200x8.yaml or resources.gpus=8, "
-                          "or give core_hours or hours.")
-    over = _over(cost, limits)
-    if not over:
+    above = over(cost, limits)
+    if not above:
         return f"--budget: estimated {cost.spent()}, so it may be above" if cost.unknown else ""
     found = offer(study, cost_of, limits, load)
     if found is None:
@@ -94,7 +90,8 @@ def check(
             price = f"about {found.cost.spent()} for {found.cost.arms:,} arms"
         hint = f"What fits and stays balanced, at {price}: {words}."
     raise ConfigError(f"--budget: {study.name} with its {cost.arms:,} arms would take about {cost.spent()}, above "
-                      f"{' and '.join(over)}; nothing was run. {hint} `divscale plan` says what the estimate rests on.")
+                      f"{' and '.join(above)}; nothing was run. {hint} `divscale plan` says what the estimate rests "
+                      "on.")
 
 
 def offer(
@@ -118,12 +115,25 @@ def offer(
     while low < high:
         middle = (low + high) // 2
         cost = cost_of(steps[middle][1])
-        if cost is not None and _over(cost, limits):
+        if cost is not None and over(cost, limits):
             low = middle + 1
         else:
             high = middle
             found = Offer(steps[middle][0], cost)
     return found
+
+
+def over(cost: StudyCost, limits: dict[str, float]) -> list[str]:
+    """The limits that a cost is above, in words.
+
+    Raises:
+        ConfigError: GPU hours are limited, and no GPU is known of.
+    """
+    if "gpu_hours" in limits and not cost.machine.gpus:
+        raise ConfigError("--budget gpu_hours: this machine has no GPU, and resources.gpus does not say how many the "
+                          "run will have. Name them, as in --cluster configs/clusters/h200x8.yaml or resources.gpus=8, "
+                          "or give core_hours or hours.")
+    return [f"{kind}={limit:g}" for kind, limit in limits.items() if getattr(cost, kind) > limit]
 
 
 def smaller(study: Study) -> Iterator[tuple[str, ...]]:
@@ -196,8 +206,6 @@ def _words(changed: dict[str, str]) -> tuple[str, ...]:
     return tuple(f"{key}={value}" for key, value in changed.items())
 
 
-def _over(cost: StudyCost, limits: dict[str, float]) -> list[str]:
-    return [f"{kind}={limit:g}" for kind, limit in limits.items() if getattr(cost, kind) > limit]
 
 
 def _pending(study: Study, store: Store) -> tuple[Stage, list[Stage]]:

@@ -100,9 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", required=True, metavar="DIR", help="for the model, its metrics and its predictions")
     train.add_argument("--cluster", metavar="FILE", help="a file of configs/clusters/ that says what may be used")
     train.set_defaults(run=_train)
-    recommend = _study_verb(verbs, "recommend", "choose a level, an amount and a filter within a budget of trainings")
+    recommend = _study_verb(verbs, "recommend", "choose a level, an amount and a filter within a budget")
     recommend.add_argument("--out", required=True, metavar="DIR", help="for the recommended training set")
-    recommend.add_argument("--budget", type=int, metavar="N", help="trainings at most (default: a third of the grid)")
+    recommend.add_argument("--budget", action="append", default=[], metavar="N|KIND=N", help="trainings at most "
+                           "(default: a third of the grid), or what all of it may be estimated to take: gpu_hours, "
+                           "core_hours or hours (several: give it again)")
+    _rates_option(recommend)
     recommend.set_defaults(run=_recommend)
     report = _study_verb(
         verbs, "report", "write the report of a finished study, or its tables; of two, print what differs",
@@ -215,6 +218,10 @@ def _address_option(verb: argparse.ArgumentParser) -> None:
 def _budget_option(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--budget", action="append", default=[], metavar="KIND=N", help="refuse what is estimated to "
                       "take more, and say what would fit: gpu_hours, core_hours or hours (several: give it again)")
+    _rates_option(verb)
+
+
+def _rates_option(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--rates", action="append", default=[], metavar="PATH", help="another store, or a file "
                       "of `divscale bench --json`, that says how long stages take of which this one has no record "
                       "(several: give it again)")
@@ -288,9 +295,12 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _recommend(arguments: argparse.Namespace) -> int:
+    from divscale.affordable import budget_of
+    from divscale.learned import learned_from
     from divscale.recommend import recommend_from_terminal
 
-    return recommend_from_terminal(_study(arguments), arguments.store, arguments.out, arguments.budget)
+    return recommend_from_terminal(_study(arguments), arguments.store, arguments.out, budget_of(arguments.budget),
+                                   learned_from(arguments.rates))
 
 
 def _report(arguments: argparse.Namespace) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from divscale.affordable import Budget, affordable
 from divscale.config import HIGHER_IS_BETTER, Study
 from divscale.data.export import export
 from divscale.data.realised import resolve
@@ -16,6 +18,7 @@ from divscale.errors import ConfigError
 from divscale.evaluation.scores import score
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
+from divscale.learned import Learned
 from divscale.live import running
 from divscale.report.naming import DESIGNS, FILTERS, measure_name, number, p_value, score_name, signed, unit
 from divscale.report.statistics.curves import by_unit
@@ -53,25 +56,21 @@ class Recommendation:
     measured: Stage
 
 
-def recommend(study: Study, store: Store, events: Tally, budget: int | None = None) -> Recommendation:
+def recommend(
+    among: Candidates, study: Study, store: Store, events: Tally, budget: int | None = None,
+) -> Recommendation:
     """Chooses by successive halving over the draws of seeds; what is in the store already is not trained again.
 
     Args:
+        among: The settings of `study`.
         study: One labelled count, one way of training, some validation rows.
         store: Where its results are.
         events: Is told what happens.
         budget: Trainings at most, real rows alone among them; null: a third of the whole grid.
 
     Raises:
-        ConfigError: The study leaves open what is to be chosen, or the budget is too small.
+        ConfigError: The budget is too small.
     """
-    return recommend_among(candidates(study), study, store, events, budget)
-
-
-def recommend_among(
-    among: Candidates, study: Study, store: Store, events: Tally, budget: int | None = None,
-) -> Recommendation:
-    """As `recommend`, among candidates that are given."""
     draws, settings = len(among.draws), len(among.settings)
     whole = (settings + 1) * draws
     wanted = budget if budget is not None else max(-(-whole // 3), settings + 2 * draws)
@@ -101,15 +100,21 @@ def recommend_among(
                           seconds, chosen[0].mixed, measured)
 
 
-def recommend_from_terminal(study: Study, root: str | None, out: str, budget: int | None) -> int:
+def recommend_from_terminal(study: Study, root: str | None, out: str, budget: Budget, learned: Learned) -> int:
     """Recommends, says it in words, and writes the recommended training set to a folder. Returns the exit code.
 
     Raises:
-        ConfigError: As `recommend`, or `out` cannot be written.
+        ConfigError: As `candidates`, `affordable` and `recommend`, or `out` cannot be written.
     """
     folder, store, tally = made_folder(out), store_of(root), Tally()
+    among, trainings = candidates(study), budget.trainings
+    if budget.limits:
+        most, cost_of_it = affordable(among, study, store, budget.limits, learned)
+        trainings = most if trainings is None else min(most, trainings)
+        print(f"divscale: --budget allows {trainings} trainings, the whole of it estimated at {cost_of_it.spent()}; "
+              f"--budget {trainings} asks for the same again.", file=sys.stderr)
     with interruptible(), Terminal(tally, study.name), running(study.name, store.root):
-        found = recommend(study, store, tally, budget)
+        found = recommend(among, study, store, tally, trainings)
     words = in_words(found, study)
     samples = samples_of(found.mixed, store)
     file = export(samples, folder, task=study.data.task, layout="samples", name=f"{study.name}, recommended mix",

@@ -72,9 +72,11 @@ def test_asked_again_it_says_the_same_and_starts_no_ray(done, monkeypatch, capsy
     monkeypatch.setattr("divscale.runtime.session.Session.ensure", lambda self: pytest.fail("Ray was started"))
     before = (done / "set" / "recommendation.json").read_text()
     assert main(["recommend", str(SMOKE), *ASKED, "--store", str(done / "store"), "--out", str(done / "set"), "--budget",
-                 "22"]) == 0
+                 "22", "--budget", "hours=5"]) == 0
     assert (done / "set" / "recommendation.json").read_text() == before
-    assert "It was chosen on validation rows by" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "It was chosen on validation rows by" in said.out
+    assert "--budget allows 22 trainings, the whole of it estimated at" in said.err
 
 
 @pytest.mark.parametrize(("override", "more", "words"), [
@@ -83,6 +85,9 @@ def test_asked_again_it_says_the_same_and_starts_no_ray(done, monkeypatch, capsy
     ("train=[{method: probe},{method: full,model: pretrain,max_length: 48}]", [], "one way of training"),
     ("mix=[]", [], "no mix with generated rows"),
     ("name=x", ["--budget", "5"], "5 trainings are too few"),
+    ("name=x", ["--budget", "hours=0.001"], "the least, 15 trainings, would take about"),
+    ("name=x", ["--budget", "gpu_hours=1"], "this machine has no GPU"),
+    ("name=x", ["--budget", "some"], "'some' is none; write a number of trainings"),
 ])
 def test_what_leaves_the_question_open_is_refused_before_anything_runs(override, more, words, tmp_path, capsys):
     assert main(["recommend", str(SMOKE), *ASKED, override, "--store", str(tmp_path / "store"), "--out",

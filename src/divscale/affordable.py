@@ -1,0 +1,94 @@
+"""`recommend --budget`: how many trainings it may use, as a number or as hours that the cost model makes into one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from divscale.budget import KINDS, limits_of, over
+from divscale.config import Study
+from divscale.errors import ConfigError
+from divscale.graph.stage import Stage, in_order
+from divscale.graph.store import Store
+from divscale.learned import Learned
+from divscale.report.statistics.halving import Rung, cost, rungs
+from divscale.stages.candidates import Candidates, stages_of
+from divscale.stages.expand import expand
+from divscale.stages.generation_cost import Requests
+from divscale.stages.study_cost import StudyCost, study_cost
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a recommendation may spend.
+
+    Attributes:
+        trainings: At most, real rows alone among them; null: a third of the whole grid, or as many as hours allow.
+        limits: Of estimated `gpu_hours`, `core_hours` or `hours`.
+    """
+
+    trainings: int | None = None
+    limits: dict[str, float] = field(default_factory=dict)
+
+
+def budget_of(words: Sequence[str]) -> Budget:
+    """A number of trainings, or `KIND=NUMBER`, of every `--budget`.
+
+    Raises:
+        ConfigError: One is neither.
+    """
+    numbers = [int(word) for word in words if word.isascii() and word.isdecimal()]
+    named = [word for word in words if "=" in word]
+    if len(numbers) + len(named) < len(words):
+        wrong = next(word for word in words if "=" not in word and not (word.isascii() and word.isdecimal()))
+        raise ConfigError(f"--budget: {wrong!r} is none; write a number of trainings, as in --budget 60, or "
+                          f"{', '.join(KINDS)} and a number above 0, as in --budget gpu_hours=8.")
+    return Budget(min(numbers, default=None), limits_of(named))
+
+
+def affordable(
+    among: Candidates, study: Study, store: Store, limits: dict[str, float], learned: Learned | None = None,
+) -> tuple[int, StudyCost]:
+    """The most trainings whose whole cost is estimated within `limits`, and that cost.
+
+    Generation, embedding and scoring count, and so does what the store has: a budget is of the whole recommendation,
+    and the same one gives the same number on an empty store and on a full one that has the same rates. Which settings
+    will stay nobody knows: those of most generated rows are reckoned with.
+
+    Cost: the logarithm of the number of settings in plans.
+
+    Raises:
+        ConfigError: The least that can be tried is above a limit, or no GPU is known of.
+    """
+    settings, draws = len(among.settings), len(among.draws)
+    target, requests, learned = expand(study), Requests(study), learned or Learned()
+
+    def cost_of(schedule: Sequence[Rung]) -> StudyCost:
+        return study_cost(study, target, in_order(_stages(among, schedule)), requests, store, learned.stores,
+                          learned.benchmarks)
+
+    schedules = sorted({tuple(rungs(settings, draws, kept)) for kept in range(1, settings + 1)}, key=cost)
+    found = cost_of(schedules[0])
+    if above := over(found, limits):
+        raise ConfigError(f"--budget: the least, {cost(schedules[0]) + draws} trainings, would take about "
+                          f"{found.spent()}, above {' and '.join(above)}; nothing was run. Name fewer settings or "
+                          "fewer seeds, or give more.")
+    low, high = 0, len(schedules) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        price = cost_of(schedules[middle])
+        if over(price, limits):
+            high = middle - 1
+        else:
+            low, found = middle, price
+    return cost(schedules[low]) + draws, found
+
+
+def _stages(among: Candidates, schedule: Sequence[Rung]) -> list[Stage]:
+    """What a schedule makes where the settings of most generated rows are the ones that stay."""
+    dear = [among.settings[key] for key in sorted(among.settings, key=lambda key: -(key[3] or 0))]
+    tried = [one for rung in schedule for rows in dear[:rung.settings] for one in rows[:rung.draws]]
+    measured = dear[0][0].measured
+    assert measured is not None  # settings are mixes with generated rows
+    ends = stages_of(iter([*dear[0], *among.real_only]), tested=True)
+    return [*stages_of(iter(tried), tested=False), *ends, measured]
