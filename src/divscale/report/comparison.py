@@ -11,6 +11,7 @@ from divscale.report.naming import (
     FILTERS,
     METHODS,
     MISSING,
+    amount_name,
     higher_is_better,
     measure_name,
     number,
@@ -116,7 +117,7 @@ def _words(metric: str, found: Sequence[Compared]) -> str:
 
 def _what(cell: Cell) -> tuple[str, ...]:
     return (METHODS[cell.method], cell.model, cell.test, DESIGNS[cell.design], FILTERS.get(cell.filter, MISSING),
-            f"{cell.labelled}", f"{cell.generated}")
+            f"{cell.labelled}", amount_name(cell.generated))
 
 
 def _level(cell: Cell) -> str:

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from divscale.report.diversity import Key, Measured, measures
 from divscale.report.model import ReportInput
-from divscale.report.naming import DESIGNS, FAMILIES, FILTERS, family, measure_name, rows_name, score_name, unit
+from divscale.report.naming import (
+    DESIGNS,
+    FAMILIES,
+    FILTERS,
+    amount_name,
+    family,
+    measure_name,
+    rows_name,
+    score_name,
+    unit,
+)
 from divscale.report.plots.dose import dose_response, shared_limits
 from divscale.report.plots.levels import measure_over_levels
 from divscale.report.plots.mix import groups, mix_curves
@@ -55,7 +65,7 @@ def dose_pictures(
         judged = judged_control(panel[-1], references) if held and correct else None
         svg = dose_response(panel, report=report, sets=sets, axis=axis, y_limits=limits, judged=judged,
                             judge_line=judge)
-        rows, generated = rows_name(report, labelled), f"{panel[-1].key.generated} generated"
+        rows, generated = rows_name(report, labelled), f"{amount_name(panel[-1].key.generated)} generated"
         group, title = (rows, f"{model}, + {generated}") if len(models) > 1 else ("", f"{rows} + {generated}")
         groups.setdefault(group, []).append(
             picture(title, svg, f"Dose-response curve, {f'{group}, ' if group else ''}{title}. {_told(panel)}"))

@@ -18,6 +18,7 @@ TEST = "test"  # the test set that verdicts are about
 #   generated        generated (or judge-labelled) rows asked for, counted like `labelled`; 0 for real_only
 #   generated_share  share of the training rows that is generated, as realised
 #   filter           of the generated rows (`schema.Filter`); null where nothing was generated
+#   generated        rows asked for, a label or in total; of a mix by shares not rounded, for it rounds once over labels
 #   level            the dial's value; null for real_only and judge_labelled
 #   generation_seed  null where nothing was generated
 #   parameters       of the model; null for probes
@@ -28,7 +29,7 @@ ARMS = pa.schema([
     ("model", pa.string()),
     ("design", pa.string()),
     ("labelled", pa.int64()),
-    ("generated", pa.int64()),
+    ("generated", pa.float64()),
     ("generated_share", pa.float64()),
     ("filter", pa.string()),
     ("level", pa.float64()),
@@ -57,7 +58,7 @@ SETS = pa.schema([
 MIXES = pa.schema([
     ("design", pa.string()),
     ("labelled", pa.int64()),
-    ("generated", pa.int64()),
+    ("generated", pa.float64()),
     ("level", pa.float64()),
     ("filter", pa.string()),
     ("share_of_rows", pa.float64()),

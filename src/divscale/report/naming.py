@@ -120,6 +120,11 @@ def rows_name(report: ReportInput, count: int, kind: str = "real") -> str:
     return f"{count} {kind} row{'' if count == 1 else 's'}{' a label' if report.task == 'classification' else ''}"
 
 
+def amount_name(rows: float) -> str:
+    """An amount of generated rows: whole where it is, else to two places (of a mix by shares, over its labels)."""
+    return f"{round(rows, 2):.12g}"
+
+
 def listed(words: Sequence[str], joint: str = "and") -> str:
     """Words as a sentence has them: "a, b and c"."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {joint} {words[-1]}"

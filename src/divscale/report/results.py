@@ -9,13 +9,14 @@ import pyarrow as pa
 from divscale.report.analysis import Analysis, Scored
 from divscale.report.descent import Told
 from divscale.report.diversity import Key, Measured
+from divscale.report.naming import amount_name
 from divscale.report.statistics.curves import CurveKey, Point
 from divscale.report.statistics.intervals import Estimate
 
 RESULTS = pa.schema([
     *((name, pa.string()) for name in ("metric", "test", "method", "model", "design", "filter")),
-    *((name, pa.int64()) for name in ("labelled", "generated")),
-    *((name, pa.float64()) for name in ("level", "generated_share", "n_train", "score", "low", "high")),
+    ("labelled", pa.int64()),
+    *((name, pa.float64()) for name in ("generated", "level", "generated_share", "n_train", "score", "low", "high")),
     ("units", pa.int64()),
     *((name, pa.float64()) for name in (
         "over_real", "over_real_low", "over_real_high", "over_real_bootstrap_low", "over_real_bootstrap_high",
@@ -27,7 +28,7 @@ RESULTS = pa.schema([
 # Differences (over_least, over_most, ends) are so that higher is better, for losses too.
 VERDICTS = pa.schema([
     *((name, pa.string()) for name in ("metric", "test", "method", "model", "design", "filter")),
-    *((name, pa.int64()) for name in ("labelled", "generated")),
+    ("labelled", pa.int64()), ("generated", pa.float64()),
     ("verdict", pa.string()), ("words", pa.string()), ("best_level", pa.float64()), ("may_be_best", pa.string()),
     *((f"{name}{part}", pa.float64()) for name in ("over_least", "over_most", "ends")
       for part in ("", "_low", "_high", "_p")),
@@ -124,13 +125,13 @@ def _relations(found: Analysis) -> pa.Table:
                       "low": _known(part.low), "high": _known(part.high), "n": parts.units}
                      for part in (parts.total, *parts.parts)]
     rows += [{"kind": "held", "name": one.key.filter, "part": f"{one.key.model}, {one.key.design}, {one.key.labelled} "
-              f"labelled, {one.key.generated} generated, {one.from_level:g} to {one.to_level:g}",
+              f"labelled, {amount_name(one.key.generated)} generated, {one.from_level:g} to {one.to_level:g}",
               "value": one.difference.mean, "low": _known(one.difference.low), "high": _known(one.difference.high),
               "p": _known(one.p_holm), "n": one.difference.units} for one in found.held]
     for one in found.amounts:
         if (over := one.over_real) is not None:
             which = (f"{one.key.method}, {one.key.model}, {one.key.labelled} labelled, {one.key.filter}, at "
-                     f"{one.level:g}: {one.key.generated} generated")
+                     f"{one.level:g}: {amount_name(one.key.generated)} generated")
             rows.append({"kind": "amount", "name": one.key.design, "part": which, "value": over.mean,
                          "low": _known(over.low), "high": _known(over.high), "p": _known(one.p_holm), "n": over.units})
     return pa.Table.from_pylist([{"metric": found.report.metrics[0], **row} for row in rows], RELATIONS)

@@ -9,6 +9,7 @@ from divscale.report.model import ReportInput
 from divscale.report.naming import (
     AMOUNTS,
     FILTERS,
+    amount_name,
     factor,
     higher_is_better,
     level_name,
@@ -57,10 +58,11 @@ def by_amount(report: ReportInput, main: Curve, amounts: Sequence[Amounts]) -> s
         if key.design in ways and (key.method, key.model, key.labelled, key.filter) == (
                 *main.key[:2], main.key.labelled, "none"):
             mix = ways[key.design]
-            tried = listed([f"{amount:g}" for amount in one.amounts], "or")
+            tried = listed([amount_name(amount) for amount in one.amounts], "or")
             text += (f" Of {tried} generated rows {mix} {rows_name(report, key.labelled)}, at "
-                     f"{level_name(report, one.level)}, {key.generated} scored best, {_value(main.metric, one.score)}"
-                     f"{_over_real(main.metric, one.over_real, one.p_holm)}: {AMOUNTS[one.verdict.shape]}.")
+                     f"{level_name(report, one.level)}, {amount_name(key.generated)} scored best, "
+                     f"{_value(main.metric, one.score)}{_over_real(main.metric, one.over_real, one.p_holm)}: "
+                     f"{AMOUNTS[one.verdict.shape]}.")
     return text
 
 

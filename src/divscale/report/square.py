@@ -9,7 +9,7 @@ from itertools import pairwise
 from math import exp, log
 
 from divscale.report.model import ReportInput
-from divscale.report.naming import DESIGNS, FILTERS, METHODS, MISSING, higher_is_better, level_name
+from divscale.report.naming import DESIGNS, FILTERS, METHODS, MISSING, amount_name, higher_is_better, level_name
 from divscale.report.statistics.curves import BASELINE, Curve, CurveKey, Point
 from divscale.report.tables import Table, interval
 
@@ -42,7 +42,7 @@ def squares(report: ReportInput, found: Sequence[Curve], plain: Mapping[CurveKey
         found: Curves, of which those that add rows on top, or have generated rows alone, are looked at.
         plain: Arms without a level.
     """
-    cells: dict[tuple[str, str, str, float], dict[tuple[int, int], Point]] = defaultdict(dict)
+    cells: dict[tuple[str, str, str, float], dict[tuple[int, float], Point]] = defaultdict(dict)
     for curve in found:
         key = curve.key
         for point in curve.points if key.design in ("add_on", "generated_only") else ():
@@ -62,19 +62,19 @@ def squares(report: ReportInput, found: Sequence[Curve], plain: Mapping[CurveKey
     return made
 
 
-def _square(title: str, own: Mapping[tuple[int, int], Point], real: Mapping[int, Point], metric: str) -> Square:
+def _square(title: str, own: Mapping[tuple[int, float], Point], real: Mapping[int, Point], metric: str) -> Square:
     whole = {**own, **{(k, 0): point for k, point in real.items()}}
     ks, amounts = sorted({k for k, _ in whole}), sorted({g for _, g in whole})
     better = 1 if higher_is_better(metric) else -1
     values = {place: better * point.score.mean for place, point in whole.items()}
     low, high = min(values.values()), max(values.values())
 
-    def shade(place: tuple[int, int]) -> int | None:
+    def shade(place: tuple[int, float]) -> int | None:
         if place not in values:
             return None
         return min(SHADES - 1, int(SHADES * (values[place] - low) / (high - low))) if high > low else 0
 
-    heads = ("Real rows", *(f"+ {g} generated" if g else DESIGNS[BASELINE].capitalize() for g in amounts))
+    heads = ("Real rows", *(f"+ {amount_name(g)} generated" if g else DESIGNS[BASELINE].capitalize() for g in amounts))
     scores = Table(heads, tuple((f"{k}", *(
         interval(metric, whole[k, g].score) if (k, g) in whole else MISSING for g in amounts)) for k in ks))
     scale = sorted((k, better * point.score.mean) for k, point in real.items() if k)

@@ -13,6 +13,7 @@ from divscale.report.naming import (
     FILTERS,
     METHODS,
     MISSING,
+    amount_name,
     measure_name,
     number,
     p_value,
@@ -58,9 +59,10 @@ def verdicts(found: Sequence[Curve]) -> Table:
 
 def held(found: Sequence[Held], metric: str) -> Table:
     """A change of level as generated and held, and how they differ."""
-    rows = tuple((FILTERS[one.key.filter], DESIGNS[one.key.design], f"{one.key.labelled}", f"{one.key.generated}",
-                  f"{one.from_level:g} to {one.to_level:g}", change(metric, one.plain), change(metric, one.held),
-                  change(metric, one.difference), p_value(one.p_holm), f"{one.difference.units}") for one in found)
+    rows = tuple((FILTERS[one.key.filter], DESIGNS[one.key.design], f"{one.key.labelled}",
+                  amount_name(one.key.generated), f"{one.from_level:g} to {one.to_level:g}", change(metric, one.plain),
+                  change(metric, one.held), change(metric, one.difference), p_value(one.p_holm),
+                  f"{one.difference.units}") for one in found)
     heads = ("Text", "Mix", "Labelled", "Generated", "Levels", "Change as generated", "Change held",
              f"Held less as generated{unit(metric, difference=True)}", "p (Holm)", "Units")
     return _with_model(Table(heads, rows, names=2), [one.key.model for one in found])
@@ -70,7 +72,7 @@ def amounts(found: Sequence[Amounts], metric: str) -> Table:
     """How much to mix in, a mix a row."""
     rows = tuple((
         FILTERS[one.key.filter], DESIGNS[one.key.design], AMOUNTS[one.verdict.shape], f"{one.key.labelled}",
-        f"{one.level:g}", _levels(one.amounts), f"{one.key.generated}", f"{100 * one.share:.0f}",
+        f"{one.level:g}", _levels(one.amounts), amount_name(one.key.generated), f"{100 * one.share:.0f}",
         interval(metric, one.score), change(metric, one.over_real), p_value(one.p_holm),
         _levels(one.verdict.may_be_best), p_value(one.verdict.p_interior)) for one in found)
     heads = ("Text", "Mix", "Verdict", "Labelled", "Level", "Generated", "Best", "Share, %",
@@ -93,8 +95,9 @@ def points(found: Sequence[Curve], sets: Mapping[Key, Measured], axis: str | Non
         for p in curve.points:
             place = sets.get((axis, curve.key.filter, p.level)) if axis else None
             rows.append((
-                FILTERS[curve.key.filter], DESIGNS[curve.key.design], f"{curve.key.labelled}", f"{curve.key.generated}",
-                f"{100 * p.share:.0f}", f"{p.level:g}", number(axis or "", place.value if place else None),
+                FILTERS[curve.key.filter], DESIGNS[curve.key.design], f"{curve.key.labelled}",
+                amount_name(curve.key.generated), f"{100 * p.share:.0f}", f"{p.level:g}",
+                number(axis or "", place.value if place else None),
                 interval(curve.metric, p.score), change(curve.metric, p.over_real),
                 _range(curve.metric, p.over_real, bootstrap=True), _range(curve.metric, p.over_both), p_value(p.p_holm),
                 f"{p.score.units}",
@@ -118,7 +121,7 @@ def _with_model(table: Table, models: Sequence[str]) -> Table:
 
 def without_level(found: Mapping[CurveKey, Point], metric: str, method: str) -> Table:
     """Real-only and judge-labelled arms of one method."""
-    rows = [(DESIGNS[key.design], key.model, f"{key.labelled}", f"{key.generated}", interval(metric, p.score),
+    rows = [(DESIGNS[key.design], key.model, f"{key.labelled}", amount_name(key.generated), interval(metric, p.score),
              change(metric, p.over_real), f"{p.score.units}") for key, p in found.items() if key.method == method]
     return Table(("Arm", "Model", "Labelled", "Judge-labelled", score_name(metric).capitalize() + unit(metric),
                   "Over real only", "Units"), tuple(rows), names=2)
@@ -131,7 +134,7 @@ def harness(report: ReportInput, levels: Sequence[float]) -> Table:
         asked = replace(report, arms=report.harness, metrics=(name,))
         found = [*references(asked, name).items(), *((c.key, p) for c in curves(asked, levels, name) for p in c.points)]
         rows += [(name, METHODS[key.method], DESIGNS[key.design], FILTERS.get(key.filter, MISSING), f"{key.labelled}",
-                  f"{key.generated}", MISSING if p.level is None else f"{p.level:g}", interval(name, p.score),
+                  amount_name(key.generated), MISSING if p.level is None else f"{p.level:g}", interval(name, p.score),
                   change(name, p.over_real), f"{p.score.units}") for key, p in found]
     heads = ("Task", "Method", "Mix", "Text", "Labelled", "Generated", "Level", "Score", "Over real only", "Units")
     return Table(heads, tuple(rows), names=4)

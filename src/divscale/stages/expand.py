@@ -207,7 +207,7 @@ def _choices(study: Study, world: World, sets: list[GeneratedSet]) -> dict[tuple
 
 def _rows(words: Mapping[str, Any]) -> int:
     """Training rows that a mix asks for, per label in classification."""
-    return words["labelled"] + (words["generated"] if words["design"] != "constant_total" else 0)
+    return words["labelled"] + (round(words["generated"]) if words["design"] != "constant_total" else 0)
 
 
 def _arms(
@@ -279,10 +279,11 @@ def mixes(
 
 
 def _words(
-    design: str, k: int, generated: int | None, share: float | None, filtered: str | None, level: float | None
+    design: str, k: int, generated: float | None, share: float | None, filtered: str | None, level: float | None
 ) -> dict[str, Any]:
+    # Not rounded: a mix rounds once over all its labels, and shares that give a label as many are mixes of their own.
     if share is not None:
-        generated = round(k * share) if design == "constant_total" else round(k * share / (1 - share))
+        generated = k * share if design == "constant_total" else k * share / (1 - share)
     return {
         "design": design,
         "labelled": k,
@@ -323,6 +324,6 @@ def selected(entry: TrainConfig, words: Mapping[str, Any], data_seed: int) -> bo
         and (arms.labelled is None or words["labelled"] in arms.labelled)
         and (arms.levels is None or not generated or words["level"] in arms.levels)
         and (arms.filters is None or not generated or words["filter"] in arms.filters)
-        and (arms.generated is None or not words["generated"] or words["generated"] in arms.generated)
+        and (arms.generated is None or not words["generated"] or round(words["generated"]) in arms.generated)
         and (arms.data_seeds is None or data_seed < arms.data_seeds)
     )

@@ -58,7 +58,7 @@ def how_much(report: ReportInput, found: Sequence[Curve]) -> list[Amounts]:
     results = []
     for key, given in tried.items():
         at_level = {level: {n: by_unit(cells[place].scores) for n in given
-                            if (place := (key._replace(generated=int(n)), level)) in cells}
+                            if (place := (key._replace(generated=n), level)) in cells}
                     for level in levels if level is not None}
         whole = {level: at for level, at in at_level.items() if len(at) == len(given)}
         if len(given) > 1 and whole:
@@ -77,7 +77,7 @@ def _judged(key: CurveKey, at_level: Mapping[float, Scores], cells: Cells, sign:
     at = {0: alone, **at_level[level]} if alone else dict(at_level[level])
     amounts = sorted(at)
     best = max(amounts, key=lambda n: sign * _mean(at[n]))
-    own = key._replace(generated=int(best))
+    own = key._replace(generated=best)
     verdict = judge_shape(amounts, at, higher_is_better=sign > 0, chosen_from=len(at_level))
     return Amounts(own, level, tuple(amounts), cells[own, level].share if best else 0.0, estimate(at[best]),
                    over.get((level, best)), p.get((level, best)), verdict)

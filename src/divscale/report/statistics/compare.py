@@ -35,7 +35,7 @@ class Cell(NamedTuple):
     model: str
     design: str
     labelled: int
-    generated: int
+    generated: float
     filter: str
     level: float | None
 

@@ -27,7 +27,7 @@ class CurveKey(NamedTuple):
     model: str
     design: str
     labelled: int
-    generated: int
+    generated: float
     filter: str
 
 
