@@ -249,6 +249,9 @@ def _check_recursion(study: Study) -> None:
     for writer in study.generator.models:
         if writer.model != PRETRAIN:
             _check_writer(study, writer)
+        elif study.pretrain.generator.optim.steps is None:
+            raise ValueError("recursion: regimes differ in how many rows a model reads, so that it has to train for "
+                             "the same steps, and pretrain.generator counts epochs; give its optim.steps")
     if study.recipe.structured:
         raise ValueError("recursion: descendants are taught plain text; leave recipe.structured out")
     if study.recipe.target is not None:
@@ -355,18 +358,31 @@ def _check_mix(mix: MixConfig, where: str, study: Study) -> None:
         raise ValueError(f"{where}: design judge_labelled needs data.task classification")
     if mix.total is not None and mix.design != "constant_total":
         raise ValueError(f"{where}: total belongs to design constant_total")
-    if mix.shortfall == "error" and mix.design in ("add_on", "generated_only") and mix.generated:
-        limit = study.recipe.kept
-        if max(mix.generated) > limit:
-            all_kept = limit == study.recipe.samples * study.recipe.candidates
-            kept = "recipe.samples x recipe.candidates" if all_kept else "recipe.samples"
-            raise ValueError(
-                f"{where}.generated: {max(mix.generated)} generated rows are wanted, but {kept} makes "
-                f"{limit}; raise one of them, or set shortfall: oversample"
-            )
+    if mix.total is not None and mix.labelled is not None:
+        raise ValueError(f"{where}: total says how many rows a mix has, whatever data.labelled is; leave its labelled "
+                         "out")
+    if mix.shortfall == "error" and mix.design != "judge_labelled":
+        _check_supply(mix, where, study)
     _subset(mix.labelled, study.data.labelled, f"{where}.labelled", "data.labelled")
     _subset(mix.levels, study.recipe.levels, f"{where}.levels", f"recipe.{study.recipe.dial}")
     _subset(mix.filters, study.recipe.filters, f"{where}.filters", "recipe.filters")
+
+
+def _check_supply(mix: MixConfig, where: str, study: Study) -> None:
+    """What a mix draws there can be at all: matched sets have `recipe.samples`, others all that is kept."""
+    recipe, wanted = study.recipe, [(f"{where}.generated", count) for count in mix.generated]
+    for k in mix.labelled or study.data.labelled if mix.total is None else (mix.total,):
+        for share in mix.generated_share:
+            added = k * share if mix.design == "constant_total" else k * share / (1 - share)
+            wanted.append((f"{where}.generated_share: {share:g} of {k}", int(added)))
+    field, most = max(wanted, key=lambda one: one[1])
+    for name in mix.filters or recipe.filters:
+        limit, held = (recipe.samples, f" with filter {name}") if name in MATCHED else (recipe.kept, "")
+        if most > limit:
+            all_kept = not held and limit == recipe.samples * recipe.candidates
+            kept = "recipe.samples x recipe.candidates" if all_kept else "recipe.samples"
+            raise ValueError(f"{field}: {most} generated rows are wanted, but {kept} makes {limit}{held}; raise one of "
+                             "them, or set shortfall: oversample")
 
 
 def _check_selection(train: TrainConfig, where: str, study: Study) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from divscale.errors import ConfigError
+from divscale.errors import ConfigError, DataError
 from divscale.schema import SAMPLES
 from divscale.stages.enough import check_enough
 from divscale.study_file import load
@@ -17,6 +17,13 @@ STORYLAND = Path(__file__).parents[2] / "configs" / "storyland.yaml"
 QUESTIONS = pa.Table.from_pylist(
     [{"id": f"q{i}", "text": f"What did Ann find, {i}?", "label": f"p{i % 6}", "context": "Ann found a coin.",
       "answers": ["a coin"], "origin": "real"} for i in range(600)], schema=SAMPLES)
+
+
+def test_a_constant_total_needs_the_real_rows_of_its_smallest_share_alone():
+    mixed = "mix={design: constant_total, total: 900, shortfall: allow, generated_share: [%s]}"
+    check_enough(load(STORYLAND, [mixed % "0.4,0.9"]), QUESTIONS, np.arange(600), 300)  # 540 real rows and 90 of 600
+    with pytest.raises(DataError, match=r"^mix\.0\.total: 630 labelled rows are asked for and the pool has 600\."):
+        check_enough(load(STORYLAND, [mixed % "0.3,0.9"]), QUESTIONS, np.arange(600), 300)
 
 
 def test_the_phrasings_of_questions_are_labels_that_a_base_model_may_be_taught():

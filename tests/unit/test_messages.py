@@ -81,6 +81,18 @@ STUDY_FILES = [
     Case("a named measure that needs more rows", 2, "{tmp}/study.yaml: measure.diversity: inertia needs 1000 rows, and "
          "measure.n is 200; raise it, or leave the measure out.",
          overrides=("measure={n: 200, diversity: [vendi, inertia]}",)),
+    Case("more matched rows than a matched set has", 2, "{tmp}/study.yaml: mix.0.generated: 16 generated rows are wanted, but "
+         "recipe.samples makes 4 with filter shift_matched; raise one of them, or set shortfall: oversample.",
+         overrides=("recipe.candidates=4", "recipe.filters=[none,shift_matched]", "mix.0.generated=[2,16]")),
+    Case("a share of more than can be written", 2, "{tmp}/study.yaml: mix.0.generated_share: 0.75 of 4: 12 generated rows are "
+         "wanted, but recipe.samples x recipe.candidates makes 4; raise one of them, or set shortfall: oversample.",
+         overrides=("data.labelled=[2,4]", "mix={design: add_on, generated_share: [0.5,0.75]}")),
+    Case("a mix of a total for some labelled counts", 2, "{tmp}/study.yaml: mix.0: total says how many rows a mix has, "
+         "whatever data.labelled is; leave its labelled out.",
+         overrides=("mix={design: constant_total, total: 4, labelled: [2], generated_share: [0.5]}",)),
+    Case("lines of descent that train by epochs", 2, "{tmp}/study.yaml: recursion: regimes differ in how many rows a model "
+         "reads, so that it has to train for the same steps, and pretrain.generator counts epochs; give its optim.steps.",
+         overrides=("recursion={generations: 2}", "pretrain.generator.optim={epochs: 3}")),
     Case("no seeds", 2, "{tmp}/study.yaml: seeds.data = 0: must be 1 or more.", overrides=("seeds.data=0",)),
     Case("two training entries that differ in the head alone", 2, "{tmp}/study.yaml: train: two entries have method full "
          "and are called some/lm, and the report could not tell them apart, whatever else differs; give one of them a "
@@ -179,7 +191,7 @@ DATA = [
          "or leave these labels out.", overrides=("data.labelled=8",), committed=("load",)),
     Case("too few rows for a constant total", 4, "mix.0.total: 9 rows a label are asked for, and the labelled pool has "
          "fewer of 2 of 2 labels (cat: 6, dog: 6). Lower mix.0.total, lower data.prior_share or data.test_share, or "
-         "leave these labels out.", overrides=("mix=[{design: constant_total, total: 9, generated_share: [0.5]}]",),
+         "leave these labels out.", overrides=("mix=[{design: constant_total, total: 12, generated_share: [0.25,0.3]}]",),
          committed=("load",)),
     Case("measured at more rows than there are", 2, "measure.n: every set is measured at 500 rows, and a generated set "
          "has at most 8. Set measure.n to 8 or less, or bring more rows (recipe.samples, "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import pyarrow as pa
@@ -125,6 +126,11 @@ def constant_total(real: Rows, generated: Rows, *, seed: int, labels: Sequence[s
             f"there are ({_listed(missing)}). Lower mix.total, raise mix.generated_share or data.labelled.")
     kept = [row for label, rows in strata.items() for row in rows[:sizes[label] - wanted[label]]]
     return _table([(real, kept), (generated, _draw(generated, wanted, labels, seed, shortfall))])
+
+
+def real_of(total: int, share: float) -> int:
+    """Real rows (per label, or in total) that a constant total with a generated share needs at most."""
+    return ceil(round(total * (1 - share), 9))
 
 
 def generated_only(generated: Rows, *, seed: int, labels: Sequence[str] | None, count: int,

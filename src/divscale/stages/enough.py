@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from divscale.config import Study
+from divscale.data.mix import real_of
 from divscale.data.split import draw_labelled
 from divscale.errors import ConfigError, DataError
 
@@ -32,7 +33,8 @@ def check_enough(study: Study, samples: pa.Table, pool: np.ndarray, test_rows: i
     draw_labelled(samples, pool, max(study.data.labelled), 0, per_label=per_label)
     for place, mix in enumerate(study.mix):
         if mix.total is not None:
-            draw_labelled(samples, pool, mix.total, 0, per_label=per_label, field=f"mix.{place}.total")
+            real = real_of(mix.total, min(mix.generated_share))
+            draw_labelled(samples, pool, real, 0, per_label=per_label, field=f"mix.{place}.total")
     for role in ("generator", "base"):
         for label in getattr(study.pretrain, role).labels or ():
             if label not in named:

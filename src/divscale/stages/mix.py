@@ -149,8 +149,8 @@ def _compose(job: Job, samples: dict[str, pa.Table], known: dict[tuple[str, str 
     labels = sorted(set(samples[data]["label"].to_pylist())) if config.per_label else None
     pool = splits.rows(job.input("split"), "pool")
     drawn = draw_labelled(
-        samples[data], pool, config.labelled, config.seed, per_label=config.per_label,
-        field="mix.total" if config.total is not None else "data.labelled",
+        samples[data], pool, config.labelled if config.total is None else mixes.real_of(config.total, config.share),
+        config.seed, per_label=config.per_label, field="mix.total" if config.total is not None else "data.labelled",
     ).tolist()
     real = MixRows.of(data, samples[data], drawn)
     if config.design == "real_only":

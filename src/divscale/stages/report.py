@@ -407,6 +407,12 @@ def _notes(study: Study, missing: int, unasked: int) -> Iterator[str]:
             "The generator is a model of under a million parameters, trained on the spot from scratch on the prior "
             "split of the real data, not a large language model. generator.model replaces it."
         )
+    if study.data.prior_share == 0:
+        yield (
+            "There is no prior (data.prior_share is 0): the real rows that a recipe shows the generator are any of the "
+            "labelled pool, with their labels, also for arms of few. What generated rows add may then be what those "
+            "rows knew."
+        )
     if study.seeds.generation == 1:
         yield "There is one generator: every interval is conditional on it."
     if study.agreement.by == "votes":

@@ -80,7 +80,9 @@ class Retention:
     def _let_the_worse_go(self, stage: Stage, readers: Sequence[Stage]) -> None:
         config: Any = stage.config
         base = stage.inputs.get("model")  # of models that the study trains on the spot
-        way = config.model, cast(Any, base).config.pretrain if base else None, config.head, config.lora
+        optim = config.optim.model_copy(update={"lr": 0.0}) if "rate" in stage.inputs else config.optim
+        way = (config.model_copy(update={"seed": 0, "optim": optim}),
+               cast(Any, base).config.pretrain if base else None)
         found = self._score(readers), stage.fingerprint  # of arms that score the same all drivers keep the same one
         before = self._best.get(way)
         if before is None or found > before[0]:

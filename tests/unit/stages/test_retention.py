@@ -55,6 +55,15 @@ def test_the_weights_that_stay_are_those_that_were_asked_for(tmp_path, keep, ove
     assert trained(Store(tmp_path), [*overrides, f"resources.keep={keep}"])[0] == left
 
 
+def test_entries_of_one_model_that_differ_in_schedule_keep_the_best_arm_each(tmp_path):
+    short, long = (f"{{name: '{steps}', method: full, model: pretrain, max_length: 48, arms: {{designs: [real_only]}}, "
+                   f"optim: {{lr: 1.0e-3, batch_size: 16, steps: {steps}}}}}" for steps in (4, 8))
+    left, stages = trained(Store(tmp_path), ["seeds.data=2", f"train=[{short},{long}]", "resources.keep=best"],
+                           scores=(0.5, 1.0, 0.3, 0.2))
+    kept = [stage.config.optim.steps for stage, stays in zip([s for s in stages if s.name == "train"], left, strict=True) if stays]
+    assert sorted(kept) == [4, 8]
+
+
 def test_the_best_arm_of_a_score_where_less_is_better(tmp_path):
     overrides = [*ARMS, "evaluate.metrics=[ece,accuracy]", "resources.keep=best"]
     assert trained(Store(tmp_path), overrides)[0] == [False, True, False]  # off by 0.4, 0.1 and 0.9
