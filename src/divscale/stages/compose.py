@@ -38,7 +38,7 @@ def stage(
         seed=seed, setting=setting)
     vectors = getattr(get(recipe), "COMPOSE_VECTORS", ())
     seen = inputs(study, data, split, made, vectors)
-    return Stage("compose", 2, config, {**seen, **({"pilot": pilot} if pilot else {})}, title)
+    return Stage("compose", 3, config, {**seen, **({"pilot": pilot} if pilot else {})}, title)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:

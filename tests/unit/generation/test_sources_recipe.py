@@ -11,6 +11,7 @@ from divscale.generation.prompts import prompts_for
 from divscale.generation.recipes import Sources, get, sources
 from divscale.graph.stage import in_order
 from divscale.stages.expand import expand
+from divscale.stages.measure import first_per_label
 from divscale.study_file import validate
 
 
@@ -42,6 +43,16 @@ def test_every_level_is_written_in_equal_shares_by_its_first_models():
         found = writers(composed(recipe, level))
         assert found == {(label, str(source)): 8 / level
                          for label in ("asyncio", "email", "http") for source in range(int(level))}
+
+
+@pytest.mark.parametrize(("real", "task", "labels"), [(PACKAGES, "classification", 3), (STORIES, "qa", 1)])
+def test_the_rows_of_a_set_that_are_measured_are_of_every_model_in_equal_shares(real, task, labels):
+    recipe = recipe_of(kind="sources", samples=8, candidates=3, sources=(1, 2, 4))
+    for level in recipe.levels:
+        whole = composed(recipe, level, real, task)
+        assert whole.num_rows == 8 * 3 * labels
+        first = whole.take(first_per_label(whole["label"].to_pylist(), recipe.samples, task == "classification"))
+        assert len(found := writers(first)) == level * labels and set(found.values()) == {8 / level}
 
 
 def test_levels_share_rounds_and_a_model_writes_only_what_some_level_needs():

@@ -22,6 +22,7 @@ from divscale.frozen import Count, OneOrMany
 from divscale.generation.config import RecipeConfig
 from divscale.generation.parsing import parse_completions
 from divscale.generation.recipes.asking import decoding_salt
+from divscale.generation.recipes.in_turn import in_turn
 from divscale.generation.recipes.protocol import Round, Sources
 from divscale.generation.requests import held_to, request, request_table
 from divscale.order import shuffled
@@ -110,14 +111,7 @@ def parse(this: Round, requests: pa.Table, completions: pa.Table, *, task: Task)
 def compose(recipe: Config, sources: Sources, *, task: Task, seed: int) -> pa.Table:
     """Both halves of a level, row by row in turn (of each label): any beginning of the set has as much of either."""
     del recipe, task, seed
-    places = []
-    for half in ("first", "second"):
-        seen: Counter[str | None] = Counter()
-        for label in sources.made[half]["label"].to_pylist():
-            places.append(seen[label])
-            seen[label] += 1
-    whole = pa.concat_tables([sources.made["first"], sources.made["second"]])
-    return whole.take(pa.array(np.argsort(places, kind="stable")))
+    return in_turn([sources.made["first"], sources.made["second"]])
 
 
 def untaught(recipe: Config) -> str:

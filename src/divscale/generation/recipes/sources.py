@@ -16,6 +16,7 @@ from divscale.frozen import Count, OneOrMany
 from divscale.generation.config import RecipeConfig
 from divscale.generation.recipes.asking import ask, decoding_salt
 from divscale.generation.recipes.decoding import parse
+from divscale.generation.recipes.in_turn import in_turn
 from divscale.generation.recipes.protocol import Round, Sources
 from divscale.generation.requests import request_table
 from divscale.schema import Task
@@ -54,7 +55,10 @@ def build_requests(this: Round, sources: Sources, *, task: Task, seed: int, prom
 
 
 def compose(recipe: Config, sources: Sources, *, task: Task, seed: int) -> pa.Table:
-    """SAMPLES of one level, model after model: of each those at its places."""
+    """SAMPLES of one level: of each model those at its places, the models in turn within every label.
+
+    So any beginning of the set, which is what is measured where `candidates` are more than one, has as much of each.
+    """
     level = recipe.sources[0]
     parts = []
     for source in range(level):
@@ -63,7 +67,7 @@ def compose(recipe: Config, sources: Sources, *, task: Task, seed: int) -> pa.Ta
         made = sources.made[one.name]
         asked = pa.array([request_id.split("~")[0] for request_id in made["request_id"].to_pylist()], pa.string())
         parts.append(made.filter(pa.compute.is_in(asked, wanted.combine_chunks())))  # type: ignore[attr-defined]
-    return pa.concat_tables(parts)
+    return in_turn(parts)
 
 
 def _name(source: int) -> str:
