@@ -30,7 +30,7 @@ MATCHED: frozenset[str] = frozenset({"shift_matched", "both"})
 #   text     what is measured and embedded: the sentence (classification), the question (qa), the continuation (text)
 #   context  what it stands on: the passage (qa), the beginning (text); null for classification
 #   answers  references, the first is trained on (qa)
-#   group    rows of one group never straddle a split (a class or function, a story); null: the row is its own group
+#   group    rows of one group never straddle a split (a class or function, a story); null: of its context, or its own
 #   source_id, request_id, origin    lineage
 SAMPLES = pa.schema(
     [

@@ -55,9 +55,9 @@ def sources(samples: pa.Table, real: pa.Table) -> list[str | None]:
     of_context: dict[str, str] = {}
     of_row: dict[str, str] = {}
     for row in real.select(["id", "context", "group"]).to_pylist():
-        if row["group"] is not None:
+        if row["group"]:
             of_row[row["id"]] = row["group"]
-            if row["context"] is not None:
+            if row["context"]:
                 of_context.setdefault(row["context"], row["group"])
     return [_source(row, of_context, of_row)
             for row in samples.select(["context", "group", "source_id"]).to_pylist()]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from divscale.data import pydocs, storyland
 from divscale.data.samples import real_samples
-from divscale.data.split import draw_labelled, split
+from divscale.data.split import _groups, draw_labelled, split
 from divscale.errors import ConfigError, DataError
 
 
@@ -116,6 +116,33 @@ def test_the_same_question_about_another_context_is_another_example():
     samples = table([{"text": "Who?", "context": f"c{i}", "answers": ["a"]} for i in range(20)])
     held_out = table([{"text": "who?", "context": "C1", "answers": ["a"]}])
     assert split(samples, test_share=None, prior_share=0.5, seed=0, held_out=held_out).dropped.tolist() == [1]
+
+
+def contexts_in(samples, result):
+    return [set(samples["context"].take(rows).to_pylist()) for rows in (result.prior, result.pool, result.validation, result.test)]
+
+
+def test_rows_of_one_context_stay_together_where_no_group_is_given():
+    samples = table([{"context": f"passage {i // 5}", "answers": ["a"]} for i in range(200)])
+    found = contexts_in(samples, split(samples, test_share=0.2, prior_share=0.5, validation_share=0.25, seed=0))
+    assert [len(contexts) for contexts in found] == [16, 12, 4, 8] and len(set.union(*found)) == 40
+
+
+def test_a_context_is_no_group_of_its_name_and_a_row_without_a_group_joins_that_of_its_context():
+    rows = [{"context": f"c{i // 4}", "group": f"g{i // 8}" if i % 2 else None} for i in range(80)]
+    rows += [{"context": "alone"}, {"context": "", "group": "alone"}, {"context": "", "group": ""}, {"context": None}]
+    keys = _groups(table(rows))
+    assert [len(set(keys[i:i + 8])) for i in range(0, 80, 8)] == [1] * 10 and len(set(keys[:80])) == 10
+    assert len({*keys[80:]}) == 4
+
+
+def test_a_context_that_every_row_has_keeps_none_together_and_few_contexts_are_as_few_groups():
+    same = table([{"context": "numbers", "answers": ["a"]} for _ in range(60)])
+    result = split(same, test_share=0.2, prior_share=0.5, seed=0)
+    assert [len(result.prior), len(result.pool), len(result.test)] == [24, 24, 12]
+    assert parts(result) == parts(split(table([{}] * 60), test_share=0.2, prior_share=0.5, seed=0))
+    with pytest.raises(DataError, match=r"0\.2 of 60 rows in 2 groups leaves no test row"):
+        split(table([{"context": "ab"[i % 2]} for i in range(60)]), test_share=0.2, prior_share=0.5, seed=0)
 
 
 def test_a_split_that_leaves_a_part_empty_is_an_error():
