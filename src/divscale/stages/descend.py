@@ -20,10 +20,9 @@ from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
 from divscale.order import shuffled
 from divscale.schema import Task
-from divscale.stages import split as splits
 from divscale.stages.context import Context
 from divscale.stages.identity import model_identity
-from divscale.stages.pretrain import from_scratch, prompted
+from divscale.stages.pretrain import from_scratch, prior_of, prompted
 from divscale.stages.sources import code_of
 from divscale.stages.train import TrainStageConfig, arm_of, config_of, model_named, run_arms
 from divscale.training.config import PretrainConfig, TrainConfig
@@ -70,7 +69,7 @@ def stage(study: Study, world: World, regime: Regime, sets: Sequence[Stage], sou
     )
     read = tuple(sets[-1:]) if regime == "replace" else tuple(sets)
     which = f", source {source + 1}" if source else ""
-    return Stage("descend", 2, config, {"data": world.data, "split": world.split, "sets": read},
+    return Stage("descend", 3, config, {"data": world.data, "split": world.split, "sets": read},
                  f"{regime}, generation {len(sets)}{which}, seed {world.seed}")
 
 
@@ -93,12 +92,12 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
 
 def read_by(job: Job) -> pa.Table:
-    """SAMPLES that a descendant learns from, real rows first.
+    """SAMPLES that a descendant learns from, real rows first (`prior_of`).
 
     Draws are by a hash of the row's id, the seed and the regime: the same rows whatever the order of the sets.
     """
     config: Any = job.stage.config
-    prior = job.input("data").table("samples").take(splits.rows(job.input("split"), "prior"))
+    prior = prior_of(job)
     written = pa.concat_tables([artifact.table("samples") for artifact in job.inputs("sets")])
     if config.regime == "accumulate":
         return pa.concat_tables([prior, written])

@@ -78,11 +78,17 @@ def run(jobs: Sequence[Job], context: Context) -> None:
     arms: dict[str, Any] = {}
     for job in jobs:
         config: Any = job.stage.config
-        samples = job.input("data").table("samples").take(splits.rows(job.input("split"), "prior"))
-        if config.pretrain.labels is not None:
-            samples = samples.filter(pa.compute.is_in(samples["label"], pa.array(config.pretrain.labels)))  # type: ignore[attr-defined]
-        arms[job.stage.fingerprint] = from_scratch(job, _pairs(config, samples, context.study), context)
+        arms[job.stage.fingerprint] = from_scratch(job, _pairs(config, prior_of(job), context.study), context)
     run_arms("pretrain", jobs, arms, context)
+
+
+def prior_of(job: Job) -> pa.Table:
+    """SAMPLES of the prior; where the job's `pretrain` names labels, of these alone."""
+    config: Any = job.stage.config
+    prior = job.input("data").table("samples").take(splits.rows(job.input("split"), "prior"))
+    if config.pretrain is None or config.pretrain.labels is None:
+        return prior
+    return prior.filter(pa.compute.is_in(prior["label"], pa.array(config.pretrain.labels)))  # type: ignore[attr-defined]
 
 
 def from_scratch(job: Job, taught: Sequence[tuple[str, str]], context: Context) -> Any:

@@ -149,6 +149,25 @@ def test_what_a_descendant_reads_is_what_its_regime_says(world):
     assert total == 40 + round(0.1 * len(prior)) and drawn == [40]
 
 
+@pytest.mark.parametrize(("regime", "override"), [
+    ("accumulate", "recursion.generations=3"), ("subsample", "recursion.generations=3"), ("replace", "recursion.real_share=0.5")])
+def test_a_descendant_reads_the_real_rows_of_no_label_that_the_first_writer_was_not_taught(world, regime, override):
+    _, store, found = world
+    samples = store.open(found["load"]).table("samples")
+    prior = samples.take(split.rows(store.open(found["split"]), "prior"))
+    kept = sorted(set(samples["label"].to_pylist()))[:2]
+    taught = sum(label in kept for label in prior["label"].to_pylist())
+    stage = next(s for s in stages(override, f"pretrain.generator.labels=[{','.join(kept)}]")["descend"]
+                 if s.title.startswith(f"{regime}, generation 1"))
+    draft = store.draft(stage.inputs["sets"][0])
+    written = samples.slice(0, 40)
+    draft.write_table("samples", written.set_column(written.column_names.index("label"), "label", pa.array(["written"] * 40)))
+    draft.commit()
+    labels = descend.read_by(Job(stage, store, Silent()))["label"].to_pylist()
+    assert set(labels) == {*kept, "written"}
+    assert len(labels) == {"accumulate": taught + 40, "subsample": taught, "replace": round(0.5 * taught) + 40}[regime]
+
+
 @pytest.mark.parametrize(("override", "words"), [
     ("recursion.regimes=[]", "regimes"),
     ("recursion.generations=1", "generations"),
