@@ -31,3 +31,5 @@ def test_the_phrasings_of_questions_are_labels_that_a_base_model_may_be_taught()
     with pytest.raises(ConfigError) as told:
         check_enough(load(STORYLAND, ["pretrain.base.labels=[p0,p9]"]), QUESTIONS, np.arange(600), 300)
     assert str(told.value) == "pretrain.base.labels: 'p9' is no label of the data. Its labels are p0, p1, p2, p3, p4, p5."
+    with pytest.raises(ConfigError, match=r"^pretrain\.bases\.small\.labels: 'p9' is no label of the data\."):
+        check_enough(load(STORYLAND, ["pretrain.bases.small={labels: [p0, p9]}"]), QUESTIONS, np.arange(600), 300)

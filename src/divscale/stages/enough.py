@@ -35,8 +35,10 @@ def check_enough(study: Study, samples: pa.Table, pool: np.ndarray, test_rows: i
         if mix.total is not None:
             real = real_of(mix.total, min(mix.generated_share))
             draw_labelled(samples, pool, real, 0, per_label=per_label, field=f"mix.{place}.total")
-    for role in ("generator", "base"):
-        for label in getattr(study.pretrain, role).labels or ():
+    models = {"generator": study.pretrain.generator, "base": study.pretrain.base,
+              **{f"bases.{name}": model for name, model in study.pretrain.bases.items()}}
+    for role, model in models.items():
+        for label in model.labels or ():
             if label not in named:
                 raise ConfigError(f"pretrain.{role}.labels: '{label}' is no label of the data. Its labels are "
                                   f"{', '.join(named[:20]) or 'none'}.")
