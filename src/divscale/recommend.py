@@ -139,10 +139,11 @@ def in_words(found: Recommendation, study: Study) -> list[str]:
     if found.gain is not None:
         worth += f", {signed(metric, found.gain.mean)}{unit(metric, difference=True)} over real rows alone"
         if found.gain.low == found.gain.low:
-            better = found.gain.low > 0 if HIGHER_IS_BETTER[metric] else found.gain.high < 0
+            low, high = sorted(_sign(metric) * bound for bound in (found.gain.low, found.gain.high))
             worth += (f" (95 % interval {signed(metric, found.gain.low)} to {signed(metric, found.gain.high)}, p "
                       f"{p_value(found.gain.p)}, {found.gain.units} draws)")
-            worth += "" if better else ", from which it is not told apart"
+            worth += ("" if low > 0 else ", which is worse: train on the real rows alone" if high < 0 else
+                      ", from which it is not told apart")
     return [first, f"{worth}.", f"It was chosen on validation rows by {found.trained} trainings of the "
             f"{found.whole_grid} of the whole grid, in {found.seconds:,.0f} s of stages."]
 

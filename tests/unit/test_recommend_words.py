@@ -1,0 +1,41 @@
+"""What `recommend` says of the setting that it chose."""
+
+from __future__ import annotations
+
+from math import nan
+from pathlib import Path
+
+import pytest
+
+from divscale.recommend import Recommendation, in_words
+from divscale.report.statistics.intervals import Estimate
+from divscale.stages.candidates import candidates
+from divscale.study_file import load
+
+SMOKE = Path(__file__).parents[1] / "studies" / "smoke.yaml"
+ASKED = ["train={method: probe}", "data.validation_share=0.3", "data.labelled=20", "evaluate.metrics=[accuracy]"]
+ADDED = "mix=[{design: add_on, generated: [4], shortfall: allow}]"
+TOLD, WORSE = "from which it is not told apart", "which is worse: train on the real rows alone"
+
+
+def around(mean, low, high):
+    return Estimate(mean, low, high, nan, nan, 0.04, 0.02, 5)
+
+
+def chosen(study, gain):
+    """The first setting of a study, as if it had been chosen, with that gain."""
+    setting, tried = next(iter(candidates(study).settings.items()))
+    return Recommendation(setting, around(0.6, 0.5, 0.7), around(0.5, 0.4, 0.6), gain, 9, 30, 12.0, tried[0].mixed,
+                          tried[0].measured)
+
+
+@pytest.mark.parametrize(("metric", "gain", "said"), [
+    ("accuracy", (0.06, 0.055, 0.065), None), ("accuracy", (0.06, -0.01, 0.13), TOLD),
+    ("accuracy", (-0.06, -0.065, -0.055), WORSE), ("accuracy", (0.0, 0.0, 0.0), TOLD), ("accuracy", (0.06, nan, nan), None),
+    ("ece", (-0.06, -0.065, -0.055), None), ("ece", (-0.06, -0.13, 0.01), TOLD), ("ece", (0.06, 0.055, 0.065), WORSE),
+])
+def test_a_setting_is_better_not_told_apart_or_worse_than_real_rows_alone(metric, gain, said):
+    study = load(SMOKE, [*ASKED, ADDED, f"evaluate.metrics=[{metric}]"])
+    worth = in_words(chosen(study, around(*gain)), study)[1]
+    assert [words for words in (TOLD, WORSE) if words in worth] == ([said] if said else [])
+    assert worth.endswith(f", {said}.") if said else "over real rows alone" in worth
