@@ -128,23 +128,18 @@ def recommend_from_terminal(study: Study, root: str | None, out: str, budget: Bu
 
 def in_words(found: Recommendation, study: Study) -> list[str]:
     """What is recommended, what it is worth, and what it cost: three sentences."""
-    design, level, filter_, generated, share = found.setting
-    metric = study.evaluate.metrics[0]
-    per = " a label" if study.data.task == "classification" else ""
-    amount = f"a generated share of {share:.0%}" if share is not None else f"{generated} generated rows{per}"
-    dial = study.recipe.dial.replace("_", " ")
-    first = (f"With {study.data.labelled[0]} real rows{per}, take {dial} {level:g}, text {FILTERS[filter_ or 'none']}, "
-             f"{amount} ({DESIGNS[design]}).")
+    design, metric, per = found.setting[0], study.evaluate.metrics[0], _per(study)
+    beside = "" if design == "add_on" else f", {study.data.labelled[0]}{per}"
     worth = f"It scores {_value(metric, found.score)} {score_name(metric)} on the test rows"
     if found.gain is not None:
-        worth += f", {signed(metric, found.gain.mean)}{unit(metric, difference=True)} over real rows alone"
+        worth += f", {signed(metric, found.gain.mean)}{unit(metric, difference=True)} over real rows alone{beside}"
         if found.gain.low == found.gain.low:
             low, high = sorted(_sign(metric) * bound for bound in (found.gain.low, found.gain.high))
             worth += (f" (95 % interval {signed(metric, found.gain.low)} to {signed(metric, found.gain.high)}, p "
                       f"{p_value(found.gain.p)}, {found.gain.units} draws)")
             worth += ("" if low > 0 else ", which is worse: train on the real rows alone" if high < 0 else
                       ", from which it is not told apart")
-    return [first, f"{worth}.", f"It was chosen on validation rows by {found.trained} trainings of the "
+    return [_taken(found, study), f"{worth}.", f"It was chosen on validation rows by {found.trained} trainings of the "
             f"{found.whole_grid} of the whole grid, in {found.seconds:,.0f} s of stages."]
 
 
@@ -186,6 +181,28 @@ def samples_of(mixed: Stage, store: Store) -> pa.Table:
         store.open(stage) for role, stage in mixed.inputs.items() if role in ("data", "set")
         and isinstance(stage, Stage))}
     return resolve(store.open(mixed).table("mix"), tables)
+
+
+def _taken(found: Recommendation, study: Study) -> str:
+    design, level, filter_, generated, share = found.setting
+    mixed: Any = found.mixed.config
+    per, rows = _per(study), mixed.labelled
+    take = f"take {study.recipe.dial.replace('_', ' ')} {level:g}, text {FILTERS[filter_ or 'none']}"
+    if design == "constant_total":  # generated rows stand in the place of real ones
+        written = rows * share if per else round(rows * share)  # of every label, on average
+        return (f"With {rows} rows{per} in all, {_count(rows - written)} of them real and {_count(written)} generated "
+                f"({share:.0%}), {take} ({DESIGNS[design]}).")
+    amount = f"a generated share of {share:.0%}" if share is not None else f"{generated} generated rows{per}"
+    given = f"{rows} real rows{per}" if rows else "no real rows"
+    return f"With {given}, {take}, {amount} ({DESIGNS[design]})."
+
+
+def _per(study: Study) -> str:
+    return " a label" if study.data.task == "classification" else ""
+
+
+def _count(rows: float) -> str:
+    return f"{rows:.1f}".removesuffix(".0")
 
 
 def _on_test(tried: Sequence[Tried], among: Candidates, metric: str, store: Store) -> dict[Unit, float]:

@@ -39,3 +39,32 @@ def test_a_setting_is_better_not_told_apart_or_worse_than_real_rows_alone(metric
     worth = in_words(chosen(study, around(*gain)), study)[1]
     assert [words for words in (TOLD, WORSE) if words in worth] == ([said] if said else [])
     assert worth.endswith(f", {said}.") if said else "over real rows alone" in worth
+
+
+@pytest.mark.parametrize(("mix", "rows", "beside"), [
+    ("{design: constant_total, generated_share: [0.25]}",
+     "With 20 rows a label in all, 15 of them real and 5 generated (25%), take temperature 0.3, text as generated "
+     "(constant total).", "over real rows alone, 20 a label"),
+    ("{design: constant_total, total: 5, generated_share: [0.5]}",
+     "With 5 rows a label in all, 2.5 of them real and 2.5 generated (50%), take temperature 0.3, text as generated "
+     "(constant total).", "over real rows alone, 20 a label"),
+    ("{design: generated_only, generated: [4]}",
+     "With no real rows, take temperature 0.3, text as generated, 4 generated rows a label (generated only).",
+     "over real rows alone, 20 a label"),
+    ("{design: add_on, generated: [4]}",
+     "With 20 real rows a label, take temperature 0.3, text as generated, 4 generated rows a label (added on top).",
+     "over real rows alone (95 % interval"),
+])
+def test_it_says_how_many_rows_are_real_and_how_many_generated(mix, rows, beside):
+    study = load(SMOKE, [*ASKED, f"mix=[{mix}]"])
+    taken, worth, _ = in_words(chosen(study, around(0.06, 0.055, 0.065)), study)
+    assert taken == rows and beside in worth
+
+
+def test_where_rows_are_counted_in_total_they_are_whole():
+    study = load(SMOKE, ["data={source: storyland, task: qa, labelled: 21, validation_share: 0.3}",
+                         "recipe.filters=[none]", "evaluate.metrics=[loss]",
+                         "mix=[{design: constant_total, generated_share: [0.5]}]",
+                         "train={method: full, model: pretrain, max_length: 48, head: causal}"])
+    assert in_words(chosen(study, None), study)[0].startswith(
+        "With 21 rows in all, 11 of them real and 10 generated (50%), take ")
