@@ -20,7 +20,18 @@ from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
 from divscale.learned import Learned
 from divscale.live import running
-from divscale.report.naming import DESIGNS, FILTERS, measure_name, number, p_value, score_name, signed, unit
+from divscale.report.naming import (
+    DESIGNS,
+    FILTERS,
+    is_dcscore_share,
+    listed,
+    measure_name,
+    number,
+    p_value,
+    score_name,
+    signed,
+    unit,
+)
 from divscale.report.statistics.curves import by_unit
 from divscale.report.statistics.halving import Rung, best, cost, schedule_within
 from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate
@@ -160,18 +171,20 @@ def as_json(found: Recommendation, study: Study) -> dict[str, Any]:
 def facts(found: Recommendation, study: Study, store: Store) -> dict[str, str]:
     """What the card of the training set states: where its rows are from, how they were made, what they measure."""
     mix, measured = store.open(found.mixed).values, store.open(found.measured).values
+    writers = list(dict.fromkeys(model.model for model in study.generator.models))
+    by = f"{'one or more of ' if len(writers) > 1 else ''}{listed(writers)}"
     recipe = {"kind": study.recipe.kind, **study.recipe.model_dump(mode="json", exclude_defaults=True)}
     not_measured = {"diversity and shift": f"not measured: {measured['reason']}"} if "reason" in measured else {}
     return {
         "real rows": f"{mix['real_rows']:,}, of {study.data.source}",
-        "generated rows": f"{mix['generated_rows']:,}, by {study.generator.model}",
+        "generated rows": f"{mix['generated_rows']:,}, by {by}",
         "recipe": ", ".join(f"{name}: {value}" for name, value in recipe.items()),
         "share generated": f"{mix['share_of_rows']:.1%} of rows, {mix['share_of_tokens']:.1%} of tokens",
-        **{f"{measure_name(name)} of the generated set": f"{one['value']:.4g} (n = {one['n']})"
+        **{f"{measure_name(name)} of the generated set": f"{_measured(name, one)} (n = {one['n']})"
            for name, one in measured["metrics"].items()},
         **not_measured,
         "licence of the real rows": study.data.licence or "not stated; see their source",
-        "licence of the generated rows": study.generator.licence or "not stated; see the generator's terms",
+        "licence of the generated rows": _licence(study.generator.licence, writers),
     }
 
 
@@ -212,6 +225,18 @@ def _on_test(tried: Sequence[Tried], among: Candidates, metric: str, store: Stor
 
 def _sign(metric: str) -> int:
     return 1 if HIGHER_IS_BETTER[metric] else -1
+
+
+def _licence(stated: str | None, writers: Sequence[str]) -> str:
+    if len(writers) == 1:
+        return stated or "not stated; see the generator's terms"
+    if not stated:
+        return f"not stated; see the terms of {listed(writers)}"
+    return f"{stated} for what {writers[0]} writes; not stated for {listed(writers[1:])}"
+
+
+def _measured(name: str, one: Mapping[str, Any]) -> str:
+    return number(name, one["value"] / (one["n"] if is_dcscore_share(name) else 1)) + unit(name)
 
 
 def _value(metric: str, found: Estimate) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from divscale.recommend import Recommendation, in_words
+from divscale.graph.store import Store
+from divscale.recommend import Recommendation, facts, in_words
+from divscale.report.naming import measure_name
 from divscale.report.statistics.intervals import Estimate
 from divscale.stages.candidates import candidates
 from divscale.study_file import load
@@ -68,3 +70,41 @@ def test_where_rows_are_counted_in_total_they_are_whole():
                          "train={method: full, model: pretrain, max_length: 48, head: causal}"])
     assert in_words(chosen(study, None), study)[0].startswith(
         "With 21 rows in all, 11 of them real and 10 generated (50%), take ")
+
+
+MEASURED = {"dcscore@0.05": {"value": 183.2, "low": None, "high": None, "n": 200},
+            "c2st_accuracy": {"value": 0.54, "low": 0.5, "high": 0.58, "n": 200},
+            "vendi": {"value": 27.32, "low": 27.0, "high": 27.6, "n": 200}}
+
+
+def card_of(folder, *overrides):
+    """What the card states of the first setting of a study, of which that much is made."""
+    study, store = load(SMOKE, [*ASKED, ADDED, *overrides]), Store(folder)
+    found = chosen(study, None)
+    store.draft(found.mixed).commit(values={"real_rows": 120, "generated_rows": 24, "share_of_rows": 1 / 6,
+                                            "share_of_tokens": 0.2})
+    store.draft(found.measured).commit(values={"metrics": MEASURED, "missing": {}, "n": 200, "rows": 200})
+    return facts(found, study, store)
+
+
+def test_the_card_shows_measures_as_the_reports_tables_do(tmp_path):
+    card = card_of(tmp_path)
+    assert card["DCScore, τ = 0.05, ÷ n of the generated set"] == "0.916 (n = 200)"
+    assert card[f"{measure_name('c2st_accuracy')} of the generated set"] == "54.0\N{NO-BREAK SPACE}% (n = 200)"
+    assert card[f"{measure_name('vendi')} of the generated set"] == "27.3 (n = 200)"
+
+
+@pytest.mark.parametrize(("overrides", "writers", "licence"), [
+    ((), "pretrain", "not stated; see the generator's terms"),
+    (("generator.licence=MIT",), "pretrain", "MIT"),
+    (("generator.others=[a/b,c/d,a/b]", "generator.licence=MIT"), "one or more of pretrain, a/b and c/d",
+     "MIT for what pretrain writes; not stated for a/b and c/d"),
+    (("generator.others=[a/b]",), "one or more of pretrain and a/b",
+     "not stated; see the terms of pretrain and a/b"),
+    (("generator.others=[{model: pretrain, revision: x}]", "generator.licence=MIT"), "pretrain", "MIT"),
+])
+def test_the_card_names_every_model_that_may_have_written_and_whose_licence_it_states(
+        tmp_path, overrides, writers, licence):
+    card = card_of(tmp_path, *overrides)
+    assert card["generated rows"] == f"24, by {writers}"
+    assert card["licence of the generated rows"] == licence
