@@ -47,7 +47,8 @@ def candidates(study: Study) -> Candidates:
     """Every mix of `study` with generated rows, for its one labelled count and way of training.
 
     Raises:
-        ConfigError: It has several of either, no validation rows to choose on, or a score that needs written answers.
+        ConfigError: It has several of either, no validation rows to choose on, a score that needs written answers, no
+            training of real rows alone on some draw, or two mixes that are one setting.
     """
     _check(study)
     entry = study.train[0].at_its_rate
@@ -72,7 +73,9 @@ def candidates(study: Study) -> Candidates:
     if not settings:
         raise ConfigError("recommend: the study has no mix with generated rows to choose among; give it one, as in "
                           "mix: {design: add_on, generated: [20]}.")
-    return Candidates(settings, real_only, draws(study))
+    among = Candidates(settings, real_only, draws(study))
+    _check_draws(among, study)
+    return among
 
 
 def stages_of(tried: Iterator[Tried], *, tested: bool) -> list[Stage]:
@@ -98,3 +101,17 @@ def _check(study: Study) -> None:
     if study.evaluate.metrics[0] in WRITTEN:
         raise ConfigError(f"recommend: evaluate.metrics begins with {study.evaluate.metrics[0]}, which needs written "
                           "answers for every trial; put a teacher-forced score first, as in [exact_match].")
+
+
+def _check_draws(among: Candidates, study: Study) -> None:
+    """Real rows alone and every setting have one entry a draw: scores are compared draw by draw."""
+    wanted = len(among.draws)
+    if len(among.real_only) != wanted:
+        raise ConfigError("recommend: settings are compared with real rows alone on every draw of seeds, and "
+                          f"train.0.arms selects these on {len(among.real_only)} of {wanted}; leave arms.data_seeds "
+                          f"out (or lower seeds to it), and let arms.designs, where it is given, hold {REAL_ONLY}.")
+    for (design, level, filter_, generated, _), tried in among.settings.items():
+        if len(tried) != wanted:
+            raise ConfigError(f"recommend: {len(tried) // wanted} of the study's mixes are the same setting ({design}, "
+                              f"{study.recipe.dial} {level:g}, filter {filter_}, {generated} generated rows), and "
+                              "which of them is best could not be said; name each amount once in mix, one mix.total.")
