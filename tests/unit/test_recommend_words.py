@@ -66,7 +66,7 @@ def test_it_says_how_many_rows_are_real_and_how_many_generated(mix, rows, beside
 def test_where_rows_are_counted_in_total_they_are_whole():
     study = load(SMOKE, ["data={source: storyland, task: qa, labelled: 21, validation_share: 0.3}",
                          "recipe.filters=[none]", "evaluate.metrics=[loss]",
-                         "mix=[{design: constant_total, generated_share: [0.5]}]",
+                         "mix=[{design: constant_total, generated_share: [0.5], shortfall: allow}]",
                          "train={method: full, model: pretrain, max_length: 48, head: causal}"])
     assert in_words(chosen(study, None), study)[0].startswith(
         "With 21 rows in all, 11 of them real and 10 generated (50%), take ")

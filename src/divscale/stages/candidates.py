@@ -113,5 +113,5 @@ def _check_draws(among: Candidates, study: Study) -> None:
     for (design, level, filter_, generated, _), tried in among.settings.items():
         if len(tried) != wanted:
             raise ConfigError(f"recommend: {len(tried) // wanted} of the study's mixes are the same setting ({design}, "
-                              f"{study.recipe.dial} {level:g}, filter {filter_}, {generated} generated rows), and "
+                              f"{study.recipe.dial} {level:g}, filter {filter_}, {generated:g} generated rows), and "
                               "which of them is best could not be said; name each amount once in mix, one mix.total.")

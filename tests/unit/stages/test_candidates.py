@@ -33,11 +33,6 @@ def test_real_rows_alone_that_are_not_trained_on_every_draw_are_refused(selected
         candidates(load(SMOKE, [*ASKED, ADDED, arms(selected)]))
 
 
-@pytest.mark.parametrize(("mix", "count"), [
-    ("{design: add_on, generated: [2,2]}", 2),
-    ("{design: constant_total, total: 4, generated_share: [0.1]},{design: constant_total, total: 3, "
-     "generated_share: [0.1]},{design: constant_total, generated_share: [0.1]}", 3),
-])
-def test_mixes_that_are_one_setting_are_refused(mix, count):
-    with pytest.raises(ConfigError, match=rf"{count} of the study's mixes are the same setting \((add_on|constant_total)"):
-        candidates(load(SMOKE, [*ASKED, PROBE, f"mix=[{mix}]"]))
+def test_mixes_that_are_one_setting_are_refused():
+    with pytest.raises(ConfigError, match=r"2 of the study's mixes are the same setting \(add_on"):
+        candidates(load(SMOKE, [*ASKED, PROBE, "mix=[{design: add_on, generated: [2,2]}]"]))
