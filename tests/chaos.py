@@ -138,10 +138,22 @@ def place_of(moment_s: float, reference: Path, wall_s: float) -> tuple[int, floa
     return len(past), (now - past[-1]) / 1e9 if past else moment_s
 
 
-def await_moment(study: Study, committed: int, since_s: float) -> None:
-    """Wait until a study has committed so much and worked on for so long, or has ended."""
+def hunt(study: Study, hits: Counter[str]) -> None:
+    """Kill what is at work of every kind that was not hit yet."""
+    for kind, process in study.working().items():
+        if kind not in hits:
+            process.kill()
+            hits[kind] += 1
+
+
+def await_moment(study: Study, committed: int, since_s: float, hunted: Counter[str] | None = None) -> None:
+    """Wait until a study has committed so much and worked on for so long, or has ended; with `hunted`, the first actor
+    of every kind that is seen at work meanwhile is killed.
+    """
     begun = time.time()
     while study.process.poll() is None:
+        if hunted is not None:
+            hunt(study, hunted)
         commits = sorted(mtime / 1e9 for _, mtime in records(study.store).values())
         if len(commits) > committed:
             return
@@ -150,40 +162,32 @@ def await_moment(study: Study, committed: int, since_s: float) -> None:
         time.sleep(0.1)
 
 
-def hunt(arguments: list[str], reference: Path, store: Path) -> dict[str, object]:
-    """Run a study and kill the first actor of every kind that is seen at work. Returns whom."""
-    study, hits = Study(arguments, store), Counter[str]()
-    study.start()
-    while study.process.poll() is None:
-        for kind, process in study.working().items():
-            if kind not in hits:
-                process.kill()
-                hits[kind] += 1
-    return {"hits": dict(hits), **same_end(study, reference)}
-
-
-def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: float, store: Path, *, actors: bool = True
+def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: float, store: Path, *, hunting: bool = False
           ) -> dict[str, object]:
     """Run a study under fire, its driver included; raises AssertionError where a promise is broken. Returns what was done.
 
-    Without `actors` the driver alone is ended.
+    With `hunting` every moment ends the driver, and beside that the first actor of every kind that is seen at work is
+    killed.
     """
     rng = random.Random(seed)
     moments = [wall_s * (part + rng.random()) / kills for part in range(kills)]
     study, done, hits = Study(arguments, store), [], Counter[str]()
+    hunted = hits if hunting else None
     study.start()
     committed = records(store)
     for number, moment in enumerate(moments):
-        await_moment(study, *place_of(moment, reference, wall_s))
+        await_moment(study, *place_of(moment, reference, wall_s), hunted)
         before = records(store)
         assert not made_again(committed, before), "a committed stage was made again"
         committed = before
-        victim = study.kill(actors and number % 2 == 1, hits)
+        victim = study.kill(not hunting and number % 2 == 1, hits)
         hits[str(victim)] += 1
         stage = max(before, key=lambda key: before[key][1])[0] if before else "nothing"
         done.append({"moment_s": round(moment, 1), "victim": victim, "last_committed": stage, "committed": len(before)})
         if victim in ("SIGKILL", "SIGINT"):
             study.start()
+    while hunting and study.process.poll() is None:
+        hunt(study, hits)
     ended = same_end(study, reference)
     assert not made_again(committed, records(store)), "a committed stage was made again"
     return {"kills": done, "hits": dict(hits), **ended}
@@ -237,7 +241,8 @@ def main() -> None:
         found = chaos(options.study, options.kills, options.seed, reference, wall_s, Path(folder) / "chaos")
         print(json.dumps({**found, "wall_s": round(time.monotonic() - begun, 1)}, indent=1), flush=True)
         if options.hunt:
-            print(json.dumps(hunt(options.study, reference, Path(folder) / "hunt"), indent=1))
+            print(json.dumps(chaos(options.study, 0, options.seed, reference, wall_s, Path(folder) / "hunt", hunting=True),
+                             indent=1))
 
 
 if __name__ == "__main__":

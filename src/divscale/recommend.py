@@ -23,6 +23,7 @@ from divscale.live import running
 from divscale.report.naming import (
     DESIGNS,
     FILTERS,
+    amount_name,
     is_dcscore_share,
     listed,
     measure_name,
@@ -203,8 +204,8 @@ def _taken(found: Recommendation, study: Study) -> str:
     take = f"take {study.recipe.dial.replace('_', ' ')} {level:g}, text {FILTERS[filter_ or 'none']}"
     if design == "constant_total":  # generated rows stand in the place of real ones
         written = rows * share if per else round(rows * share)  # of every label, on average
-        return (f"With {rows} rows{per} in all, {_count(rows - written)} of them real and {_count(written)} generated "
-                f"({share:.0%}), {take} ({DESIGNS[design]}).")
+        return (f"With {rows} rows{per} in all, {amount_name(rows - written)} of them real and {amount_name(written)} "
+                f"generated ({share:.0%}), {take} ({DESIGNS[design]}).")
     amount = f"a generated share of {share:.0%}" if share is not None else f"{generated} generated rows{per}"
     given = f"{rows} real rows{per}" if rows else "no real rows"
     return f"With {given}, {take}, {amount} ({DESIGNS[design]})."
@@ -212,10 +213,6 @@ def _taken(found: Recommendation, study: Study) -> str:
 
 def _per(study: Study) -> str:
     return " a label" if study.data.task == "classification" else ""
-
-
-def _count(rows: float) -> str:
-    return f"{rows:.1f}".removesuffix(".0")
 
 
 def _on_test(tried: Sequence[Tried], among: Candidates, metric: str, store: Store) -> dict[Unit, float]:

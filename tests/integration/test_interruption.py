@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import ACTORS, chaos, hunt, records, run_alone
+from tests.chaos import ACTORS, chaos, records, run_alone
 from tests.fewer_rows import FEWER_ROWS
 
 SMOKE = [str(Path(__file__).parents[1] / "studies" / "smoke.yaml"), *FEWER_ROWS, "resources.generation_actors=1"]
@@ -53,15 +53,8 @@ def test_arms_that_fail_do_not_cost_the_report_of_the_others(alone, tmp_path):
 
 
 @pytest.mark.engine
-def test_killed_at_moments_over_its_run_it_ends_with_the_ids_of_an_uninterrupted_run(alone, tmp_path):
+def test_killed_at_moments_over_its_run_with_an_actor_of_every_kind_it_ends_with_the_ids_of_an_uninterrupted_run(alone, tmp_path):
     """A driver that gets Ctrl-C exits with 130, says so, and leaves nothing running, like one that gets SIGKILL."""
     reference, wall_s = alone
-    found = chaos(SMOKE, kills=2, seed=9, reference=reference, wall_s=wall_s, store=tmp_path / "chaos", actors=False)
-    assert found["hits"] == {"SIGKILL": 1, "SIGINT": 1}     # at 23 and 69 % of the run
-
-
-@pytest.mark.engine
-def test_with_an_actor_of_every_kind_killed_at_its_work_it_mends_itself(alone, tmp_path):
-    reference, _ = alone
-    found = hunt(SMOKE, reference, tmp_path / "hunt")
-    assert set(found["hits"]) == set(ACTORS)
+    found = chaos(SMOKE, kills=2, seed=9, reference=reference, wall_s=wall_s, store=tmp_path / "chaos", hunting=True)
+    assert found["hits"] == {"SIGKILL": 1, "SIGINT": 1, **dict.fromkeys(ACTORS, 1)}     # the driver at 23 and 69 % of the run

@@ -125,7 +125,7 @@ def test_a_live_run_is_shown_by_status_and_scraped_by_prometheus_until_it_is_kil
     assert shown["engines", "training", ""] == shown["engines_wanted", "training", ""] == 1
     assert shown["engines_busy", "training", ""] == 1
 
-    run = study.run()
+    run = study.wait_for(lambda: (found := study.run())["stages"]["pretrain"]["tokens_per_s"] and found)
     assert (run["condition"], run["pid"], run["study"]) == ("live", study.process.pid, "training")
     assert run["stages"]["pretrain"]["running"] == 2 and run["stages"]["pretrain"]["tokens_per_s"] > 0
     assert run["engines"] == {"training": {"alive": 1, "wanted": 1, "busy": 1}}
