@@ -200,9 +200,9 @@ def _kind(
     if name == "generate":
         tokens = [found for stage in stages if (found := work.written_tokens(stage)) is not None]
     on = "GPU" if machine.gpus_of(name) else "core"
-    by_key: dict[str, list[Stage]] = {}
+    by_key: dict[tuple[str, bool], list[Stage]] = {}  # and whether units are unknown
     for stage in stages:
-        by_key.setdefault(recorded[0].key(stage), []).append(stage)
+        by_key.setdefault((recorded[0].key(stage), work.units(stage) is None), []).append(stage)
     kept = _kept(name, len(stages), study)
     for own in by_key.values():
         units = [work.units(stage) for stage in own]

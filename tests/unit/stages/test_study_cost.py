@@ -127,6 +127,18 @@ def test_what_nobody_can_say_is_named_and_the_rest_is_estimated(tmp_path):
     assert not named.unknown and "1.5B parameters" in kind(named, "generate").source
 
 
+def test_stages_of_known_size_count_beside_those_like_them_whose_size_only_a_run_tells(tmp_path):
+    def written(strengths: str) -> KindCost:
+        study = load(SMOKE, ["generator={model: some/model-1B, engine: {engine: vllm}}",
+                             f"recipe={{kind: incentives, method: hints, strength: {strengths}, samples: 4, candidates: 2}}"])
+        return kind(cost(study, Store(tmp_path / "store")), "generate")
+
+    known, more = written("[0]"), written("[0, 2]")  # from 2 on, prompts hang on what was written before
+    assert known.seconds > 0 and (known.stages, known.unknown) == (2, 0)
+    assert more.seconds == pytest.approx(known.seconds) and (more.stages, more.unknown) == (3, 1)
+    assert more.source.startswith("2 of them assumed: ") and "; 1 of them not known: how many rows" in more.source
+
+
 def test_a_view_by_a_model_trained_on_the_spot_is_assumed_and_by_another_is_not_known(tmp_path):
     small = kind(cost(load(SMOKE, ["measure.model_view={}"]), Store(tmp_path)), "model_view")
     assert (small.unknown, small.seconds) == (0, small.stages * STAGE_S["model_view"])
