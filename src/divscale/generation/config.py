@@ -118,6 +118,15 @@ class RecipeConfig(FrozenConfig):
         plain = self.model_copy(update={"target": None})
         return plain.model_copy(update={plain.dial: tuple(sorted(self._values(plain.dial)))})
 
+    @property
+    def piloted(self) -> Self:
+        """Of a recipe with a target: what pilots of its settings write."""
+        assert self.target is not None
+        whole = self.searched
+        chooses = whole.kept == whole.samples  # among its candidates; of another recipe a pilot needs no more than one
+        return whole.model_copy(update={"samples": self.target.pilot_samples,
+                                        "candidates": whole.candidates if chooses else 1})
+
     def fixed(self, dial: str, value: float | None) -> Self:
         """The recipe with one value of a dial, which need not be among its levels; null: without the dial."""
         given = None if value is None else (value,)

@@ -75,9 +75,10 @@ class Requests:
     def __init__(self, study: Study) -> None:
         self.real = real_rows(study)
         self._reader = prompt_reader(study)
-        self._planned = {_key(planned.this.name, planned.this.recipe.model_copy(
-            update={"samples": study.recipe.samples} if planned.this.recipe.kind == study.recipe.kind else {})): planned
-            for planned in planned_rounds(study, self.real.visible, SAMPLES)}
+        self._planned: dict[str, Planned] = {}
+        if study.recipe.target:  # pilots first, for what is planned on any set is planned on whole ones
+            self._plan(study.model_copy(update={"recipe": study.recipe.piloted}))
+        self._plan(study)
 
     def of(self, stage: Stage) -> Planned | None:
         """The round of a generate stage; None where its requests cannot be known yet."""
@@ -99,6 +100,13 @@ class Requests:
             requests, round(prompt), self._reader.unit, longest,
             min(longest, round(requests * tokens / asked)) if asked else None, tokens / seconds if seconds else None,
             tuple(dict.fromkeys(str(s.plain_config["round"]) for s in stages if self.of(s) is None)))
+
+    def _plan(self, study: Study) -> None:
+        for planned in planned_rounds(study, self.real.visible, SAMPLES):
+            recipe = planned.this.recipe
+            if recipe.kind == study.recipe.kind:
+                recipe = recipe.model_copy(update={"samples": study.recipe.samples})
+            self._planned[_key(planned.this.name, recipe)] = planned
 
     def _mean_prompt(self, planned: Planned) -> float:
         assert planned.requests is not None

@@ -61,11 +61,7 @@ def _targets(study: Study, world: World) -> Iterator[tuple[float, Set]]:
     Pilots and sets are cleaned before they are measured, so that a target is met by what stays; blends once more, for
     what the one set has of the other.
     """
-    assert study.recipe.target is not None
-    whole = study.recipe.searched
-    chooses = whole.kept == whole.samples  # among its candidates; of another recipe a pilot needs no more than one
-    few = whole.model_copy(update={"samples": study.recipe.target.pilot_samples,
-                                   "candidates": whole.candidates if chooses else 1})
+    whole, few = study.recipe.searched, study.recipe.piloted
     pilots = {setting: _made(study, world, few, setting, "pilot, ") for setting in whole.levels}
     found = target.pilot_stage(study, world.data, world.split, {
         setting: _cleaned(study, world, made[-1])[1] for setting, made in pilots.items()}, world.seed)

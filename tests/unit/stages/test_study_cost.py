@@ -139,6 +139,18 @@ def test_stages_of_known_size_count_beside_those_like_them_whose_size_only_a_run
     assert more.source.startswith("2 of them assumed: ") and "; 1 of them not known: how many rows" in more.source
 
 
+def test_pilots_of_a_target_are_known_before_a_run_and_of_recipes_that_choose_as_large_as_what_they_choose_from(tmp_path):
+    few = ["recipe.target={value: 0.5, of: range, n: 40, pilot_samples: 3}", "recipe.temperature=0.7"]
+    for recipe, pilot, whole in [(["recipe.temperature=[0.3,0.6,1.2]"], 3, 4 * 2),
+                                 (["recipe.kind=select", "recipe.candidates=5", "recipe.diversity=[0,0.5,1]"], 3 * 5, 4 * 5)]:
+        study = load(SMOKE, [*few, *recipe])
+        work = PlannedWork(study, Requests(study), Store(tmp_path / "store"))
+        rows = {stage.title: work.rows(stage) for stage in stages(study, "generate")}
+        assert any(title.startswith("pilot") for title in rows)
+        assert all(found == (pilot if title.startswith("pilot") else whole) * LABELS for title, found in rows.items())
+        assert not cost(study, Store(tmp_path / "store")).unknown
+
+
 def test_a_view_by_a_model_trained_on_the_spot_is_assumed_and_by_another_is_not_known(tmp_path):
     small = kind(cost(load(SMOKE, ["measure.model_view={}"]), Store(tmp_path)), "model_view")
     assert (small.unknown, small.seconds) == (0, small.stages * STAGE_S["model_view"])
