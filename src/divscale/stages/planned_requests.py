@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from divscale.config import Study
+from divscale.data.samples import not_in
 from divscale.data.sources import load
 from divscale.data.split import split
 from divscale.errors import DivscaleError
@@ -19,6 +20,7 @@ from divscale.generation.recipes import Round, Sources, get
 from divscale.generation.recipes.votes import CHECKED, named, votes_of, voting_round
 from divscale.schema import COMPLETIONS, Task
 from divscale.stages import generate, measurements
+from divscale.stages.evaluate import Part
 from divscale.stages.sources import seen, sees, texts_of
 
 MOST = 2000  # requests of a level (per label) that are built to count the others from
@@ -57,13 +59,16 @@ class RealRows:
     Attributes:
         samples: SAMPLES, all but held-out files.
         visible: those that the generator may know.
-        prior, held_out: rows of the prior, and those that models are scored on.
+        prior: rows of it.
+        files: rows of held-out files, by path.
+        scored: rows that models are scored on, by which part of which file they are.
     """
 
     samples: pa.Table
     visible: pa.Table
     prior: int
-    held_out: int
+    files: Mapping[str, int]
+    scored: Mapping[tuple[Part, str], int]
 
 
 def visible_rows(study: Study) -> pa.Table:
@@ -73,12 +78,19 @@ def visible_rows(study: Study) -> pa.Table:
 
 def real_rows(study: Study) -> RealRows:
     """Reads the data, and splits it at seed 0."""
-    loaded = load(study.data)
+    data, loaded = study.data, load(study.data)
     samples, test = loaded.train.samples, loaded.test.samples if loaded.test else None
-    parts = split(samples, held_out=test, test_share=None if test is not None else study.data.test_share,
-                  prior_share=study.data.prior_share, validation_share=study.data.validation_share, seed=SEED)
+    parts = split(samples, held_out=test, test_share=None if test is not None else data.test_share,
+                  prior_share=data.prior_share, validation_share=data.validation_share, seed=SEED)
     visible = samples.take(pa.array(seen(sees(study), np.asarray(parts.prior), np.asarray(parts.pool))))
-    return RealRows(samples, visible, len(parts.prior), len(parts.test) if test is None else test.num_rows)
+    others = {data.out_of_distribution[name]: other.samples for name, other in loaded.others.items()}
+    scored: dict[tuple[Part, str], int] = {("all", file): len(not_in(other, samples)) for file, other in others.items()}
+    scored["validation", data.source] = len(parts.validation)
+    scored["test", data.test or data.source] = len(parts.test) if test is None else test.num_rows
+    files = {file: other.num_rows for file, other in others.items()}
+    if data.test is not None and test is not None:
+        files[data.test] = test.num_rows
+    return RealRows(samples, visible, len(parts.prior), files, scored)
 
 
 def planned_rounds(study: Study, real: pa.Table, most: int) -> Iterator[Planned]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from divscale.config import Study
 from divscale.embedding.tokens import TokenCounter
@@ -57,8 +57,8 @@ class PlannedWork:
         if found is not None or stage.name == "generate":
             return found
         if stage.name == "load":  # of the source, or of a held-out file
-            return self._requests.real.samples.num_rows if stage.title == self._study.data.source else (
-                self._requests.real.held_out)
+            real = self._requests.real
+            return real.samples.num_rows if stage.title == self._study.data.source else real.files[stage.title]
         samples = stage.inputs.get("samples")
         if isinstance(samples, Stage):
             return self.rows(samples)
@@ -75,13 +75,13 @@ class PlannedWork:
     def read_tokens(self, stage: Stage) -> float:
         """Tokens of held-out rows that an evaluate or read stage scores."""
         config: Any = stage.config
-        return self._requests.real.held_out * self._tokens_a_row(getattr(config, "head", "causal"), config.max_length)
+        return self._scored(stage) * self._tokens_a_row(getattr(config, "head", "causal"), config.max_length)
 
     def written_tokens(self, stage: Stage) -> int | None:
         """Tokens that a generate or answer stage writes, were all as long as allowed."""
         config: Any = stage.config
         if stage.name == "answer":
-            return self._requests.real.held_out * config.max_tokens
+            return self._scored(stage) * config.max_tokens
         rows = self.rows(stage)
         return None if rows is None else rows * config.recipe.max_tokens
 
@@ -106,6 +106,11 @@ class PlannedWork:
         if stage.name in (*FROM_SCRATCH, *FINE_TUNED):
             return _of_identity(self._study, how_trained(stage).model)
         return None
+
+    def _scored(self, stage: Stage) -> int:
+        """Held-out rows that an evaluate, answer or read stage is about."""
+        config: Any = stage.config
+        return self._requests.real.scored[config.part, cast(Stage, stage.inputs["test"]).title]
 
     def _rows_learnt(self, stage: Stage) -> int:
         mixed = stage.inputs.get("mix")

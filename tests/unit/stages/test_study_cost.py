@@ -15,6 +15,7 @@ from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
 from divscale.runtime.resources import Resources
 from divscale.stages.assumed import STAGE_S, parameters_by_name
+from divscale.stages.candidates import candidates
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests
 from divscale.stages.handlers import RUN
@@ -89,6 +90,22 @@ def test_an_evaluation_is_like_another_where_their_models_are_of_one_kind(tmp_pa
     assert kind(cost(study, store), "evaluate").source == "from 1 recorded"
     lora = FULL.replace("full", "lora")
     assert kind(cost(load(SMOKE, [lora]), store), "evaluate").source.startswith("assumed: ")
+
+
+def test_held_out_rows_are_those_of_the_file_and_the_part_that_a_stage_is_about(tmp_path):
+    def file(name: str, rows: int) -> Path:
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps({"text": f"Of {name}, letter {i}.", "label": "asyncio"}) + "\n" for i in range(rows)))
+        return path
+
+    study = load(SMOKE, [f"data.test={file('own', 30)}", f"data.out_of_distribution={{post: {file('post', 700)}}}", FULL,
+                         "data.validation_share=0.3"])
+    work = PlannedWork(study, Requests(study), Store(tmp_path / "store"))
+    assert {Path(stage.title).stem: work.rows(stage) for stage in stages(study, "load")} == {"pydocs": 2349, "own": 30, "post": 700}
+    rows = {stage: 700 if "on post" in stage.title else 30 for stage in stages(study, "evaluate")}
+    (a_row,) = {round(work.read_tokens(stage) / count, 6) for stage, count in rows.items()}
+    validated = candidates(study).real_only[0].validated  # 0.3 of the 0.4 that the prior leaves, but for repeated texts
+    assert 0.9 * 0.12 * 2349 < work.read_tokens(validated) / a_row < 0.12 * 2349
 
 
 def test_gpu_hours_count_the_gpus_that_a_kind_of_stage_holds_and_core_hours_stand_in_where_there_is_none(tmp_path):
