@@ -21,6 +21,7 @@ from divscale.stages.train import model_named, training_rows
 FINE_TUNED = ("train", "trial")
 FROM_SCRATCH = ("pretrain", "descend")
 BY_ROWS = ("generate", "embed")  # whose time goes with rows; of other stages one costs about what the next does
+SCORED = ("evaluate", "answer")  # whose time goes with held-out rows
 TEXTS = 200  # real rows whose tokens are counted
 SPECIAL = 2  # tokens that a model puts around a row
 
@@ -40,8 +41,8 @@ class PlannedWork:
         self._known_lengths: dict[str, list[int]] = {}
 
     def units(self, stage: Stage) -> float | None:
-        """Rows (`BY_ROWS`), samples that training sees, rows measured, or 1; None where it is not known before a
-        run.
+        """Rows (`BY_ROWS`, `SCORED`), samples that training sees, rows measured, or 1; None where it is not known
+        before a run.
         """
         if stage.name in FINE_TUNED or stage.name in FROM_SCRATCH:
             optim = how_trained(stage).optim
@@ -49,6 +50,8 @@ class PlannedWork:
                                 self._rows_learnt(stage))
         if stage.name == "measure":
             return float(stage.plain_config["n"])
+        if stage.name in SCORED:
+            return float(self._scored(stage))
         return self.rows(stage) if stage.name in BY_ROWS else 1.0
 
     def rows(self, stage: Stage) -> int | None:
@@ -164,7 +167,7 @@ def recorded_units(record: Record) -> float | None:
         trained = record.config.get("pretrain") or record.config.get("tuned") or record.config
         optim = trained.get("optim", {})
         return samples_seen(optim, record.rows.asked) if record.rows and optim else None
-    if record.stage in BY_ROWS:
+    if record.stage in (*BY_ROWS, *SCORED):
         return float(record.rows.asked) if record.rows else None
     if record.stage == "measure":
         return float(record.config["n"])

@@ -17,7 +17,7 @@ from divscale.graph.record import Record
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
 from divscale.stages.machine import FLEETS
-from divscale.stages.planned_work import BY_ROWS, FINE_TUNED, FROM_SCRATCH, recorded_units
+from divscale.stages.planned_work import BY_ROWS, FINE_TUNED, FROM_SCRATCH, SCORED, recorded_units
 
 # Fields of a configuration that cost depends on, beside the model; stages that agree on them are alike.
 MATTERS: dict[str, tuple[str, ...]] = {
@@ -169,12 +169,12 @@ def _rate(name: str, laps: Sequence[_Lap]) -> Rate:
         unit = steps / units if steps is not None else 0.0
         beside = sum(map(_device_s, rest)) - (sum(lap.steps or 0.0 for lap in rest) if steps is not None else 0.0)
         each = max(0.0, beside) / len(rest)
-        if name == "measure" or (steps is None and name in (*FINE_TUNED, *FROM_SCRATCH)):
+        if name in ("measure", *SCORED) or (steps is None and name in (*FINE_TUNED, *FROM_SCRATCH)):
             unit, each = each * len(rest) / sum(lap.units for lap in rest), 0.0
         if later:
             firsts = [lap.seconds - (each + unit * lap.units) / (lap.devices or 1) for lap in known if lap.first]
             once = max(0.0, sum(firsts) / len(firsts)) if firsts else 0.0
-    rows = name in BY_ROWS
+    rows = name in (*BY_ROWS, *SCORED)
     size = sum(lap.size for lap in laps)
     return Rate(
         len(laps), once, each, unit, known[0].devices is not None, known[0].device,

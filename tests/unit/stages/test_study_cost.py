@@ -108,6 +108,25 @@ def test_held_out_rows_are_those_of_the_file_and_the_part_that_a_stage_is_about(
     assert 0.9 * 0.12 * 2349 < work.read_tokens(validated) / a_row < 0.12 * 2349
 
 
+@pytest.mark.parametrize("name", ["evaluate", "answer"])
+def test_recorded_stages_that_score_held_out_rows_say_what_a_row_takes(tmp_path, name):
+    store = Store(tmp_path / "store")
+
+    def study(rows: int) -> Study:
+        file = tmp_path / f"{rows}.jsonl"
+        file.write_text("".join(json.dumps({"text": f"Letter {i}.", "label": "asyncio"}) + "\n" for i in range(rows)))
+        return load(SMOKE, [f"data.test={file}", "generator={model: some/model-1B, engine: {engine: vllm}}",
+                            "data.task=text", "evaluate={metrics: [rouge_l], max_tokens: 16}", "recipe.filters=none", "mix=[]",
+                            "train={method: full, model: some/model-1B, head: causal, max_length: 64}"])
+
+    for stage in stages(study(20), name):
+        for one in (stage.inputs["model"], stage):  # the model is what tells that they are alike
+            store.draft(one).commit(rows=Rows(asked=20, ok=20), seconds=4.0)
+    same, larger = (kind(cost(study(rows), store), name) for rows in (21, 500))
+    assert same.source == larger.source == f"from {same.stages} recorded"
+    assert larger.seconds / 500 == pytest.approx(same.seconds / 21) == pytest.approx(same.stages * 4.0 / 20)
+
+
 def test_gpu_hours_count_the_gpus_that_a_kind_of_stage_holds_and_core_hours_stand_in_where_there_is_none(tmp_path):
     store = Store(tmp_path / "store")
     long = FULL.replace("steps: 10", "steps: 10000")
