@@ -94,7 +94,7 @@ class Requests:
         known = [(stage, planned) for stage in stages if (planned := self.of(stage)) is not None]
         requests = sum(planned.total for _, planned in known)
         prompt = sum(planned.total * self._mean_prompt(planned) for _, planned in known)
-        longest = sum(planned.total * planned.this.recipe.max_tokens for _, planned in known)
+        longest = round(sum(planned.total * planned.max_tokens for _, planned in known))
         asked, tokens, seconds = _recorded(stages[0], store.records("generate"))
         return GenerationCost(
             requests, round(prompt), self._reader.unit, longest,

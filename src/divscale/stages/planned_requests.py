@@ -51,6 +51,13 @@ class Planned:
     total: int
     unknown: str = ""
 
+    @property
+    def max_tokens(self) -> float:
+        """Completion tokens that a request may have, on average: some recipes ask for several texts in one."""
+        if self.requests is None or self.requests.num_rows == 0:
+            return 0.0
+        return float(self.requests["max_tokens"].to_numpy().mean())
+
 
 @dataclass(frozen=True)
 class RealRows:

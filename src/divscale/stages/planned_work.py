@@ -85,8 +85,8 @@ class PlannedWork:
         config: Any = stage.config
         if stage.name == "answer":
             return self._scored(stage) * config.max_tokens
-        rows = self.rows(stage)
-        return None if rows is None else rows * config.recipe.max_tokens
+        planned = self._requests.of(stage)
+        return None if planned is None else round(planned.total * planned.max_tokens)
 
     def parameters(self, stage: Stage) -> int | None:
         """Of the model that a stage trains or asks; None where neither its files nor its name say."""

@@ -21,6 +21,7 @@ from divscale.preview import preview
 from divscale.stages.expand import expand
 from divscale.stages.generation_cost import Requests, duration
 from divscale.stages.planned_requests import planned_rounds, visible_rows
+from divscale.stages.planned_work import PlannedWork
 from divscale.study_file import load
 
 ROOT = Path(__file__).parents[3]
@@ -143,6 +144,17 @@ def test_an_estimate_without_records_says_that_no_rate_is_known_and_one_with_rec
     known = requests.cost(stages, Store(tmp_path / "store"))
     assert known is not None and (known.tokens, known.rate, known.seconds) == (1920, 240.0, 8.0)
     assert known.in_words().endswith("about 1,920 expected, 8 s at 240 tokens/s as recorded")
+
+
+def test_completions_of_several_answers_may_be_as_long_as_their_requests_say(tmp_path):
+    study = load(SMOKE, ["generator={model: some/model-1B, engine: {engine: vllm}}",
+                         "recipe={kind: verbalized, samples: 8, max_tokens: 64, answers: [1, 5]}"])
+    stages, store = [stage for stage in in_order([expand(study)]) if stage.name == "generate"], Store(tmp_path / "store")
+    requests = Requests(study)
+    cost, work = requests.cost(stages, store), PlannedWork(study, requests, store)
+    one, five = 12 * 10 * (64 + 16), 12 * 2 * 5 * (64 + 16)  # 8 samples a label and a quarter to spare
+    assert [work.written_tokens(stage) for stage in stages] == [one, five]
+    assert cost is not None and cost.max_tokens == one + five
 
 
 def test_durations_are_in_the_unit_that_reads_best():
