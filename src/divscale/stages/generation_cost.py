@@ -76,6 +76,7 @@ class Requests:
         self.real = real_rows(study)
         self._reader = prompt_reader(study)
         self._planned: dict[str, Planned] = {}
+        self._left: dict[str, int] = {}
         if study.recipe.target:  # pilots first, for what is planned on any set is planned on whole ones
             self._plan(study.model_copy(update={"recipe": study.recipe.piloted}))
         self._plan(study)
@@ -86,15 +87,27 @@ class Requests:
         planned = self._planned.get(_key(config.round, config.recipe))
         return None if planned is None or planned.requests is None else planned
 
+    def asked(self, stage: Stage) -> int | None:
+        """Requests that a generate stage sends: of its round those that its pilot, if it has one, has not answered."""
+        planned, begun = self.of(stage), stage.inputs.get("begun")
+        pilot = self.of(begun) if isinstance(begun, Stage) else None
+        if planned is None or pilot is None:
+            return planned.total if planned else None
+        if stage.fingerprint not in self._left:
+            known = _prompts(pilot)
+            same = len(known & _prompts(planned)) / max(1, len(known))
+            self._left[stage.fingerprint] = planned.total - round(same * pilot.total)
+        return self._left[stage.fingerprint]
+
     def cost(self, stages: Iterable[Stage], store: Store) -> GenerationCost | None:
         """What those generate stages would take; None for no stage."""
         stages = list(stages)
         if not stages:
             return None
-        known = [(stage, planned) for stage in stages if (planned := self.of(stage)) is not None]
-        requests = sum(planned.total for _, planned in known)
-        prompt = sum(planned.total * self._mean_prompt(planned) for _, planned in known)
-        longest = round(sum(planned.total * planned.max_tokens for _, planned in known))
+        known = [(self.asked(stage) or 0, planned) for stage in stages if (planned := self.of(stage)) is not None]
+        requests = sum(sent for sent, _ in known)
+        prompt = sum(sent * self._mean_prompt(planned) for sent, planned in known)
+        longest = round(sum(sent * planned.max_tokens for sent, planned in known))
         asked, tokens, seconds = _recorded(stages[0], store.records("generate"))
         return GenerationCost(
             requests, round(prompt), self._reader.unit, longest,
@@ -130,6 +143,11 @@ def expected_rows(stage: Stage, store: Store, requests: Requests | None) -> int 
 
 def _key(name: str, recipe: Any) -> str:
     return f"{name} {recipe.identity().model_dump_json()}"
+
+
+def _prompts(planned: Planned) -> set[tuple[str, str]]:
+    assert planned.requests is not None
+    return set(zip(planned.requests["request_id"].to_pylist(), planned.requests["prompt"].to_pylist(), strict=True))
 
 
 def _recorded(stage: Stage, records: Iterable[Record]) -> tuple[int, int, float]:

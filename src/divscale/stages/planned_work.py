@@ -52,6 +52,8 @@ class PlannedWork:
             return float(stage.plain_config["n"])
         if stage.name in SCORED:
             return float(self._scored(stage))
+        if stage.name == "generate":
+            return self._requests.asked(stage)
         return self.rows(stage) if stage.name in BY_ROWS else 1.0
 
     def rows(self, stage: Stage) -> int | None:
@@ -85,8 +87,8 @@ class PlannedWork:
         config: Any = stage.config
         if stage.name == "answer":
             return self._scored(stage) * config.max_tokens
-        planned = self._requests.of(stage)
-        return None if planned is None else round(planned.total * planned.max_tokens)
+        planned, asked = self._requests.of(stage), self._requests.asked(stage)
+        return None if planned is None or asked is None else round(asked * planned.max_tokens)
 
     def parameters(self, stage: Stage) -> int | None:
         """Of the model that a stage trains or asks; None where neither its files nor its name say."""

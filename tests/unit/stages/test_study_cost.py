@@ -187,6 +187,16 @@ def test_pilots_of_a_target_are_known_before_a_run_and_of_recipes_that_choose_as
         assert not cost(study, Store(tmp_path / "store")).unknown
 
 
+def test_a_whole_set_asks_only_what_its_pilot_has_not(tmp_path):
+    study = load(SMOKE, ["recipe.target={value: 0.5, of: range, n: 40, pilot_samples: 3}", "recipe.temperature=[0.3,0.6,1.2]"])
+    requests, store = Requests(study), Store(tmp_path / "store")
+    work, written = PlannedWork(study, requests, store), stages(study, "generate")
+    assert {(work.rows(stage), work.units(stage)) for stage in written if "begun" in stage.inputs} == {(8 * LABELS, 5 * LABELS)}
+    found = requests.cost(written, store)
+    assert found is not None and found.requests == 3 * 8 * LABELS and found.max_tokens == 24 * found.requests
+    assert kind(cost(study, store), "generate").tokens == found.max_tokens
+
+
 def test_a_view_by_a_model_trained_on_the_spot_is_assumed_and_by_another_is_not_known(tmp_path):
     small = kind(cost(load(SMOKE, ["measure.model_view={}"]), Store(tmp_path)), "model_view")
     assert (small.unknown, small.seconds) == (0, small.stages * STAGE_S["model_view"])
