@@ -85,3 +85,17 @@ def test_a_unit_that_lacks_a_level_is_left_out_of_every_comparison():
     del scores[0.5][0, 2]
     found = judge_shape(LEVELS, scores)
     assert found.ends is not None and found.ends.units == 4
+
+
+def test_a_missing_arm_of_crossed_seeds_makes_no_optimum():
+    rng, rounds, shapes = np.random.default_rng(3), 150, []
+    for _ in range(rounds):
+        of_generator = rng.normal(0, 1, (2, len(LEVELS)))
+        study = {level: {(g, d): of_generator[g, k] + rng.normal(0, 0.3) for g in range(2) for d in range(5)}
+                 for k, level in enumerate(LEVELS)}
+        del study[0.8][1, 4]
+        found = judge_shape(LEVELS, study)
+        assert found.ends is not None and found.ends.units == 4
+        shapes.append(found.shape)
+    assert shapes.count("interior_optimum") <= binom.ppf(0.9999, rounds, ALPHA)
+    assert rounds - shapes.count("unresolved") <= binom.ppf(0.9999, rounds, 2.5 * ALPHA)  # the ends and the optimum

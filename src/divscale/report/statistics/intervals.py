@@ -13,7 +13,8 @@ from math import inf, nan, sqrt
 
 import numpy as np
 
-Unit = tuple[int | None, int]  # (generation seed, data seed)
+from divscale.report.statistics.crossing import Unit, usable
+
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 
@@ -23,7 +24,8 @@ class Estimate:
     """A mean over seeds with its t interval at `CONFIDENCE`; nan bounds where one unit shows no spread.
 
     `bootstrap_low` and `bootstrap_high` are the percentile bootstrap over seeds. `p` tests mean = 0, two-sided;
-    `p_above` mean <= 0, one-sided. `units` is the number of independent units behind it.
+    `p_above` mean <= 0, one-sided. `units` is the number of independent units behind it (of crossed seeds, the more
+    numerous ones). Of a crossing that lacks some arms, all of this is of its `usable` units alone.
     """
 
     mean: float
@@ -37,16 +39,17 @@ class Estimate:
 
 
 def grid(values: Mapping[Unit, float]) -> np.ndarray:
-    """Values as y_GD, float64, where generation and data seeds are fully crossed; else as y_1D.
+    """Values of the `usable` units, float64: y_GD where generation and data seeds are fully crossed, else y_1D.
 
-    A data seed that was seen with several generators of an incomplete crossing counts once, with its mean; one that
-    brought its own generator (everything redrawn) is a unit of its own.
+    Units that an incomplete crossing leaves over are not in it. A data seed that brought its own generator (everything
+    redrawn) is a unit of its own.
     """
-    generations = sorted({unit[0] for unit in values}, key=lambda seed: -1 if seed is None else seed)
-    data = sorted({unit[1] for unit in values})
-    if len(values) == len(generations) * len(data):
+    used = usable(frozenset(values))
+    generations = sorted({unit[0] for unit in used}, key=lambda seed: -1 if seed is None else seed)
+    data = sorted({unit[1] for unit in used})
+    if len(used) == len(generations) * len(data):
         return np.array([[values[g, d] for d in data] for g in generations], dtype=np.float64)
-    return np.array([[np.mean([v for unit, v in values.items() if unit[1] == d]) for d in data]])
+    return np.array([[values[unit] for unit in sorted(used, key=lambda unit: unit[1])]], dtype=np.float64)
 
 
 def standard_error(y_GD: np.ndarray) -> tuple[float, float]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from divscale.report.statistics.intervals import Estimate, Unit, difference, holm
+from divscale.report.statistics.crossing import Unit, usable
+from divscale.report.statistics.intervals import Estimate, difference, holm
 from divscale.report.statistics.power import seeds_to_settle
 from divscale.report.statistics.shape_tests import (
     ALPHA,
@@ -76,10 +77,11 @@ def judge_shape(
     in at most `ALPHA` of studies. Rising and falling come from one two-sided paired t test of the ends at `ALPHA`,
     beside that; that it keeps rising or falling is said where no level but that end may be the best (`may_be_best`).
 
-    Units that lack a level are left out, so that every difference is paired over the same seeds. Where the curve was
+    Units that lack a level are left out, and of the others those that an incomplete crossing of seeds leaves over
+    (`usable`), so that every difference is paired over the same seeds. Where the curve was
     chosen by its scores among `chosen_from` of them, both tests are Bonferroni-corrected for that.
     """
-    common = set.intersection(*(set(scores[level]) for level in levels)) if levels else set()
+    common = usable(frozenset.intersection(*(frozenset(scores[level]) for level in levels))) if levels else frozenset()
     sign = 1.0 if higher_is_better else -1.0
     y = {level: {unit: sign * scores[level][unit] for unit in common} for level in levels}
     if not common:
