@@ -109,7 +109,7 @@ def coverage_over_examples(units: int, examples: int) -> dict[str, float]:
         gain_E = 0.3 + 0.5 * rng.normal(size=examples)
         right = rng.normal(size=(2, units, examples)) + difficulty_E
         answers = (right[0] + gain_E + luck_U > 0).astype(float) - (right[1] > 0)
-        found = over_both(answers)
+        found = over_both({(0, unit): answers_E for unit, answers_E in enumerate(answers)})
         note(hits, "difference over seeds and examples", found.low <= TRUE_GAIN <= found.high)
         note(hits, "difference over seeds and examples, bootstrap", found.bootstrap_low <= TRUE_GAIN <= found.bootstrap_high)
         alone = estimate({(0, i): float(v) for i, v in enumerate(answers.mean(1))})

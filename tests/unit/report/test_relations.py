@@ -9,7 +9,6 @@ from divscale.report.relations import find_relations, relations
 from divscale.report.statistics.intervals import redrawn
 from divscale.report.statistics.metric_trust import metric_trust
 from divscale.report.statistics.mixed_model import mixed_model, rows_of
-from divscale.report.statistics.over_examples import over_both
 from divscale.report.statistics.pathways import pathways
 
 PLACES = np.linspace(0, 1, 6)
@@ -147,16 +146,6 @@ def test_the_correlation_over_all_arms_is_spearmans():
     (found,) = metric_trust(rows, ["vendi"], None)
     assert found.overall.rho == pytest.approx(spearmanr([r["score"] for r in rows], [r["vendi"] for r in rows]).statistic)
     assert found.overall.low < found.overall.rho < found.overall.high
-
-
-def test_differences_over_seeds_and_examples_are_less_sure_than_over_seeds_alone():
-    rng = np.random.default_rng(0)
-    seeds_alone = np.repeat(rng.normal(1, 1, (5, 1)), 200, axis=1)
-    both = seeds_alone + rng.normal(0, 8, (1, 200))
-    narrow, wide = over_both(seeds_alone), over_both(both)
-    assert wide.high - wide.low > narrow.high - narrow.low
-    assert narrow.seeds_share == pytest.approx(1.0) and wide.seeds_share < 0.8
-    assert wide.bootstrap_low < wide.mean < wide.bootstrap_high
 
 
 def test_a_report_of_a_measured_study_has_all_three_tables_and_a_tiny_one_none():

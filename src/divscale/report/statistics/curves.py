@@ -195,7 +195,7 @@ def _over_examples(cell: Cell, baseline: Cell, by_example: Mapping[str, np.ndarr
         real = baseline.arms.get((g, d, t), baseline.arms.get((None, d, t)))
         if real is not None and real in by_example and arm in by_example:
             rows_of[g, d].append(by_example[arm].astype(np.float64) - by_example[real])
-    return over_both(np.array([np.mean(rows, axis=0) for rows in rows_of.values()])) if rows_of else None
+    return over_both({unit: np.mean(rows, axis=0) for unit, rows in rows_of.items()}) if rows_of else None
 
 
 def _corrected(points: list[Point]) -> list[Point]:

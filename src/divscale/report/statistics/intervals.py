@@ -38,8 +38,9 @@ class Estimate:
     units: int
 
 
-def grid(values: Mapping[Unit, float]) -> np.ndarray:
-    """Values of the `usable` units, float64: y_GD where generation and data seeds are fully crossed, else y_1D.
+def grid(values: Mapping[Unit, float] | Mapping[Unit, np.ndarray]) -> np.ndarray:
+    """Values of the `usable` units, float64: y_GD where generation and data seeds are fully crossed, else y_1D; rows of
+    E values give y_GDE and y_1DE.
 
     Units that an incomplete crossing leaves over are not in it. A data seed that brought its own generator (everything
     redrawn) is a unit of its own.
@@ -102,15 +103,17 @@ def _by_t(mean: float, error: float, dof: float, units: int, bootstrap: tuple[fl
 
 
 def _bootstrap(y_GD: np.ndarray) -> tuple[float, float]:
-    weight_BG, weight_BD = _resamples(*y_GD.shape)
+    weight_BG, weight_BD = seed_weights(*y_GD.shape)
     means_B = ((weight_BG @ y_GD) * weight_BD).sum(1)
     low, high = np.quantile(means_B, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 
 @lru_cache(maxsize=16)
-def _resamples(g: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-    # Rows and columns are drawn independently: a resampled study has resampled generators and resampled data.
+def seed_weights(g: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of a bootstrap, w_BG and w_BD, float64, each row's sum being 1: generation and data seeds are drawn
+    independently, as a repeated study has other generators and other data.
+    """
     rng = np.random.default_rng(0)
     weight_BG = rng.multinomial(g, np.full(g, 1 / g), size=RESAMPLES) / g
     return weight_BG, rng.multinomial(d, np.full(d, 1 / d), size=RESAMPLES) / d
