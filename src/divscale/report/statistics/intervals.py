@@ -25,7 +25,8 @@ class Estimate:
 
     `bootstrap_low` and `bootstrap_high` are the percentile bootstrap over seeds. `p` tests mean = 0, two-sided;
     `p_above` mean <= 0, one-sided. `units` is the number of independent units behind it (of crossed seeds, the more
-    numerous ones). Of a crossing that lacks some arms, all of this is of its `usable` units alone.
+    numerous ones). `error` is the mean's standard error and `dof` its degrees of freedom; nan and 0 with one unit. Of a
+    crossing that lacks some arms, all of this is of its `usable` units alone.
     """
 
     mean: float
@@ -36,6 +37,8 @@ class Estimate:
     p: float
     p_above: float
     units: int
+    error: float = nan
+    dof: float = 0.0
 
 
 def grid(values: Mapping[Unit, float] | Mapping[Unit, np.ndarray]) -> np.ndarray:
@@ -73,7 +76,7 @@ def standard_error(y_GD: np.ndarray) -> tuple[float, float]:
     dofs = np.array([g - 1, d - 1, (g - 1) * (d - 1)], dtype=float)
     total, largest = squares[0] + squares[1] - squares[2], int(np.argmax(squares[:2]))
     if total <= squares[largest]:
-        return sqrt(squares[largest] / (g * d)), dofs[largest]
+        return sqrt(squares[largest] / (g * d)), float(dofs[largest])
     return sqrt(total / (g * d)), float(total**2 / (squares**2 / dofs).sum())
 
 
@@ -89,7 +92,8 @@ def estimate(values: Mapping[Unit, float], *, bootstrap: bool = True) -> Estimat
         return Estimate(mean, nan, nan, nan, nan, nan, nan, units)
     if error <= 1e-12 * max(1.0, abs(mean)):
         p_above = 0.5**units if mean > 0 else 1.0
-        return Estimate(mean, mean, mean, mean, mean, min(1.0, 2 * 0.5**units) if mean else 1.0, p_above, units)
+        p = min(1.0, 2 * 0.5**units) if mean else 1.0
+        return Estimate(mean, mean, mean, mean, mean, p, p_above, units, error, dof)
     return _by_t(mean, error, dof, units, _bootstrap(y_GD) if bootstrap else (nan, nan))
 
 
@@ -99,7 +103,8 @@ def _by_t(mean: float, error: float, dof: float, units: int, bootstrap: tuple[fl
 
     half = float(stdtrit(dof, (1 + CONFIDENCE) / 2)) * error
     p_above = float(stdtr(dof, -mean / error))
-    return Estimate(mean, mean - half, mean + half, *bootstrap, 2 * min(p_above, 1 - p_above), p_above, units)
+    p = 2 * min(p_above, 1 - p_above)
+    return Estimate(mean, mean - half, mean + half, *bootstrap, p, p_above, units, error, dof)
 
 
 def _bootstrap(y_GD: np.ndarray) -> tuple[float, float]:

@@ -14,7 +14,10 @@ MOST = 200  # seeds; what would take more is not worth its price, or not there
 def seeds_to_settle(differences: Sequence[Estimate], alpha: float) -> int | None:
     """Units at which one-sided paired t tests would find each of `differences` above zero, if they are what they seem.
 
-    Taken at their face value: a difference that is large by luck asks for too few. Cost: none to speak of.
+    Taken at their face value: a difference that is large by luck asks for too few. Of crossed seeds the units are the
+    more numerous ones, and the others are taken to grow in proportion: twice the units halve the variance of the mean
+    and double its degrees of freedom plus one, which for units without a crossing is what t tests have. Cost: none to
+    speak of.
 
     Args:
         differences: Means over units with their t interval.
@@ -32,11 +35,12 @@ def seeds_to_settle(differences: Sequence[Estimate], alpha: float) -> int | None
 def _units_for(found: Estimate, alpha: float) -> int | None:
     from scipy.special import nctdtr, stdtrit
 
-    if found.units < 2 or not found.mean > 0 or found.low != found.low:
+    if found.dof == 0 or not found.mean > 0 or found.low != found.low:
         return None
-    spread = (found.high - found.mean) / float(stdtrit(found.units - 1, 0.975)) * sqrt(found.units)
     for units in range(2, MOST + 1):
-        shift = found.mean / spread * sqrt(units) if spread > 0 else 1e3
-        if 1 - float(nctdtr(units - 1, shift, stdtrit(units - 1, 1 - alpha))) >= POWER:
+        times = units / found.units
+        dof = (found.dof + 1) * times - 1
+        shift = found.mean / found.error * sqrt(times) if found.error > 0 else 1e3
+        if dof > 0 and 1 - float(nctdtr(dof, shift, stdtrit(dof, 1 - alpha))) >= POWER:
             return units
     return None

@@ -43,7 +43,8 @@ class Verdict:
         may_be_best: The levels that may be the best one (a confidence set at 95 %).
         two_lines, quadratic: The two-lines test and the top of a parabola, beside it; null without a verdict.
         more_units: Units that would settle an interior optimum beside those that are there, if the differences of the
-            best level in between are what they seem; null where it is settled or they do not point to one.
+            best level in between are what they seem; null where it is settled or they do not point to one. Of crossed
+            seeds as `seeds_to_settle` counts them.
         p_interior: Corrected p-value of "some level in between beats both ends"; null where there is none to test.
         ends: Paired difference of the most to the least diverse level.
     """
