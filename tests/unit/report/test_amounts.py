@@ -71,6 +71,24 @@ def test_real_rows_of_other_seeds_are_not_compared():
     assert one.amounts == (10, 20, 50) and one.over_real is None
 
 
+def test_real_rows_of_a_pool_that_every_generator_redraws_are_paired_with_its_own_arms():
+    """Crossed seeds whose pools differ: what the generated rows add is as sure as the table of points says."""
+    base, rng = study((40, 40, 40, 40), levels=(0.8,), units=1), np.random.default_rng(0)
+    rows = []
+    for generation in range(2):
+        for data in range(5):
+            pool = 3 * (-1) ** generation + rng.normal(0, 0.5)
+            rows += [row | {"generation_seed": generation, "data_seed": data, "arm": f"{generation}/{data}/{row['generated']}",
+                            "accuracy": (40 + pool + (row["generated"] > 0) + rng.normal(0, 0.1)) / 100}
+                     for row in base.arms.to_pylist()]
+    analysis = Analysis(ReportInput(**{**base.__dict__, "arms": pa.Table.from_pylist(rows, base.arms.schema)}))
+    (one,) = how_much(analysis.report, analysis.lead.curves)
+    (point,) = (curve.points[0] for curve in analysis.lead.curves if curve.key == one.key)
+    assert one.over_real == point.over_real
+    assert 0 < one.over_real.low < one.over_real.mean < one.over_real.high < 0.02
+    assert one.verdict.over_least.mean == pytest.approx(one.over_real.mean)
+
+
 def test_the_sentences_and_the_tables_say_how_much():
     analysis = Analysis(study((40, 46, 52, 35)))
     assert "Of 0, 10, 20 or 50 generated rows on top of 2 real rows a label, at temperature 0.8, 20 scored best" in (

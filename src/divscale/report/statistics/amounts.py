@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from divscale.report.model import ReportInput
 from divscale.report.naming import higher_is_better
-from divscale.report.statistics.curves import BASELINE, Cell, Curve, CurveKey, by_unit, cells_of
-from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate, holm
+from divscale.report.statistics.curves import (
+    BASELINE,
+    Cell,
+    Curve,
+    CurveKey,
+    beside,
+    by_unit,
+    cells_of,
+    over_real,
+)
+from divscale.report.statistics.intervals import Estimate, Unit, estimate, holm
 from divscale.report.statistics.verdict import Verdict, judge_shape
 
 Scores = dict[float, dict[Unit, float]]  # amount -> unit -> score
@@ -67,11 +76,12 @@ def how_much(report: ReportInput, found: Sequence[Curve]) -> list[Amounts]:
 
 
 def _judged(key: CurveKey, at_level: Mapping[float, Scores], cells: Cells, sign: int) -> Amounts:
-    real = cells.get((key._replace(design=BASELINE, filter=""), None))
-    units = {unit for at in at_level.values() for scores in at.values() for unit in scores}
-    alone = _beside(real.scores, units) if real is not None and key.design != "generated_only" else {}
-    over = {(level, n): one for level, at in at_level.items() for n in at
-            if (one := difference(at[n], alone)) is not None}
+    real = cells.get((key._replace(design=BASELINE, filter=""), None)) if key.design != "generated_only" else None
+    mixed = {(level, n): cells[key._replace(generated=int(n)), level] for level, at in at_level.items() for n in at}
+    draws = dict.fromkeys(draw for cell in mixed.values() for draw in cell.scores)
+    alone = by_unit(beside(real.scores, draws)) if real is not None else {}
+    over = {place: one for place, cell in mixed.items()
+            if real is not None and (one := over_real(cell, real)) is not None}
     p = dict(zip(over, holm([one.p for one in over.values()]), strict=True))
     level = max(at_level, key=lambda level: sign * sum(map(_mean, at_level[level].values())))
     at = {0: alone, **at_level[level]} if alone else dict(at_level[level])
@@ -81,14 +91,6 @@ def _judged(key: CurveKey, at_level: Mapping[float, Scores], cells: Cells, sign:
     verdict = judge_shape(amounts, at, higher_is_better=sign > 0, chosen_from=len(at_level))
     return Amounts(own, level, tuple(amounts), cells[own, level].share if best else 0.0, estimate(at[best]),
                    over.get((level, best)), p.get((level, best)), verdict)
-
-
-def _beside(real: Mapping[tuple[int | None, int, int], float], units: Iterable[Unit]) -> dict[Unit, float]:
-    """Scores of real rows alone, which know no generator, beside every generator's of their data seed."""
-    of_data: dict[int, list[float]] = defaultdict(list)
-    for (_, data, _), score in real.items():
-        of_data[data].append(score)
-    return {unit: sum(of_data[unit[1]]) / len(of_data[unit[1]]) for unit in units if unit[1] in of_data}
 
 
 def _mean(scores: Mapping[Unit, float]) -> float:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -60,13 +60,17 @@ class Curve:
     verdict: Verdict
 
 
+Draw = tuple[int | None, int, int]  # (generation, data, training seed)
+T = TypeVar("T")
+
+
 class Cell(NamedTuple):
     """The arms of one level of a curve, or of one mix without a level."""
 
-    scores: dict[tuple[int | None, int, int], float]  # (generation, data, training seed) -> score
+    scores: dict[Draw, float]
     share: float
     n_train: float
-    arms: dict[tuple[int | None, int, int], str]  # the same keys -> arm
+    arms: dict[Draw, str]  # the same keys -> arm
 
 
 def curves(report: ReportInput, levels: Sequence[float], metric: str) -> list[Curve]:
@@ -168,7 +172,7 @@ def _baseline(cells: Mapping[tuple[CurveKey, float | None], Cell], key: CurveKey
     return cells.get((CurveKey(key.method, key.model, BASELINE, key.labelled, 0, ""), None))
 
 
-def by_unit(scores: Mapping[tuple[int | None, int, int], float]) -> dict[Unit, float]:
+def by_unit(scores: Mapping[Draw, float]) -> dict[Unit, float]:
     """Scores by (generation, data, training seed) -> their means over training seeds."""
     grouped: dict[Unit, list[float]] = defaultdict(list)
     for (generation, data, _), score in scores.items():
@@ -176,24 +180,34 @@ def by_unit(scores: Mapping[tuple[int | None, int, int], float]) -> dict[Unit, f
     return {unit: sum(values) / len(values) for unit, values in grouped.items()}
 
 
+def beside(real: Mapping[Draw, T], draws: Iterable[Draw]) -> dict[Draw, T]:
+    """What real rows alone have (a score, an arm) for each of `draws`; those that they lack are left out.
+
+    Of the same three seeds: every generation seed comes with a real pool of its own. Real-only arms without a
+    generation seed stand beside every generator's arm of their data and training seed.
+    """
+    found = {(g, d, t): real.get((g, d, t), real.get((None, d, t))) for g, d, t in draws}
+    return {draw: value for draw, value in found.items() if value is not None}
+
+
+def over_real(cell: Cell, real: Cell) -> Estimate | None:
+    """The paired difference of an arm to real rows alone over the draws that both have; null without any."""
+    alone = beside(real.scores, cell.scores)
+    return difference(by_unit({draw: cell.scores[draw] for draw in alone}), by_unit(alone))
+
+
 def _point(level: float | None, cell: Cell, baseline: Cell | None,
            by_example: Mapping[str, np.ndarray] | None = None) -> Point:
-    over_real = None
-    if baseline is not None:
-        # Real-only arms know no generation seed, so each stands beside every generator's arm of its own seeds.
-        paired = {(g, d, t): baseline.scores.get((g, d, t), baseline.scores.get((None, d, t)))
-                  for g, d, t in cell.scores}
-        shared = {unit: score for unit, score in paired.items() if score is not None}
-        over_real = difference(by_unit({u: cell.scores[u] for u in shared}), by_unit(shared)) if shared else None
+    over = over_real(cell, baseline) if baseline is not None else None
     both = _over_examples(cell, baseline, by_example) if baseline is not None and by_example else None
-    return Point(level, cell.share, cell.n_train, estimate(by_unit(cell.scores)), over_real, over_both=both)
+    return Point(level, cell.share, cell.n_train, estimate(by_unit(cell.scores)), over, over_both=both)
 
 
 def _over_examples(cell: Cell, baseline: Cell, by_example: Mapping[str, np.ndarray]) -> OverBoth | None:
     rows_of: dict[Unit, list[np.ndarray]] = defaultdict(list)
-    for (g, d, t), arm in cell.arms.items():
-        real = baseline.arms.get((g, d, t), baseline.arms.get((None, d, t)))
-        if real is not None and real in by_example and arm in by_example:
+    for (g, d, t), real in beside(baseline.arms, cell.arms).items():
+        arm = cell.arms[g, d, t]
+        if real in by_example and arm in by_example:
             rows_of[g, d].append(by_example[arm].astype(np.float64) - by_example[real])
     return over_both({unit: np.mean(rows, axis=0) for unit, rows in rows_of.items()}) if rows_of else None
 
