@@ -66,7 +66,7 @@ def render(report: ReportInput | Analysis) -> str:
         families=level_pictures(report, sets, levels), sets=tables.measured_sets(report, sets, levels),
         mix_table=tables.mixes(report), cost_table=tables.costs(report), cleaned=tables.cleaned(report),
         elsewhere=[elsewhere(name) for name in whole.other_tests], rate_table=tables.rates(report),
-        harness=tables.harness(report, levels),
+        harness=tables.harness(report, levels), headline=METHODS[found.headline] if found.headline else "",
         relations=relations(report, levels, found.relations) if found.relations else None,
         held=tables.held(found.held, metric), held_note=tables.HELD_NOTE,
         descent=descent_section(report, found.descent) if found.descent else None,

@@ -107,6 +107,14 @@ def test_scores_of_the_harness_stand_in_a_table_by_group_of_arms_with_their_diff
     assert "<h2>Harness</h2>" in page and "lm-evaluation-harness 0.4.13" in page
 
 
+def test_what_goes_with_the_score_names_the_way_of_training_whose_arms_it_is_about():
+    report = synthetic_report.build(labelled=(2,), sizes=(50,), filters=("none",))
+    arms = report.arms.to_pylist()
+    other = [{**arm, "arm": arm["arm"] + "b", "model": "large"} for arm in arms if arm["method"] == "full"]
+    page = render(replace(report, arms=pa.Table.from_pylist([*arms, *other], report.arms.schema)))
+    assert "All arms of the full fine-tuning together" in page
+
+
 def test_panels_of_several_models_stand_side_by_side_under_their_labelled_count_with_one_y_axis():
     report = synthetic_report.build(full=False, labelled=(2, 20), sizes=(50,), filters=("none",))
     place = report.arms.column_names.index("model")
