@@ -126,15 +126,16 @@ def without_level(found: Mapping[CurveKey, Point], metric: str, method: str) -> 
 
 def harness(report: ReportInput, levels: Sequence[float]) -> Table:
     """Every score of lm-evaluation-harness by group of arms; numbers as the harness gives them."""
-    rows = []
+    rows, models = [], []
     for name in report.harness.column_names[len(ARMS):] if report.harness is not None else ():
         asked = replace(report, arms=report.harness, metrics=(name,))
         found = [*references(asked, name).items(), *((c.key, p) for c in curves(asked, levels, name) for p in c.points)]
         rows += [(name, METHODS[key.method], DESIGNS[key.design], FILTERS.get(key.filter, MISSING), f"{key.labelled}",
                   f"{key.generated}", MISSING if p.level is None else f"{p.level:g}", interval(name, p.score),
                   change(name, p.over_real), f"{p.score.units}") for key, p in found]
+        models += [key.model for key, _ in found]
     heads = ("Task", "Method", "Mix", "Text", "Labelled", "Generated", "Level", "Score", "Over real only", "Units")
-    return Table(heads, tuple(rows), names=4)
+    return _with_model(Table(heads, tuple(rows), names=4), models)
 
 
 def measured_sets(report: ReportInput, sets: Mapping[Key, Measured], levels: Sequence[float]) -> Table:

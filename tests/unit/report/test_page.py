@@ -107,6 +107,16 @@ def test_scores_of_the_harness_stand_in_a_table_by_group_of_arms_with_their_diff
     assert "<h2>Harness</h2>" in page and "lm-evaluation-harness 0.4.13" in page
 
 
+def test_scores_of_the_harness_say_which_model_they_are_of_where_there_are_several():
+    report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
+    own = report.arms.select(ARMS.names).append_column("pets, acc", report.arms["accuracy"])
+    large = own.set_column(own.column_names.index("model"), "model", pa.array(["large"] * own.num_rows))
+    found = tables.harness(replace(report, harness=pa.concat_tables([own, large])), (0.2,))
+    assert found.columns[4] == "Model" and found.names == 5
+    assert [row[4] for row in found.rows] == ["large", "minilm"] * 2
+    assert "Model" not in tables.harness(replace(report, harness=own), (0.2,)).columns
+
+
 def test_what_goes_with_the_score_names_the_way_of_training_whose_arms_it_is_about():
     report = synthetic_report.build(labelled=(2,), sizes=(50,), filters=("none",))
     arms = report.arms.to_pylist()
