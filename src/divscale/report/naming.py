@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from divscale.metrics.catalogue import CATALOGUE, title
 from divscale.report.model import ReportInput
+
+if TYPE_CHECKING:
+    from divscale.report.statistics.curves import CurveKey
 
 PERCENT = frozenset({"accuracy", "macro_f1", "exact_match", "squad_exact_match", "token_f1", "rouge_l", "ece",
                      "label_correct", "accepted", "c2st_accuracy"})
@@ -118,6 +122,13 @@ def level_name(report: ReportInput, level: float) -> str:
 def rows_name(report: ReportInput, count: int, kind: str = "real") -> str:
     """A row count as the study counts it: "2 real rows a label" or "200 real rows"."""
     return f"{count} {kind} row{'' if count == 1 else 's'}{' a label' if report.task == 'classification' else ''}"
+
+
+def mix_name(report: ReportInput, key: CurveKey) -> str:
+    """The rows of a curve's mixes: "2 real rows a label" that generated ones are added to, or generated ones alone."""
+    if key.design == "generated_only":
+        return f"{rows_name(report, key.generated, 'generated')} and no real ones"
+    return rows_name(report, key.labelled)
 
 
 def listed(words: Sequence[str], joint: str = "and") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import isfinite
 
 from divscale.report.model import ReportInput
 from divscale.report.naming import (
@@ -13,6 +14,7 @@ from divscale.report.naming import (
     higher_is_better,
     level_name,
     listed,
+    mix_name,
     number,
     p_value,
     rows_name,
@@ -20,7 +22,7 @@ from divscale.report.naming import (
     unit,
 )
 from divscale.report.statistics.amounts import Amounts
-from divscale.report.statistics.curves import Curve, CurveKey, Point, main_curves, seed_counts
+from divscale.report.statistics.curves import ALONE, Curve, CurveKey, Point, main_curves, seed_counts
 from divscale.report.statistics.intervals import Estimate
 from divscale.report.statistics.verdict import ALPHA, Verdict
 from divscale.schema import CORRECT, MATCHED
@@ -51,15 +53,15 @@ def answer(report: ReportInput, levels: Sequence[float], found: Sequence[Curve],
 
 def by_amount(report: ReportInput, main: Curve, amounts: Sequence[Amounts]) -> str:
     """The best amount of the mixes that were tried in several, with text as generated and the main curve's rows."""
-    text, ways = "", {"add_on": "on top of", "constant_total": "in place of as many of"}
+    text, rows = "", rows_name(report, main.key.labelled)
+    ways = {"add_on": f"on top of {rows}", "constant_total": f"in place of as many of {rows}", ALONE: "alone"}
     for one in amounts:
         key = one.key
         if key.design in ways and (key.method, key.model, key.labelled, key.filter) == (
                 *main.key[:2], main.key.labelled, "none"):
-            mix = ways[key.design]
             tried = listed([f"{amount:g}" for amount in one.amounts], "or")
-            text += (f" Of {tried} generated rows {mix} {rows_name(report, key.labelled)}, at "
-                     f"{level_name(report, one.level)}, {key.generated} scored best, {_value(main.metric, one.score)}"
+            text += (f" Of {tried} generated rows {ways[key.design]}, at {level_name(report, one.level)}, "
+                     f"{key.generated} scored best, {_value(main.metric, one.score)}"
                      f"{_over_real(main.metric, one.over_real, one.p_holm)}: {AMOUNTS[one.verdict.shape]}.")
     return text
 
@@ -87,22 +89,33 @@ def three_sentences(
     matched = [c for c in main if c.key.filter in MATCHED and c not in plain]
     if not plain:
         third = "The report has diversity and shift of every level; which level is best for training they do not say."
-        if report.arms.num_rows == 0:
-            return _measured_only(report, levels), "No level has a score, because nothing was trained.", third
-        found = "No level has a score, because no mix with generated rows was trained on."
-        return _asked(report, plain, levels), found, third
+        asked = _asked(report, plain, levels) if report.arms.num_rows else _measured_only(report, levels)
+        return asked, f"No level has a score, because {_why_none(report)}.", third
     scarce = plain[0]
-    found = f"With {rows_name(report, scarce.key.labelled)}, {_best(report, scarce)}: {_shape(scarce)}."
+    found = f"With {mix_name(report, scarce.key)}, {_best(report, scarce)}: {_shape(scarce)}."
     return _asked(report, plain, levels), found, _rest(report, plain, held, matched, references)
 
 
+def _why_none(report: ReportInput) -> str:
+    """Why there is no curve."""
+    arms = report.arms
+    if arms.num_rows == 0:
+        return "nothing was trained"
+    if not any(score is not None and isfinite(score) for score in arms[report.metrics[0]].to_pylist()):
+        return "no arm has a finite score"
+    if arms["level"].null_count < arms.num_rows:
+        return "no arm with generated rows has a finite score"
+    return "no mix with generated rows was trained on"
+
+
 def _asked(report: ReportInput, plain: Sequence[Curve], levels: Sequence[float]) -> str:
-    seeds, span = seed_counts(report), _span(report, levels)
-    amount = "real rows"
-    if plain:
+    seeds, span, how = seed_counts(report), _span(report, levels), "was mixed with real rows"
+    if plain and plain[0].key.design == ALONE:
+        how = "was used without real rows"
+    elif plain:
         amount = rows_name(report, plain[-1].key.labelled)
-        amount = listed([*(f"{c.key.labelled}" for c in plain[:-1]), amount], "or")
-    return (f"The study asked how diverse generated training text should be: text from {span} was mixed with {amount}, "
+        how = f"was mixed with {listed([*(f'{c.key.labelled}' for c in plain[:-1]), amount], 'or')}"
+    return (f"The study asked how diverse generated training text should be: text from {span} {how}, "
             f"and what was trained on it was scored by {score_name(report.metrics[0])} on held-out real data, over "
             f"{seeds['data']} data seed{'' if seeds['data'] == 1 else 's'} and {seeds['generation']} generator "
             f"seed{'' if seeds['generation'] == 1 else 's'}.")
@@ -185,7 +198,7 @@ def _rest(
         judge = f" (the judge is right on {100 * report.judge_accuracy:.1f} %)" if report.judge_accuracy else ""
         hits = [c.verdict.shape == "interior_optimum" for c in held]
         shape = f"an interior optimum is supported {_where(held, hits)}" if len(held) > 1 else _shape(held[0])
-        scarce = rows_name(report, held[0].key.labelled)
+        scarce = mix_name(report, held[0].key)
         text = f"with correctness held{judge} and {scarce}, {_best(report, held[0])}, and {shape}"
         control = judged_control(held[0], references)
         if control:
@@ -199,7 +212,8 @@ def _rest(
     if not parts:
         tried = set(report.arms["filter"].to_pylist()) & CORRECT
         where = "in this mix (it was in others)" if tried else "constant"
-        return (f"Correctness was not held {where} and one labelled count was tried, so wrong labels and scarcity "
+        count = "no real rows were mixed in" if plain[0].key.design == ALONE else "one labelled count was tried"
+        return (f"Correctness was not held {where} and {count}, so wrong labels and scarcity "
                 "cannot be told from diversity here.")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."

@@ -92,6 +92,22 @@ def test_a_study_without_curves_measures_costs_or_judge_still_has_a_page():
     assert "No level has a score, because" in render(bare)
 
 
+def test_a_study_of_generated_rows_alone_has_verdicts_figures_and_points():
+    page = render(synthetic_report.alone())
+    captions = re.findall(r"<figcaption>([^<]+)</figcaption>", page)
+    assert captions[:2] == ["50 generated rows a label and no real ones", "Generated only"]
+    assert "Verdicts: probe on frozen embeddings" in page and "Points of all mixes" in page
+    drawn = b64decode(re.findall(r"data:image/svg\+xml;base64,([^\"]+)", page)[1]).decode()
+    assert ">Generated rows<" in drawn and "real data only</li>" not in page
+
+
+def test_points_of_mixes_that_no_figure_shows_are_in_a_table():
+    report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
+    assert "Points of all mixes" not in render(report)
+    more = pa.concat_tables([report.arms, synthetic_report.alone(labelled=(2,), sizes=(20,)).arms])
+    assert "<h2>All mixes</h2>" in render(replace(report, arms=more))
+
+
 def test_scores_of_the_harness_stand_in_a_table_by_group_of_arms_with_their_difference_to_real_only():
     report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
     assert "<h2>Harness</h2>" not in render(report)

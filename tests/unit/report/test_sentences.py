@@ -76,6 +76,27 @@ def test_a_study_without_generated_mixes_says_so():
         "No level has a score, because no mix with generated rows was trained on.")
 
 
+def test_a_study_of_generated_rows_alone_has_a_finding_and_an_amount():
+    asked, found, rest = Analysis(synthetic_report.alone()).sentences
+    assert "text from 6 levels of temperature (0.2 to 1.7) was used without real rows, and" in asked
+    assert found.startswith("With 50 generated rows a label and no real ones, temperature")
+    assert "not held constant and no real rows were mixed in" in rest
+    assert " Of 10, 20 or 50 generated rows alone, at temperature" in rest
+
+
+def test_a_study_whose_arms_have_no_finite_score_says_so():
+    report = synthetic_report.build(full=False, labelled=(2,), filters=("none",))
+    place = report.arms.column_names.index("accuracy")
+
+    def found(lost):
+        scores = [float("nan") if lost(arm) else arm["accuracy"] for arm in report.arms.to_pylist()]
+        return _sentences(replace(report, arms=report.arms.set_column(place, "accuracy", pa.array(scores))))[1]
+
+    assert found(lambda arm: True) == "No level has a score, because no arm has a finite score."
+    assert found(lambda arm: arm["level"] is not None) == (
+        "No level has a score, because no arm with generated rows has a finite score.")
+
+
 def test_with_shift_held_the_best_level_and_the_verdict_are_told_for_each_filter():
     report = synthetic_report.build(full=False, filters=("none", "label_agreement", "shift_matched", "both"))
     rest = _sentences(report)[2]
