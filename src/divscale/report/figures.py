@@ -66,7 +66,7 @@ def dose_pictures(
         svg = dose_response(panel, report=report, sets=sets, axis=axis, y_limits=limits, judged=judged,
                             judge_line=judge)
         key = panel[-1].key
-        rows, added = mix_name(report, key), "" if key.design == ALONE else f"+ {key.generated} generated"
+        rows, added = mix_name(report, panel[-1]), f"+ {key.generated} generated" if key.design == "add_on" else ""
         group, parts = (rows, (f"{model},", added)) if len(models) > 1 else ("", (rows, added))
         title = " ".join(parts).rstrip(", ")
         groups.setdefault(group, []).append(
@@ -89,7 +89,8 @@ def mix_pictures(
     for panel in sorted(panels, key=lambda panel: panel[0].key.filter != "none"):
         key = panel[0].key
         title = DESIGNS[key.design].capitalize()
-        title += "" if key.design == ALONE else f", {rows_name(report, key.labelled)}"
+        if key.design != ALONE:
+            title += f", {rows_name(report, key.labelled, 'real' if key.design == 'add_on' else '')}"
         title += f" · {key.method}, {key.model}" if several else ""
         svg = mix_curves(panel, levels, y_limits=limits, dial=report.dial)
         across = "amount of generated rows" if key.design == ALONE else "generated share"

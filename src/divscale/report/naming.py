@@ -10,7 +10,7 @@ from divscale.metrics.catalogue import CATALOGUE, title
 from divscale.report.model import ReportInput
 
 if TYPE_CHECKING:
-    from divscale.report.statistics.curves import CurveKey
+    from divscale.report.statistics.curves import Curve
 
 PERCENT = frozenset({"accuracy", "macro_f1", "exact_match", "squad_exact_match", "token_f1", "rouge_l", "ece",
                      "label_correct", "accepted", "c2st_accuracy"})
@@ -119,16 +119,39 @@ def level_name(report: ReportInput, level: float) -> str:
     return f"{report.dial.replace('_', ' ')} {level:g}"
 
 
-def rows_name(report: ReportInput, count: int, kind: str = "real") -> str:
-    """A row count as the study counts it: "2 real rows a label" or "200 real rows"."""
-    return f"{count} {kind} row{'' if count == 1 else 's'}{' a label' if report.task == 'classification' else ''}"
+def rows_name(report: ReportInput, count: float, kind: str = "real") -> str:
+    """A row count as the study counts it: "2 real rows a label" or "200 real rows"; of any kind where that is empty."""
+    return f"{count:g} {kind} row{'' if count == 1 else 's'}{_each(report)}".replace("  ", " ")
 
 
-def mix_name(report: ReportInput, key: CurveKey) -> str:
-    """The rows of a curve's mixes: "2 real rows a label" that generated ones are added to, or generated ones alone."""
-    if key.design == "generated_only":
-        return f"{rows_name(report, key.generated, 'generated')} and no real ones"
-    return rows_name(report, key.labelled)
+def mix_name(report: ReportInput, curve: Curve) -> str:
+    """The rows of a curve's mixes: "2 real rows a label" that generated ones are added to, "5 real and 15 generated
+    rows a label" of a constant total, or generated ones alone.
+    """
+    real, generated = mixed_rows(curve)
+    if not real:
+        return f"{rows_name(report, generated, 'generated')} and no real ones"
+    if curve.key.design == "constant_total":
+        return f"{real:g} real and {generated:g} generated rows{_each(report)}"
+    return rows_name(report, real)
+
+
+def mixed_rows(curve: Curve) -> tuple[float, float]:
+    """How many real and generated rows a curve's mixes have; `labelled` is their sum where that is constant.
+
+    Where less than half a row of a label is of one kind, its count is the realised mean, which is no whole number.
+    """
+    key = curve.key
+    if key.design != "constant_total":
+        return key.labelled, key.generated
+    generated = key.generated
+    if generated in (0, key.labelled):
+        generated = round(key.labelled * curve.points[0].share, 2)
+    return key.labelled - generated, generated
+
+
+def _each(report: ReportInput) -> str:
+    return " a label" if report.task == "classification" else ""
 
 
 def listed(words: Sequence[str], joint: str = "and") -> str:

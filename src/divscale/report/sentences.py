@@ -15,6 +15,7 @@ from divscale.report.naming import (
     level_name,
     listed,
     mix_name,
+    mixed_rows,
     number,
     p_value,
     rows_name,
@@ -62,7 +63,8 @@ def by_amount(report: ReportInput, main: Curve, amounts: Sequence[Amounts]) -> s
             tried = listed([f"{amount:g}" for amount in one.amounts], "or")
             text += (f" Of {tried} generated rows {ways[key.design]}, at {level_name(report, one.level)}, "
                      f"{key.generated} scored best, {_value(main.metric, one.score)}"
-                     f"{_over_real(main.metric, one.over_real, one.p_holm)}: {AMOUNTS[one.verdict.shape]}.")
+                     f"{_over_real(main.metric, one.over_real, one.p_holm, _real(report, key))}: "
+                     f"{AMOUNTS[one.verdict.shape]}.")
     return text
 
 
@@ -92,7 +94,7 @@ def three_sentences(
         asked = _asked(report, plain, levels) if report.arms.num_rows else _measured_only(report, levels)
         return asked, f"No level has a score, because {_why_none(report)}.", third
     scarce = plain[0]
-    found = f"With {mix_name(report, scarce.key)}, {_best(report, scarce)}: {_shape(scarce)}."
+    found = f"With {mix_name(report, scarce)}, {_best(report, scarce)}: {_shape(scarce)}."
     return _asked(report, plain, levels), found, _rest(report, plain, held, matched, references)
 
 
@@ -110,11 +112,12 @@ def _why_none(report: ReportInput) -> str:
 
 def _asked(report: ReportInput, plain: Sequence[Curve], levels: Sequence[float]) -> str:
     seeds, span, how = seed_counts(report), _span(report, levels), "was mixed with real rows"
-    if plain and plain[0].key.design == ALONE:
+    counts = sorted({mixed_rows(curve)[0] for curve in plain})
+    if counts == [0]:
         how = "was used without real rows"
-    elif plain:
-        amount = rows_name(report, plain[-1].key.labelled)
-        how = f"was mixed with {listed([*(f'{c.key.labelled}' for c in plain[:-1]), amount], 'or')}"
+    elif counts:
+        amounts = [*(f"{count:g}" for count in counts[:-1]), rows_name(report, counts[-1])]
+        how = f"was mixed with {listed(amounts, 'or')}"
     return (f"The study asked how diverse generated training text should be: text from {span} {how}, "
             f"and what was trained on it was scored by {score_name(report.metrics[0])} on held-out real data, over "
             f"{seeds['data']} data seed{'' if seeds['data'] == 1 else 's'} and {seeds['generation']} generator "
@@ -133,20 +136,25 @@ def _span(report: ReportInput, levels: Sequence[float]) -> str:
 def _best(report: ReportInput, curve: Curve) -> str:
     best = _best_point(curve)
     return (f"{level_name(report, best.level or 0.0)} scored best, {_value(curve.metric, best.score)}"
-            f"{_over_real(curve.metric, best.over_real, best.p_holm)}")
+            f"{_over_real(curve.metric, best.over_real, best.p_holm, _real(report, curve.key))}")
 
 
-def _over_real(metric: str, over: Estimate | None, p_holm: float | None) -> str:
+def _real(report: ReportInput, key: CurveKey) -> str:
+    """The real rows that a mix is compared with: more than it holds where the total is constant."""
+    return f"{rows_name(report, key.labelled)} alone" if key.design == "constant_total" else "real data alone"
+
+
+def _over_real(metric: str, over: Estimate | None, p_holm: float | None, real: str) -> str:
     if over is None:
         return ""
     gain = over.mean if higher_is_better(metric) else -over.mean
     side = "better" if gain > 0 else "worse"
     size = f"{number(metric, abs(over.mean))}{unit(metric, difference=True)}"
     if over.p != over.p:
-        return f", {size} {side} than real data alone"
+        return f", {size} {side} than {real}"
     if p_holm is not None and p_holm <= ALPHA:
-        return f", {size} {side} than real data alone (corrected p {_p(p_holm)})"
-    return f", not told apart from real data alone ({size} {side}, corrected p {_p(p_holm)})"
+        return f", {size} {side} than {real} (corrected p {_p(p_holm)})"
+    return f", not told apart from {real} ({size} {side}, corrected p {_p(p_holm)})"
 
 
 def _shape(curve: Curve) -> str:
@@ -192,13 +200,13 @@ def _rest(
     if len(plain) > 1:
         hits = [c.verdict.shape == "interior_optimum" for c in plain]
         parts.append(f"{'with text as generated, ' if held or matched else ''}an interior optimum is supported "
-                     f"{_where(plain, hits)}, and the best level beats real data alone "
-                     f"{_where(plain, [_beats_real(c) for c in plain])}")
+                     f"{_where(report, plain, hits)}, and the best level beats real data alone "
+                     f"{_where(report, plain, [_beats_real(c) for c in plain])}")
     if held:
         judge = f" (the judge is right on {100 * report.judge_accuracy:.1f} %)" if report.judge_accuracy else ""
         hits = [c.verdict.shape == "interior_optimum" for c in held]
-        shape = f"an interior optimum is supported {_where(held, hits)}" if len(held) > 1 else _shape(held[0])
-        scarce = mix_name(report, held[0].key)
+        shape = f"an interior optimum is supported {_where(report, held, hits)}" if len(held) > 1 else _shape(held[0])
+        scarce = mix_name(report, held[0])
         text = f"with correctness held{judge} and {scarce}, {_best(report, held[0])}, and {shape}"
         control = judged_control(held[0], references)
         if control:
@@ -207,12 +215,13 @@ def _rest(
     for filtered in dict.fromkeys(c.key.filter for c in matched):
         own = [c for c in matched if c.key.filter == filtered]
         hits = [c.verdict.shape == "interior_optimum" for c in own]
-        supported = f"supported {_where(own, hits)}" if len(own) > 1 else "supported" if hits[0] else "not supported"
-        parts.append(f"with {FILTERS[filtered]}, {_best(report, own[0])}, and an interior optimum is {supported}")
+        found = "supported" if hits[0] or len(own) > 1 else "not supported"
+        found += f" {_where(report, own, hits)}" if len(own) > 1 else ""
+        parts.append(f"with {FILTERS[filtered]}, {_best(report, own[0])}, and an interior optimum is {found}")
     if not parts:
         tried = set(report.arms["filter"].to_pylist()) & CORRECT
         where = "in this mix (it was in others)" if tried else "constant"
-        count = "no real rows were mixed in" if plain[0].key.design == ALONE else "one labelled count was tried"
+        count = "no real rows were mixed in" if not mixed_rows(plain[0])[0] else "one labelled count was tried"
         return (f"Correctness was not held {where} and {count}, so wrong labels and scarcity "
                 "cannot be told from diversity here.")
     text = "; ".join(parts)
@@ -226,12 +235,14 @@ def judged_control(curve: Curve, references: dict[CurveKey, Point]) -> Point | N
     return references[min(fitting, key=lambda key: abs(key.generated - curve.key.generated))] if fitting else None
 
 
-def _where(found: Sequence[Curve], holds: Sequence[bool]) -> str:
-    hits = [f"{c.key.labelled}" for c, yes in zip(found, holds, strict=True) if yes]
-    misses = [f"{c.key.labelled}" for c, yes in zip(found, holds, strict=True) if not yes]
+def _where(report: ReportInput, found: Sequence[Curve], holds: Sequence[bool]) -> str:
+    totals = any(curve.key.design == "constant_total" for curve in found)
+    hits, misses = ([mix_name(report, c) if totals else f"{c.key.labelled}" for c, yes in zip(
+        found, holds, strict=True) if yes == wanted] for wanted in (True, False))
     if not hits or not misses:
-        return "at every labelled count" if hits else "at no labelled count"
-    return f"with {listed(hits, 'and')} labelled rows but not with {listed(misses, 'or')}"
+        return f"{'in' if totals else 'at'} {'every' if hits else 'no'} {'mix' if totals else 'labelled count'}"
+    rows = "" if totals else " labelled rows"
+    return f"with {listed(hits, 'and')}{rows} but not with {listed(misses, 'or')}"
 
 
 def _beats_real(curve: Curve) -> bool:

@@ -14,6 +14,7 @@ from divscale.report.naming import (
     METHODS,
     MISSING,
     measure_name,
+    mixed_rows,
     number,
     p_value,
     score_name,
@@ -42,8 +43,10 @@ def verdicts(found: Sequence[Curve]) -> Table:
     for curve in found:
         v, metric = curve.verdict, curve.metric
         best = next((p for p in curve.points if p.level == v.best), None)
+        real, generated = mixed_rows(curve)
         rows.append((
-            FILTERS[curve.key.filter], f"{curve.key.labelled}", v.words, MISSING if v.best is None else f"{v.best:g}",
+            FILTERS[curve.key.filter], f"{real:g} + {generated:g}", v.words,
+            MISSING if v.best is None else f"{v.best:g}",
             interval(metric, best.score) if best else MISSING, change(metric, best.over_real) if best else MISSING,
             change(metric, v.over_least), change(metric, v.over_most), p_value(v.p_interior),
             p_value(v.two_lines.p if v.two_lines else None), _levels(v.may_be_best),
@@ -51,9 +54,9 @@ def verdicts(found: Sequence[Curve]) -> Table:
         ))
     name = score_name(found[0].metric).capitalize() + unit(found[0].metric) if found else "Score"
     return _with_model(Table(
-        ("Text", "Labelled", "Verdict", "Best level", name, "Over real only", "Over least diverse", "Over most diverse",
-         "Interior optimum, p", "Two lines, p", "May be best", "More seeds"), tuple(rows), names=3),
-        [curve.key.model for curve in found])
+        ("Text", "Real + generated", "Verdict", "Best level", name, "Over real only", "Over least diverse",
+         "Over most diverse", "Interior optimum, p", "Two lines, p", "May be best", "More seeds"),
+        tuple(rows), names=3), [curve.key.model for curve in found])
 
 
 def held(found: Sequence[Held], metric: str) -> Table:

@@ -132,6 +132,14 @@ def alone(**options) -> ReportInput:
     return replace(report, arms=pa.Table.from_pylist(arms, report.arms.schema))
 
 
+def constant_total(shares=(.25, .5, .75, 1.0), **options) -> ReportInput:
+    """The study with generated rows in place of real ones alone, beside arms of real rows."""
+    report = build(full=False, filters=("none",), labelled=(20,), **options)
+    arms = [arm for arm in report.arms.to_pylist() if arm["design"] == "real_only"
+            or (arm["design"] == "constant_total" and arm["generated_share"] in shares)]
+    return replace(report, arms=pa.Table.from_pylist(arms, report.arms.schema))
+
+
 def _sets(filters, generation_seeds, rng) -> pa.Table:
     rows = [{"level": None, "filter": "real", "generation_seed": None, "metric": metric,
              "value": v * (500 if metric == "dcscore@0.05" else 1), "low": None, "high": None, "n": 500}

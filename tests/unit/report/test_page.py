@@ -101,6 +101,13 @@ def test_a_study_of_generated_rows_alone_has_verdicts_figures_and_points():
     assert ">Generated rows<" in drawn and "real data only</li>" not in page
 
 
+def test_figures_and_verdicts_of_a_constant_total_are_named_by_the_rows_they_hold():
+    page = render(synthetic_report.constant_total())
+    assert re.findall(r"<figcaption>([^<]+)</figcaption>", page)[:2] == [
+        "5 real and 15 generated rows a label", "Constant total, 20 rows a label"]
+    assert re.search(r"<th[^>]*>Real \+ generated</th>", page) and ">5 + 15<" in page
+
+
 def test_points_of_mixes_that_no_figure_shows_are_in_a_table():
     report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
     assert "Points of all mixes" not in render(report)

@@ -84,6 +84,27 @@ def test_a_study_of_generated_rows_alone_has_a_finding_and_an_amount():
     assert " Of 10, 20 or 50 generated rows alone, at temperature" in rest
 
 
+def test_rows_of_a_constant_total_are_told_as_the_real_and_the_generated_ones():
+    asked, found, rest = Analysis(synthetic_report.constant_total()).sentences
+    assert "was mixed with 5 real rows a label, and" in asked
+    assert found.startswith("With 5 real and 15 generated rows a label, temperature")
+    assert "than 20 real rows a label alone" in found
+    assert "generated rows in place of as many of 20 real rows a label, at" in rest
+    assert "was used without real rows" in Analysis(synthetic_report.constant_total((1.0,))).sentences[0]
+
+
+def test_mixes_of_several_totals_are_named_where_some_have_an_interior_optimum():
+    report = synthetic_report.constant_total((.75,), data_seeds=8)
+    arms = report.arms.to_pylist()
+    peak = dict(zip(synthetic_report.LEVELS, (0, 0, .3, 0, 0, 0), strict=True))
+    more = [{**arm, "arm": f"{arm['arm']}b", "labelled": 40, "generated": 30,
+             "accuracy": arm["accuracy"] + peak[arm["level"]]} for arm in arms if arm["level"] is not None]
+    rest = _sentences(replace(report, arms=pa.Table.from_pylist([*arms, *more], report.arms.schema)))[2]
+    assert ("An interior optimum is supported with 10 real and 30 generated rows a label but not with 5 real and 15 "
+            "generated rows a label") in rest
+    assert "beats real data alone in no mix" in rest
+
+
 def test_a_study_whose_arms_have_no_finite_score_says_so():
     report = synthetic_report.build(full=False, labelled=(2,), filters=("none",))
     place = report.arms.column_names.index("accuracy")
