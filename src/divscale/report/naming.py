@@ -44,6 +44,9 @@ MEASURES = {
     "label_correct": ("Labels right, as judged", "Label correctness"),
     "accepted": ("Kept by the filter", "Label correctness"),
 }
+# What more of a measure of diversity says of a set: 1, it is more diverse; -1, it is less.
+_MORE = {**{output.name: output.more for entry in CATALOGUE if entry.kind == "diversity" for output in entry.outputs},
+         "g_vendi": 1}
 SHARE = ", ÷ n"  # follows the name of a number that is shown divided by n
 MISSING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 FAMILIES = ("Diversity", "Shift from real data", "Label correctness", "Other")
@@ -72,6 +75,11 @@ def measure_name(measure: str) -> str:
 def family(measure: str) -> str:
     """Which of `FAMILIES` a measure belongs to."""
     return _KEYED.get(measure.partition("@")[0]) or MEASURES.get(measure, ("", "Other"))[1]
+
+
+def more_diverse(measure: str) -> int:
+    """1 where a set that measures higher is more diverse, -1 where it is less; 0 for what is no measure of that."""
+    return _MORE.get(measure.partition("@")[0], 0)
 
 
 def higher_is_better(metric: str) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
 
+from divscale.report.diversity import direction, measured
 from divscale.report.model import ReportInput
 from divscale.report.naming import (
     AMOUNTS,
@@ -130,7 +131,11 @@ def _measured_only(report: ReportInput, levels: Sequence[float]) -> str:
 
 def _span(report: ReportInput, levels: Sequence[float]) -> str:
     dial = report.dial.replace("_", " ")
-    return f"{len(levels)} levels of {dial} ({levels[0]:g} to {levels[-1]:g})" if len(levels) > 1 else f"one {dial}"
+    if len(levels) < 2:
+        return f"one {dial}"
+    order = "" if direction(report, measured(report)) else (
+        "; nothing tells which end is the more diverse one, so the order is that of the dial")
+    return f"{len(levels)} levels of {dial} ({levels[0]:g} to {levels[-1]:g}{order})"
 
 
 def _best(report: ReportInput, curve: Curve) -> str:

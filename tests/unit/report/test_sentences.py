@@ -24,6 +24,14 @@ def test_the_question_names_the_dial_the_counts_the_score_and_the_seeds():
     assert "accuracy on held-out real data, over 5 data seeds and 1 generator seed." in asked
 
 
+def test_where_nothing_tells_which_end_of_the_dial_is_the_diverse_one_it_is_said():
+    report = synthetic_report.build(full=False)
+    own = replace(report, dial="level", sets=report.sets.slice(0, 0))
+    assert ("6 levels of level (0.2 to 1.7; nothing tells which end is the more diverse one, so the order is that of "
+            "the dial)") in _sentences(own)[0]
+    assert "nothing tells" not in _sentences(replace(own, dial="min_p"))[0]
+
+
 @pytest.mark.parametrize(("shape", "claim"), [
     ("measured", "so the data support an interior optimum"), ("rising", "the score keeps rising"),
     ("flat", "the data do not support an interior optimum"),
