@@ -28,13 +28,15 @@ class Output:
     """One number of a measure: its key in results, its name for people, and the attribute (or key) that holds it.
 
     Attributes of attributes have dots between them. Without one the function's result is the number. No interval leaves
-    the `possible` values.
+    the `possible` values. Of a measure of diversity `more` says what more of it means: 1 a more diverse set, -1 a less
+    diverse one, 0 neither.
     """
 
     name: str
     title: str
     attribute: str = ""
     possible: tuple[float, float] = (-inf, inf)
+    more: Literal[1, 0, -1] = 1
 
 
 @dataclass(frozen=True)
@@ -181,23 +183,23 @@ CATALOGUE: tuple[Metric, ...] = (
            (Output("ngram_entropy", "2-gram entropy, nats", possible=_FROM_0),),
            "linear", settings={"n": 2}),
     Metric("repetition", "diversity", "lexical.self_repetition", _TEXTS,
-           (Output("self_repetition", "Self-repetition of 4-grams (more: less diverse)", possible=_FROM_0),), "linear",
-           settings={"n": 4}),
+           (Output("self_repetition", "Self-repetition of 4-grams (more: less diverse)", possible=_FROM_0, more=-1),),
+           "linear", settings={"n": 4}),
     Metric("self_bleu", "diversity", "lexical.self_bleu", _TEXTS,
-           (Output("self_bleu", "Self-BLEU (more: less diverse)", "value", _SHARE),),
+           (Output("self_bleu", "Self-BLEU (more: less diverse)", "value", _SHARE, -1),),
            "linear", settings={"samples": 500}, seeded=True),
     Metric("mattr", "diversity", "lexical.mattr", _TEXTS,
            (Output("mattr", "Moving-average type-token ratio", possible=_SHARE),),
            "linear", settings={"window": 50}),
     Metric("length", "diversity", "lexical.length_statistics", _TEXTS,
-           (Output("words_mean", "Words a text", "words.mean", _FROM_0),
-            Output("words_sd", "Words a text, standard deviation", "words.sd", _FROM_0),
-            Output("characters_mean", "Characters a text", "characters.mean", _FROM_0)), "linear"),
+           (Output("words_mean", "Words a text", "words.mean", _FROM_0, 0),
+            Output("words_sd", "Words a text, standard deviation", "words.sd", _FROM_0, 0),
+            Output("characters_mean", "Characters a text", "characters.mean", _FROM_0, 0)), "linear"),
     Metric("distinct", "diversity", "composed.distinct", _TEXTS,
            (Output("distinct_2", "Distinct-2", "distinct_2", _SHARE),
             Output("ngram_diversity", "n-gram diversity", "ngram_diversity", _FROM_0)), "linear", default=True),
     Metric("compression", "diversity", "lexical.compression_ratio", _TEXTS,
-           (Output("compression_ratio", "Compression ratio (more: less diverse)", possible=_FROM_0),),
+           (Output("compression_ratio", "Compression ratio (more: less diverse)", possible=_FROM_0, more=-1),),
            "linear", default=True),
     Metric("frechet", "shift", "shift.frechet.frechet_distance", _BOTH,
            (Output("frechet", "Fréchet distance", possible=_FROM_0),),

@@ -9,9 +9,17 @@ from itertools import pairwise
 from math import isnan
 
 from divscale.report.model import ReportInput
-from divscale.report.naming import MEASURES, is_dcscore_share, level_name, listed, measure_name
+from divscale.report.naming import FILTERS, MEASURES, is_dcscore_share, level_name, listed, measure_name, more_diverse
 
 SATURATED = 0.98  # DCScore / n from which levels can no longer be told apart
+# What more of a recipe's dial is for: 1, more diverse text; -1, less. 0: it may do either.
+DIALS = {
+    "temperature": 1, "top_p": 1, "min_p": -1,
+    "topics": 1, "values": 1, "personas": 1, "sources": 1, "strength": 1, "diversity": 1, "target": 1,
+    "replaced_share": -1, "paraphrases_per_source": -1, "keep_sources": -1, "rouge_l": -1, "max_probability": -1,
+    "answers": 0,  # of one request, and so of fewer contexts
+    "level": 0,    # of a user's own recipe
+}
 
 
 @dataclass(frozen=True)
@@ -71,17 +79,32 @@ def choose_axis(report: ReportInput, sets: Mapping[Key, Measured]) -> str | None
 def ordered_levels(report: ReportInput, sets: Mapping[Key, Measured]) -> list[float]:
     """The levels from least to most diverse, in the order of the dial.
 
-    The dial decides the order, because measures can saturate or turn back; the sharpest measure only decides which of
-    the dial's ends is the diverse one (more concordant than discordant pairs of levels: the higher end).
+    The dial decides the order, because measures can saturate or turn back; they only decide which of its ends is the
+    diverse one (`direction`). Where nothing tells, that is the higher one.
     """
+    return _levels(report, sets)[::-1 if direction(report, sets) < 0 else 1]
+
+
+def direction(report: ReportInput, sets: Mapping[Key, Measured]) -> int:
+    """1 where the higher end of the dial is the more diverse one, -1 where the lower one is, 0 where nothing tells.
+
+    It is told by the first measure that has more concordant than discordant pairs of levels, or fewer: those that
+    curves are drawn against come first, and text as generated before filtered text. Without one it is what `DIALS`
+    says.
+    """
+    levels = _levels(report, sets)
+    for measure in dict.fromkeys([*axis_candidates(report), *measures(report)]):
+        for name in FILTERS if more_diverse(measure) else ():
+            values = [sets[key].value for level in levels if (key := (measure, name, level)) in sets]
+            concordance = sum((b > a) - (b < a) for i, a in enumerate(values) for b in values[i + 1:])
+            if concordance:
+                return more_diverse(measure) * (1 if concordance > 0 else -1)
+    return DIALS.get(report.dial, 0)
+
+
+def _levels(report: ReportInput, sets: Mapping[Key, Measured]) -> list[float]:
     present = {v for v in report.arms["level"].to_pylist() if v is not None}
-    levels = sorted(present | {key[2] for key in sets if key[2] is not None})
-    candidates = axis_candidates(report)
-    if not candidates:
-        return levels
-    values = [sets[key].value for level in levels if (key := (candidates[0], "none", level)) in sets]
-    concordance = sum((b > a) - (b < a) for i, a in enumerate(values) for b in values[i + 1:])
-    return levels[::-1] if concordance < 0 else levels
+    return sorted(present | {key[2] for key in sets if key[2] is not None})
 
 
 def axis_notes(report: ReportInput, sets: Mapping[Key, Measured], levels: list[float]) -> list[str]:

@@ -15,6 +15,7 @@ from divscale.report.naming import (
     amount_name,
     family,
     measure_name,
+    mix_name,
     rows_name,
     score_name,
     unit,
@@ -23,7 +24,7 @@ from divscale.report.plots.dose import dose_response, shared_limits
 from divscale.report.plots.levels import measure_over_levels
 from divscale.report.plots.mix import groups, mix_curves
 from divscale.report.sentences import judged_control
-from divscale.report.statistics.curves import Curve, CurveKey, Point
+from divscale.report.statistics.curves import ALONE, Curve, CurveKey, Point
 from divscale.schema import CORRECT
 
 
@@ -65,8 +66,11 @@ def dose_pictures(
         judged = judged_control(panel[-1], references) if held and correct else None
         svg = dose_response(panel, report=report, sets=sets, axis=axis, y_limits=limits, judged=judged,
                             judge_line=judge)
-        rows, generated = rows_name(report, labelled), f"{amount_name(panel[-1].key.generated)} generated"
-        group, title = (rows, f"{model}, + {generated}") if len(models) > 1 else ("", f"{rows} + {generated}")
+        key = panel[-1].key
+        rows = mix_name(report, panel[-1])
+        added = f"+ {amount_name(key.generated)} generated" if key.design == "add_on" else ""
+        group, parts = (rows, (f"{model},", added)) if len(models) > 1 else ("", (rows, added))
+        title = " ".join(parts).rstrip(", ")
         groups.setdefault(group, []).append(
             picture(title, svg, f"Dose-response curve, {f'{group}, ' if group else ''}{title}. {_told(panel)}"))
     return list(groups.items())
@@ -80,16 +84,19 @@ def mix_pictures(
     report: ReportInput, found: Sequence[Curve], levels: Sequence[float],
 ) -> list[tuple[str, list[Picture]]]:
     """For each filter, one panel a design and labelled count that was tried with several amounts of generated text."""
-    panels = groups([curve for curve in found if curve.key.design != "generated_only"])
+    panels = groups(found)
     limits = shared_limits([curve for panel in panels for curve in panel])
     several = len({(c.key.model, c.key.method) for panel in panels for c in panel}) > 1
     by_filter: dict[str, list[Picture]] = {}
     for panel in sorted(panels, key=lambda panel: panel[0].key.filter != "none"):
         key = panel[0].key
-        title = f"{DESIGNS[key.design].capitalize()}, {rows_name(report, key.labelled)}"
+        title = DESIGNS[key.design].capitalize()
+        if key.design != ALONE:
+            title += f", {rows_name(report, key.labelled, 'real' if key.design == 'add_on' else '')}"
         title += f" · {key.method}, {key.model}" if several else ""
         svg = mix_curves(panel, levels, y_limits=limits, dial=report.dial)
-        alt = f"{score_name(panel[0].metric)} against the generated share: {title}, text {FILTERS[key.filter]}."
+        across = "amount of generated rows" if key.design == ALONE else "generated share"
+        alt = f"{score_name(panel[0].metric)} against the {across}: {title}, text {FILTERS[key.filter]}."
         by_filter.setdefault(FILTERS[key.filter].capitalize(), []).append(picture(title, svg, alt))
     return list(by_filter.items())
 

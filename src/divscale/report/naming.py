@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from divscale.metrics.catalogue import CATALOGUE, title
 from divscale.report.model import ReportInput
+
+if TYPE_CHECKING:
+    from divscale.report.statistics.curves import Curve
 
 PERCENT = frozenset({"accuracy", "macro_f1", "exact_match", "squad_exact_match", "token_f1", "rouge_l", "ece",
                      "label_correct", "accepted", "c2st_accuracy"})
@@ -40,6 +44,9 @@ MEASURES = {
     "label_correct": ("Labels right, as judged", "Label correctness"),
     "accepted": ("Kept by the filter", "Label correctness"),
 }
+# What more of a measure of diversity says of a set: 1, it is more diverse; -1, it is less.
+_MORE = {**{output.name: output.more for entry in CATALOGUE if entry.kind == "diversity" for output in entry.outputs},
+         "g_vendi": 1}
 SHARE = ", ÷ n"  # follows the name of a number that is shown divided by n
 MISSING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 FAMILIES = ("Diversity", "Shift from real data", "Label correctness", "Other")
@@ -68,6 +75,11 @@ def measure_name(measure: str) -> str:
 def family(measure: str) -> str:
     """Which of `FAMILIES` a measure belongs to."""
     return _KEYED.get(measure.partition("@")[0]) or MEASURES.get(measure, ("", "Other"))[1]
+
+
+def more_diverse(measure: str) -> int:
+    """1 where a set that measures higher is more diverse, -1 where it is less; 0 for what is no measure of that."""
+    return _MORE.get(measure.partition("@")[0], 0)
 
 
 def higher_is_better(metric: str) -> bool:
@@ -115,9 +127,31 @@ def level_name(report: ReportInput, level: float) -> str:
     return f"{report.dial.replace('_', ' ')} {level:g}"
 
 
-def rows_name(report: ReportInput, count: int, kind: str = "real") -> str:
-    """A row count as the study counts it: "2 real rows a label" or "200 real rows"."""
-    return f"{count} {kind} row{'' if count == 1 else 's'}{' a label' if report.task == 'classification' else ''}"
+def rows_name(report: ReportInput, count: float, kind: str = "real") -> str:
+    """A row count as the study counts it: "2 real rows a label" or "200 real rows"; of any kind where that is empty."""
+    return f"{amount_name(count)} {kind} row{'' if count == 1 else 's'}{_each(report)}".replace("  ", " ")
+
+
+def mix_name(report: ReportInput, curve: Curve) -> str:
+    """The rows of a curve's mixes: "2 real rows a label" that generated ones are added to, "5 real and 15 generated
+    rows a label" of a constant total, or generated ones alone.
+    """
+    real, generated = mixed_rows(curve)
+    if not real:
+        return f"{rows_name(report, generated, 'generated')} and no real ones"
+    if curve.key.design == "constant_total":
+        return f"{amount_name(real)} real and {amount_name(generated)} generated rows{_each(report)}"
+    return rows_name(report, real)
+
+
+def mixed_rows(curve: Curve) -> tuple[float, float]:
+    """How many real and generated rows a curve's mixes have; `labelled` is their sum where that is constant."""
+    key = curve.key
+    return key.labelled - (key.generated if key.design == "constant_total" else 0), key.generated
+
+
+def _each(report: ReportInput) -> str:
+    return " a label" if report.task == "classification" else ""
 
 
 def amount_name(rows: float) -> str:

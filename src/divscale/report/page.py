@@ -40,6 +40,7 @@ def render(report: ReportInput | Analysis) -> str:
             if method == "probe" and any(c.key.filter != "none" for c in own) else [],
             "kinds": [name for name in FILTERS if any(c.key.filter == name for c in own)],
             "held_name": _held_name({c.key.filter for c in own}),
+            "beside_real": any(c.baseline for c in own),
             "judged": any(c.key.filter in CORRECT for c in own),
             "verdicts": tables.verdicts(own), "points": tables.points(own, sets, axis),
             "without_level": tables.without_level(plain, metric, method),
@@ -51,6 +52,8 @@ def render(report: ReportInput | Analysis) -> str:
                 "without_level": [table for method in METHODS
                                   if (table := tables.without_level(other.references, metric, method)).rows]}
 
+    mixes = mix_pictures(report, curves, levels)
+    more = len(curves) > sum(len(own) for own in found.main.values())
     shown = [level for level in levels if level in report.examples]
     labels = dict.fromkeys(example.label for level in shown for example in report.examples[level])
     environment = Environment(
@@ -61,12 +64,12 @@ def render(report: ReportInput | Analysis) -> str:
         sentences=found.sentences, seeds=seed_counts(report), levels=levels,
         axis=measure_name(axis) if axis else report.dial, axis_notes=axis_notes(report, sets, levels),
         score=score_name(metric), studies=[study(method) for method in found.main],
-        mixes=mix_pictures(report, curves, levels), mix_points=tables.points(curves, sets, axis),
+        mixes=mixes, mix_points=tables.points(curves, sets, axis) if mixes or more else None,
         amounts=tables.amounts(found.amounts, metric),
         families=level_pictures(report, sets, levels), sets=tables.measured_sets(report, sets, levels),
         mix_table=tables.mixes(report), cost_table=tables.costs(report), cleaned=tables.cleaned(report),
         elsewhere=[elsewhere(name) for name in whole.other_tests], rate_table=tables.rates(report),
-        harness=tables.harness(report, levels),
+        harness=tables.harness(report, levels), headline=METHODS[found.headline] if found.headline else "",
         relations=relations(report, levels, found.relations) if found.relations else None,
         held=tables.held(found.held, metric), held_note=tables.HELD_NOTE,
         descent=descent_section(report, found.descent) if found.descent else None,

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from divscale.report.diversity import measures
 from divscale.report.model import ReportInput
-from divscale.report.naming import MISSING, higher_is_better, level_name, measure_name, number, p_value, signed, unit
+from divscale.report.naming import (
+    DESIGNS,
+    MISSING,
+    higher_is_better,
+    level_name,
+    listed,
+    measure_name,
+    number,
+    p_value,
+    signed,
+    unit,
+)
 from divscale.report.statistics.metric_trust import Correlation, Trust, metric_trust
 from divscale.report.statistics.mixed_model import MixedModel, mixed_model, rows_of
 from divscale.report.statistics.pathways import Pathways, pathways
@@ -119,8 +131,11 @@ def _parts(found: Pathways, metric: str) -> Table:
 def _parts_note(report: ReportInput, start: float | None, levels: Sequence[float], found: Pathways | None) -> str:
     if found is None or start is None:
         return ""
+    designs = Counter(design for _, design, _, _ in found.mixes)
+    mixes = listed([f"{DESIGNS[design]} ({count})" for design, count in designs.items()])
     return (f"The change of the score from {level_name(report, start)} to {levels[-1]:g}, text as generated, over "
-            f"{found.units} units; brackets are a 95 % bootstrap over seeds. Each part is a coefficient times the "
+            f"{found.units} units, within each mix (model, design, real and generated rows) that was trained on at "
+            f"both: {mixes}; brackets are a 95 % bootstrap over seeds. Each part is a coefficient times the "
             "change of what it goes through: an association, which a filter that holds correctness can confirm.")
 
 

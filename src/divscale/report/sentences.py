@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import isfinite
 
+from divscale.report.diversity import direction, measured
 from divscale.report.model import ReportInput
 from divscale.report.naming import (
     AMOUNTS,
@@ -14,6 +16,8 @@ from divscale.report.naming import (
     higher_is_better,
     level_name,
     listed,
+    mix_name,
+    mixed_rows,
     number,
     p_value,
     rows_name,
@@ -21,7 +25,7 @@ from divscale.report.naming import (
     unit,
 )
 from divscale.report.statistics.amounts import Amounts
-from divscale.report.statistics.curves import Curve, CurveKey, Point, main_curves, seed_counts
+from divscale.report.statistics.curves import ALONE, Curve, CurveKey, Point, main_curves, seed_counts
 from divscale.report.statistics.intervals import Estimate
 from divscale.report.statistics.verdict import ALPHA, Verdict
 from divscale.schema import CORRECT, MATCHED
@@ -52,16 +56,16 @@ def answer(report: ReportInput, levels: Sequence[float], found: Sequence[Curve],
 
 def by_amount(report: ReportInput, main: Curve, amounts: Sequence[Amounts]) -> str:
     """The best amount of the mixes that were tried in several, with text as generated and the main curve's rows."""
-    text, ways = "", {"add_on": "on top of", "constant_total": "in place of as many of"}
+    text, rows = "", rows_name(report, main.key.labelled)
+    ways = {"add_on": f"on top of {rows}", "constant_total": f"in place of as many of {rows}", ALONE: "alone"}
     for one in amounts:
         key = one.key
         if key.design in ways and (key.method, key.model, key.labelled, key.filter) == (
                 *main.key[:2], main.key.labelled, "none"):
-            mix = ways[key.design]
             tried = listed([amount_name(amount) for amount in one.amounts], "or")
-            text += (f" Of {tried} generated rows {mix} {rows_name(report, key.labelled)}, at "
-                     f"{level_name(report, one.level)}, {amount_name(key.generated)} scored best, "
-                     f"{_value(main.metric, one.score)}{_over_real(main.metric, one.over_real, one.p_holm)}: "
+            text += (f" Of {tried} generated rows {ways[key.design]}, at {level_name(report, one.level)}, "
+                     f"{amount_name(key.generated)} scored best, {_value(main.metric, one.score)}"
+                     f"{_over_real(main.metric, one.over_real, one.p_holm, _real(report, key))}: "
                      f"{AMOUNTS[one.verdict.shape]}.")
     return text
 
@@ -89,22 +93,34 @@ def three_sentences(
     matched = [c for c in main if c.key.filter in MATCHED and c not in plain]
     if not plain:
         third = "The report has diversity and shift of every level; which level is best for training they do not say."
-        if report.arms.num_rows == 0:
-            return _measured_only(report, levels), "No level has a score, because nothing was trained.", third
-        found = "No level has a score, because no mix with generated rows was trained on."
-        return _asked(report, plain, levels), found, third
+        asked = _asked(report, plain, levels) if report.arms.num_rows else _measured_only(report, levels)
+        return asked, f"No level has a score, because {_why_none(report)}.", third
     scarce = plain[0]
-    found = f"With {rows_name(report, scarce.key.labelled)}, {_best(report, scarce)}: {_shape(scarce)}."
+    found = f"With {mix_name(report, scarce)}, {_best(report, scarce)}: {_shape(scarce)}."
     return _asked(report, plain, levels), found, _rest(report, plain, held, matched, references)
 
 
+def _why_none(report: ReportInput) -> str:
+    """Why there is no curve."""
+    arms = report.arms
+    if arms.num_rows == 0:
+        return "nothing was trained"
+    if not any(score is not None and isfinite(score) for score in arms[report.metrics[0]].to_pylist()):
+        return "no arm has a finite score"
+    if arms["level"].null_count < arms.num_rows:
+        return "no arm with generated rows has a finite score"
+    return "no mix with generated rows was trained on"
+
+
 def _asked(report: ReportInput, plain: Sequence[Curve], levels: Sequence[float]) -> str:
-    seeds, span = seed_counts(report), _span(report, levels)
-    amount = "real rows"
-    if plain:
-        amount = rows_name(report, plain[-1].key.labelled)
-        amount = listed([*(f"{c.key.labelled}" for c in plain[:-1]), amount], "or")
-    return (f"The study asked how diverse generated training text should be: text from {span} was mixed with {amount}, "
+    seeds, span, how = seed_counts(report), _span(report, levels), "was mixed with real rows"
+    counts = sorted({mixed_rows(curve)[0] for curve in plain})
+    if counts == [0]:
+        how = "was used without real rows"
+    elif counts:
+        amounts = [*map(amount_name, counts[:-1]), rows_name(report, counts[-1])]
+        how = f"was mixed with {listed(amounts, 'or')}"
+    return (f"The study asked how diverse generated training text should be: text from {span} {how}, "
             f"and what was trained on it was scored by {score_name(report.metrics[0])} on held-out real data, over "
             f"{seeds['data']} data seed{'' if seeds['data'] == 1 else 's'} and {seeds['generation']} generator "
             f"seed{'' if seeds['generation'] == 1 else 's'}.")
@@ -116,26 +132,35 @@ def _measured_only(report: ReportInput, levels: Sequence[float]) -> str:
 
 def _span(report: ReportInput, levels: Sequence[float]) -> str:
     dial = report.dial.replace("_", " ")
-    return f"{len(levels)} levels of {dial} ({levels[0]:g} to {levels[-1]:g})" if len(levels) > 1 else f"one {dial}"
+    if len(levels) < 2:
+        return f"one {dial}"
+    order = "" if direction(report, measured(report)) else (
+        "; nothing tells which end is the more diverse one, so the order is that of the dial")
+    return f"{len(levels)} levels of {dial} ({levels[0]:g} to {levels[-1]:g}{order})"
 
 
 def _best(report: ReportInput, curve: Curve) -> str:
     best = _best_point(curve)
     return (f"{level_name(report, best.level or 0.0)} scored best, {_value(curve.metric, best.score)}"
-            f"{_over_real(curve.metric, best.over_real, best.p_holm)}")
+            f"{_over_real(curve.metric, best.over_real, best.p_holm, _real(report, curve.key))}")
 
 
-def _over_real(metric: str, over: Estimate | None, p_holm: float | None) -> str:
+def _real(report: ReportInput, key: CurveKey) -> str:
+    """The real rows that a mix is compared with: more than it holds where the total is constant."""
+    return f"{rows_name(report, key.labelled)} alone" if key.design == "constant_total" else "real data alone"
+
+
+def _over_real(metric: str, over: Estimate | None, p_holm: float | None, real: str) -> str:
     if over is None:
         return ""
     gain = over.mean if higher_is_better(metric) else -over.mean
     side = "better" if gain > 0 else "worse"
     size = f"{number(metric, abs(over.mean))}{unit(metric, difference=True)}"
     if over.p != over.p:
-        return f", {size} {side} than real data alone"
+        return f", {size} {side} than {real}"
     if p_holm is not None and p_holm <= ALPHA:
-        return f", {size} {side} than real data alone (corrected p {_p(p_holm)})"
-    return f", not told apart from real data alone ({size} {side}, corrected p {_p(p_holm)})"
+        return f", {size} {side} than {real} (corrected p {_p(p_holm)})"
+    return f", not told apart from {real} ({size} {side}, corrected p {_p(p_holm)})"
 
 
 def _shape(curve: Curve) -> str:
@@ -181,13 +206,13 @@ def _rest(
     if len(plain) > 1:
         hits = [c.verdict.shape == "interior_optimum" for c in plain]
         parts.append(f"{'with text as generated, ' if held or matched else ''}an interior optimum is supported "
-                     f"{_where(plain, hits)}, and the best level beats real data alone "
-                     f"{_where(plain, [_beats_real(c) for c in plain])}")
+                     f"{_where(report, plain, hits)}, and the best level beats real data alone "
+                     f"{_where(report, plain, [_beats_real(c) for c in plain])}")
     if held:
         judge = f" (the judge is right on {100 * report.judge_accuracy:.1f} %)" if report.judge_accuracy else ""
         hits = [c.verdict.shape == "interior_optimum" for c in held]
-        shape = f"an interior optimum is supported {_where(held, hits)}" if len(held) > 1 else _shape(held[0])
-        scarce = rows_name(report, held[0].key.labelled)
+        shape = f"an interior optimum is supported {_where(report, held, hits)}" if len(held) > 1 else _shape(held[0])
+        scarce = mix_name(report, held[0])
         text = f"with correctness held{judge} and {scarce}, {_best(report, held[0])}, and {shape}"
         control = judged_control(held[0], references)
         if control:
@@ -196,12 +221,14 @@ def _rest(
     for filtered in dict.fromkeys(c.key.filter for c in matched):
         own = [c for c in matched if c.key.filter == filtered]
         hits = [c.verdict.shape == "interior_optimum" for c in own]
-        supported = f"supported {_where(own, hits)}" if len(own) > 1 else "supported" if hits[0] else "not supported"
-        parts.append(f"with {FILTERS[filtered]}, {_best(report, own[0])}, and an interior optimum is {supported}")
+        found = "supported" if hits[0] or len(own) > 1 else "not supported"
+        found += f" {_where(report, own, hits)}" if len(own) > 1 else ""
+        parts.append(f"with {FILTERS[filtered]}, {_best(report, own[0])}, and an interior optimum is {found}")
     if not parts:
         tried = set(report.arms["filter"].to_pylist()) & CORRECT
         where = "in this mix (it was in others)" if tried else "constant"
-        return (f"Correctness was not held {where} and one labelled count was tried, so wrong labels and scarcity "
+        count = "no real rows were mixed in" if not mixed_rows(plain[0])[0] else "one labelled count was tried"
+        return (f"Correctness was not held {where} and {count}, so wrong labels and scarcity "
                 "cannot be told from diversity here.")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
@@ -214,12 +241,14 @@ def judged_control(curve: Curve, references: dict[CurveKey, Point]) -> Point | N
     return references[min(fitting, key=lambda key: abs(key.generated - curve.key.generated))] if fitting else None
 
 
-def _where(found: Sequence[Curve], holds: Sequence[bool]) -> str:
-    hits = [f"{c.key.labelled}" for c, yes in zip(found, holds, strict=True) if yes]
-    misses = [f"{c.key.labelled}" for c, yes in zip(found, holds, strict=True) if not yes]
+def _where(report: ReportInput, found: Sequence[Curve], holds: Sequence[bool]) -> str:
+    totals = any(curve.key.design == "constant_total" for curve in found)
+    hits, misses = ([mix_name(report, c) if totals else f"{c.key.labelled}" for c, yes in zip(
+        found, holds, strict=True) if yes == wanted] for wanted in (True, False))
     if not hits or not misses:
-        return "at every labelled count" if hits else "at no labelled count"
-    return f"with {listed(hits, 'and')} labelled rows but not with {listed(misses, 'or')}"
+        return f"{'in' if totals else 'at'} {'every' if hits else 'no'} {'mix' if totals else 'labelled count'}"
+    rows = "" if totals else " labelled rows"
+    return f"with {listed(hits, 'and')}{rows} but not with {listed(misses, 'or')}"
 
 
 def _beats_real(curve: Curve) -> bool:

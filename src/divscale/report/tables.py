@@ -15,6 +15,7 @@ from divscale.report.naming import (
     MISSING,
     amount_name,
     measure_name,
+    mixed_rows,
     number,
     p_value,
     score_name,
@@ -43,8 +44,10 @@ def verdicts(found: Sequence[Curve]) -> Table:
     for curve in found:
         v, metric = curve.verdict, curve.metric
         best = next((p for p in curve.points if p.level == v.best), None)
+        real, generated = mixed_rows(curve)
         rows.append((
-            FILTERS[curve.key.filter], f"{curve.key.labelled}", v.words, MISSING if v.best is None else f"{v.best:g}",
+            FILTERS[curve.key.filter], f"{amount_name(real)} + {amount_name(generated)}", v.words,
+            MISSING if v.best is None else f"{v.best:g}",
             interval(metric, best.score) if best else MISSING, change(metric, best.over_real) if best else MISSING,
             change(metric, v.over_least), change(metric, v.over_most), p_value(v.p_interior),
             p_value(v.two_lines.p if v.two_lines else None), _levels(v.may_be_best),
@@ -52,9 +55,9 @@ def verdicts(found: Sequence[Curve]) -> Table:
         ))
     name = score_name(found[0].metric).capitalize() + unit(found[0].metric) if found else "Score"
     return _with_model(Table(
-        ("Text", "Labelled", "Verdict", "Best level", name, "Over real only", "Over least diverse", "Over most diverse",
-         "Interior optimum, p", "Two lines, p", "May be best", "More seeds"), tuple(rows), names=3),
-        [curve.key.model for curve in found])
+        ("Text", "Real + generated", "Verdict", "Best level", name, "Over real only", "Over least diverse",
+         "Over most diverse", "Interior optimum, p", "Two lines, p", "May be best", "More seeds"),
+        tuple(rows), names=3), [curve.key.model for curve in found])
 
 
 def held(found: Sequence[Held], metric: str) -> Table:
@@ -129,15 +132,16 @@ def without_level(found: Mapping[CurveKey, Point], metric: str, method: str) -> 
 
 def harness(report: ReportInput, levels: Sequence[float]) -> Table:
     """Every score of lm-evaluation-harness by group of arms; numbers as the harness gives them."""
-    rows = []
+    rows, models = [], []
     for name in report.harness.column_names[len(ARMS):] if report.harness is not None else ():
         asked = replace(report, arms=report.harness, metrics=(name,))
         found = [*references(asked, name).items(), *((c.key, p) for c in curves(asked, levels, name) for p in c.points)]
         rows += [(name, METHODS[key.method], DESIGNS[key.design], FILTERS.get(key.filter, MISSING), f"{key.labelled}",
                   amount_name(key.generated), MISSING if p.level is None else f"{p.level:g}", interval(name, p.score),
                   change(name, p.over_real), f"{p.score.units}") for key, p in found]
+        models += [key.model for key, _ in found]
     heads = ("Task", "Method", "Mix", "Text", "Labelled", "Generated", "Level", "Score", "Over real only", "Units")
-    return Table(heads, tuple(rows), names=4)
+    return _with_model(Table(heads, tuple(rows), names=4), models)
 
 
 def measured_sets(report: ReportInput, sets: Mapping[Key, Measured], levels: Sequence[float]) -> Table:

@@ -129,7 +129,7 @@ def stage(
             inputs["right"] = tuple(item.correctness for item in shown.values() if item.correctness is not None)
     if worlds[0].judge is not None and study.agreement.by == "judge":
         inputs["judge"] = tuple(evaluate.judge_stage(world) for world in worlds)
-    return Stage("report", 15, config, inputs, title=study.name)
+    return Stage("report", 16, config, inputs, title=study.name)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:

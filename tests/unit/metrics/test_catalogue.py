@@ -104,6 +104,12 @@ def test_the_report_has_a_name_and_a_family_for_every_output():
             assert (name in MEASURES or entry.keyed) and family(name) != "Other"
 
 
+def test_what_more_of_a_measure_means_is_what_its_name_says():
+    outputs = [output for entry in CATALOGUE if entry.kind == "diversity" for output in entry.outputs]
+    assert all((output.more < 0) == ("less diverse" in output.title) for output in outputs)
+    assert {output.name for output in outputs if not output.more} == {"words_mean", "words_sd", "characters_mean"}
+
+
 def test_without_texts_only_measures_of_vectors_are_possible():
     assert possible(names("diversity", default=True), ["vectors"]) == ("dcscore", "vendi", "neighbours")
     assert possible(["c2st", "distinct"], ["vectors", "texts"]) == ("distinct",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -119,6 +121,23 @@ def _arm(common, rng, score, design, generated, share, name, level, generator) -
             "generated_share": share, "filter": name, "level": level, "generation_seed": generator,
             "n_train": 12 * (common["labelled"] + generated), "parameters": None, "accuracy": score, "macro_f1": score - .01,
             "loss": 3.2 - 2.6 * score}
+
+
+def alone(**options) -> ReportInput:
+    """The study with its generated rows used alone, beside arms of real rows."""
+    report = build(full=False, filters=("none",), **options)
+    arms = [arm | ({"design": "generated_only", "labelled": 0, "generated_share": 1.0} if arm["level"] is not None else {})
+            for arm in report.arms.to_pylist() if arm["design"] in ("add_on", "real_only")
+            if arm["level"] is None or arm["labelled"] == 2]
+    return replace(report, arms=pa.Table.from_pylist(arms, report.arms.schema))
+
+
+def constant_total(shares=(.25, .5, .75, 1.0), **options) -> ReportInput:
+    """The study with generated rows in place of real ones alone, beside arms of real rows."""
+    report = build(full=False, filters=("none",), labelled=(20,), **options)
+    arms = [arm for arm in report.arms.to_pylist() if arm["design"] == "real_only"
+            or (arm["design"] == "constant_total" and arm["generated_share"] in shares)]
+    return replace(report, arms=pa.Table.from_pylist(arms, report.arms.schema))
 
 
 def _sets(filters, generation_seeds, rng) -> pa.Table:

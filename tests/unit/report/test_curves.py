@@ -80,6 +80,21 @@ def test_the_main_mix_is_the_largest_that_every_labelled_count_has_with_both_fil
         (k, "add_on", 50, f) for k in (2, 5, 10, 20) for f in ("none", "label_agreement")]
 
 
+def test_generated_rows_alone_are_the_main_mix_where_a_method_has_no_other():
+    main = main_curves(_curves(synthetic_report.alone()), "probe")
+    assert [(c.key.design, c.key.labelled, c.key.generated) for c in main] == [("generated_only", 0, 50)]
+    beside = synthetic_report.build(full=False, filters=("none",))
+    both = pa.concat_tables([beside.arms, synthetic_report.alone().arms])
+    shown = main_curves(_curves(replace(beside, arms=both)), "probe")
+    assert {c.key.design for c in shown} == {"add_on"}
+
+
+def test_of_a_constant_total_the_main_mix_has_real_rows():
+    main = main_curves(_curves(synthetic_report.constant_total()), "probe")
+    assert [(c.key.labelled, c.key.generated) for c in main] == [(20, 15)]
+    assert [c.key.generated for c in main_curves(_curves(synthetic_report.constant_total((1.0,))), "probe")] == [20]
+
+
 def test_the_judge_labelled_control_is_compared_with_real_only_too():
     found = references(synthetic_report.build(full=False, labelled=(2,)), "accuracy")
     control = next(p for key, p in found.items() if key.design == "judge_labelled")

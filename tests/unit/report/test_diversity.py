@@ -5,7 +5,8 @@ import pyarrow.compute as pc
 import pytest
 import synthetic_report
 
-from divscale.report.diversity import axis_notes, choose_axis, measured, measures, ordered_levels
+from divscale.generation.recipes import MODULES
+from divscale.report.diversity import DIALS, axis_notes, choose_axis, measured, measures, ordered_levels
 
 
 def _scaled(report, level_map):
@@ -25,6 +26,35 @@ def test_levels_follow_the_dial_upwards_when_more_of_it_is_more_diverse():
 def test_levels_follow_the_dial_downwards_when_more_of_it_is_less_diverse():
     report = _scaled(synthetic_report.build(full=False), {v: 2 - v for v in synthetic_report.LEVELS})
     assert ordered_levels(report, measured(report)) == [2 - v for v in synthetic_report.LEVELS]
+
+
+def _only(report, *names):
+    return replace(report, sets=report.sets.filter(pc.is_in(report.sets["metric"], pa.array(names, pa.string()))))
+
+
+@pytest.mark.parametrize("names", [("dcscore@1",), ("distinct_2",), ("compression_ratio", "mmd2")])
+def test_any_measure_of_diversity_tells_which_end_of_the_dial_is_the_diverse_one(names):
+    report = synthetic_report.build(full=False)
+    assert ordered_levels(_only(report, *names), measured(_only(report, *names))) == list(synthetic_report.LEVELS)
+    turned = _only(_scaled(report, {v: 2 - v for v in synthetic_report.LEVELS}), *names)
+    assert ordered_levels(turned, measured(turned)) == [2 - v for v in synthetic_report.LEVELS]
+
+
+def test_text_of_any_filter_tells_the_order():
+    report = _scaled(synthetic_report.build(full=False), {v: 2 - v for v in synthetic_report.LEVELS})
+    held = replace(report, sets=report.sets.filter(pc.equal(report.sets["filter"], "label_agreement")))
+    assert ordered_levels(held, measured(held)) == [2 - v for v in synthetic_report.LEVELS]
+
+
+@pytest.mark.parametrize(("dial", "falls"), [("replaced_share", True), ("min_p", True), ("topics", False), ("level", False)])
+def test_without_a_measure_of_diversity_the_order_is_what_the_dial_is_for(dial, falls):
+    report = replace(_only(synthetic_report.build(full=False), "mmd2", "words_mean"), dial=dial)
+    assert ordered_levels(report, measured(report)) == sorted(synthetic_report.LEVELS, reverse=falls)
+
+
+def test_of_every_dial_of_every_recipe_it_is_known_what_it_is_for_or_that_it_is_not():
+    dials = {dial for module in MODULES.values() for dial in (*module.Config.own_dials, *module.Config.decoding_dials)}
+    assert dials | {"target"} == DIALS.keys()
 
 
 def test_a_sharp_dcscore_reads_as_a_share_of_n_and_a_blunt_one_stays_a_number():

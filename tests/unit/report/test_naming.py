@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import synthetic_report
 
-from divscale.report.naming import family, measure_name, number, p_value, rows_name, signed
+from divscale.report.naming import family, measure_name, mix_name, number, p_value, rows_name, signed
+from divscale.report.statistics.curves import curves
 
 
 @pytest.mark.parametrize(("metric", "value", "shown"), [
@@ -27,6 +30,15 @@ def test_measures_have_names_and_families_and_unknown_ones_keep_theirs():
     assert (measure_name("g_vendi"), family("g_vendi")) == ("G-Vendi, gradients of a proxy model", "Diversity")
     assert {family(name) for name in ("reference_loss", "reference_perplexity")} == {"Shift from real data"}
     assert (measure_name("topic_entropy"), family("topic_entropy")) == ("topic entropy", "Other")
+
+
+def test_a_mix_of_a_constant_total_is_called_by_the_rows_it_holds():
+    report = synthetic_report.constant_total()
+    found = {c.key.generated: c for c in curves(report, synthetic_report.LEVELS, "accuracy")}
+    assert mix_name(report, found[5]) == "15 real and 5 generated rows a label"
+    assert mix_name(report, found[20]) == "20 generated rows a label and no real ones"
+    rounded = replace(found[15], key=found[15].key._replace(labelled=2, generated=1.5))
+    assert mix_name(report, rounded) == "0.5 real and 1.5 generated rows a label"
 
 
 def test_rows_are_counted_as_the_task_counts_them():

@@ -92,6 +92,29 @@ def test_a_study_without_curves_measures_costs_or_judge_still_has_a_page():
     assert "No level has a score, because" in render(bare)
 
 
+def test_a_study_of_generated_rows_alone_has_verdicts_figures_and_points():
+    page = render(synthetic_report.alone())
+    captions = re.findall(r"<figcaption>([^<]+)</figcaption>", page)
+    assert captions[:2] == ["50 generated rows a label and no real ones", "Generated only"]
+    assert "Verdicts: probe on frozen embeddings" in page and "Points of all mixes" in page
+    drawn = b64decode(re.findall(r"data:image/svg\+xml;base64,([^\"]+)", page)[1]).decode()
+    assert ">Generated rows<" in drawn and "real data only</li>" not in page
+
+
+def test_figures_and_verdicts_of_a_constant_total_are_named_by_the_rows_they_hold():
+    page = render(synthetic_report.constant_total())
+    assert re.findall(r"<figcaption>([^<]+)</figcaption>", page)[:2] == [
+        "5 real and 15 generated rows a label", "Constant total, 20 rows a label"]
+    assert re.search(r"<th[^>]*>Real \+ generated</th>", page) and ">5 + 15<" in page
+
+
+def test_points_of_mixes_that_no_figure_shows_are_in_a_table():
+    report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
+    assert "Points of all mixes" not in render(report)
+    more = pa.concat_tables([report.arms, synthetic_report.alone(labelled=(2,), sizes=(20,)).arms])
+    assert "<h2>All mixes</h2>" in render(replace(report, arms=more))
+
+
 def test_scores_of_the_harness_stand_in_a_table_by_group_of_arms_with_their_difference_to_real_only():
     report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
     assert "<h2>Harness</h2>" not in render(report)
@@ -105,6 +128,24 @@ def test_scores_of_the_harness_stand_in_a_table_by_group_of_arms_with_their_diff
     assert by_mix["added on top"][7].startswith("0.75") and by_mix["added on top"][8].startswith("+0.25")
     page = render(asked)
     assert "<h2>Harness</h2>" in page and "lm-evaluation-harness 0.4.13" in page
+
+
+def test_scores_of_the_harness_say_which_model_they_are_of_where_there_are_several():
+    report = synthetic_report.build(full=False, labelled=(2,), sizes=(50,), filters=("none",))
+    own = report.arms.select(ARMS.names).append_column("pets, acc", report.arms["accuracy"])
+    large = own.set_column(own.column_names.index("model"), "model", pa.array(["large"] * own.num_rows))
+    found = tables.harness(replace(report, harness=pa.concat_tables([own, large])), (0.2,))
+    assert found.columns[4] == "Model" and found.names == 5
+    assert [row[4] for row in found.rows] == ["large", "minilm"] * 2
+    assert "Model" not in tables.harness(replace(report, harness=own), (0.2,)).columns
+
+
+def test_what_goes_with_the_score_names_the_way_of_training_whose_arms_it_is_about():
+    report = synthetic_report.build(labelled=(2,), sizes=(50,), filters=("none",))
+    arms = report.arms.to_pylist()
+    other = [{**arm, "arm": arm["arm"] + "b", "model": "large"} for arm in arms if arm["method"] == "full"]
+    page = render(replace(report, arms=pa.Table.from_pylist([*arms, *other], report.arms.schema)))
+    assert "All arms of the full fine-tuning together" in page
 
 
 def test_panels_of_several_models_stand_side_by_side_under_their_labelled_count_with_one_y_axis():

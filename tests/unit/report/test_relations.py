@@ -31,7 +31,7 @@ def arms(score, units=8, labelled=(2, 20), noise=0.5, between=3.0, seed=0, gener
                 rows.append({
                     "score": score(level, correct, shift, k) + own + rng.normal(0, noise), "level": float(level),
                     "labelled": k, "size": float(np.log(k)), "share": 20 / (20 + k), "filter": "none", "method": "probe",
-                    "model": "m", "unit": unit, "label_correct": correct, "mmd2": shift,
+                    "model": "m", "mix": ("m", "add_on", k, 20), "unit": unit, "label_correct": correct, "mmd2": shift,
                     "vendi": level + rng.normal(0, 0.01)})
     return rows
 
@@ -116,6 +116,23 @@ def test_a_fall_that_comes_from_diversity_itself_is_left():
     assert found.parts[0].low < 0 < found.parts[0].high
 
 
+def test_mixes_that_lack_one_of_the_levels_do_not_pass_for_a_change_of_level():
+    rows = arms(lambda level, *_: 0.0, noise=0.1)
+    few = [row | {"score": row["score"] + 15, "mix": ("m", "constant_total", 20, 5)} for row in rows
+           if row["level"] in (PLACES[0], PLACES[2], PLACES[4])]
+    found = pathways([*rows, *few], ["label_correct", "mmd2"], PLACES[2], PLACES[5])
+    assert abs(found.total.change) < 0.2 and all(abs(part.change) < 1 for part in found.parts)
+    assert found.mixes == (("m", "add_on", 2, 20), ("m", "add_on", 20, 20))
+
+
+def test_what_sets_mixes_apart_is_in_no_part_of_a_change_that_they_share():
+    rows = arms(lambda level, correct, shift, k: 20 * correct, noise=0.1)
+    far = [row | {"score": row["score"] + 50, "mix": ("m", "constant_total", 20, 5)} for row in rows
+           if row["level"] != PLACES[1]]
+    found = pathways([*rows, *far], ["label_correct", "mmd2"], PLACES[2], PLACES[5])
+    assert found.parts[0].change == pytest.approx(found.total.change, abs=1) and len(found.mixes) == 3
+
+
 def test_few_levels_cannot_tell_a_mediator_from_the_level():
     rows = [row for row in arms(lambda level, *_: level) if row["level"] in PLACES[:4]]
     assert pathways(rows, ["label_correct", "mmd2"], PLACES[0], PLACES[3]) is None
@@ -155,6 +172,7 @@ def test_a_report_of_a_measured_study_has_all_three_tables_and_a_tiny_one_none()
     assert found.model and found.parts and found.trust
     assert [row[0] for row in found.parts.rows] == [
         "All of it", "Through labels right", "Through MMD²", "Diversity and the rest"]
+    assert "trained on at both: added on top (12) and constant total (4); brackets" in found.parts_note
     assert len(rows_of(report, "accuracy", levels)) > 100
     tiny = synthetic_report.build(data_seeds=1)
     assert find_relations(tiny, levels, "probe", 0.8).model is None

@@ -24,6 +24,14 @@ def test_the_question_names_the_dial_the_counts_the_score_and_the_seeds():
     assert "accuracy on held-out real data, over 5 data seeds and 1 generator seed." in asked
 
 
+def test_where_nothing_tells_which_end_of_the_dial_is_the_diverse_one_it_is_said():
+    report = synthetic_report.build(full=False)
+    own = replace(report, dial="level", sets=report.sets.slice(0, 0))
+    assert ("6 levels of level (0.2 to 1.7; nothing tells which end is the more diverse one, so the order is that of "
+            "the dial)") in _sentences(own)[0]
+    assert "nothing tells" not in _sentences(replace(own, dial="min_p"))[0]
+
+
 @pytest.mark.parametrize(("shape", "claim"), [
     ("measured", "so the data support an interior optimum"), ("rising", "the score keeps rising"),
     ("flat", "the data do not support an interior optimum"),
@@ -74,6 +82,48 @@ def test_a_study_without_generated_mixes_says_so():
     real = report.arms.filter(pc.equal(report.arms["design"], "real_only"))
     assert _sentences(replace(report, arms=real))[1] == (
         "No level has a score, because no mix with generated rows was trained on.")
+
+
+def test_a_study_of_generated_rows_alone_has_a_finding_and_an_amount():
+    asked, found, rest = Analysis(synthetic_report.alone()).sentences
+    assert "text from 6 levels of temperature (0.2 to 1.7) was used without real rows, and" in asked
+    assert found.startswith("With 50 generated rows a label and no real ones, temperature")
+    assert "not held constant and no real rows were mixed in" in rest
+    assert " Of 10, 20 or 50 generated rows alone, at temperature" in rest
+
+
+def test_rows_of_a_constant_total_are_told_as_the_real_and_the_generated_ones():
+    asked, found, rest = Analysis(synthetic_report.constant_total()).sentences
+    assert "was mixed with 5 real rows a label, and" in asked
+    assert found.startswith("With 5 real and 15 generated rows a label, temperature")
+    assert "than 20 real rows a label alone" in found
+    assert "generated rows in place of as many of 20 real rows a label, at" in rest
+    assert "was used without real rows" in Analysis(synthetic_report.constant_total((1.0,))).sentences[0]
+
+
+def test_mixes_of_several_totals_are_named_where_some_have_an_interior_optimum():
+    report = synthetic_report.constant_total((.75,), data_seeds=8)
+    arms = report.arms.to_pylist()
+    peak = dict(zip(synthetic_report.LEVELS, (0, 0, .3, 0, 0, 0), strict=True))
+    more = [{**arm, "arm": f"{arm['arm']}b", "labelled": 40, "generated": 30,
+             "accuracy": arm["accuracy"] + peak[arm["level"]]} for arm in arms if arm["level"] is not None]
+    rest = _sentences(replace(report, arms=pa.Table.from_pylist([*arms, *more], report.arms.schema)))[2]
+    assert ("An interior optimum is supported with 10 real and 30 generated rows a label but not with 5 real and 15 "
+            "generated rows a label") in rest
+    assert "beats real data alone in no mix" in rest
+
+
+def test_a_study_whose_arms_have_no_finite_score_says_so():
+    report = synthetic_report.build(full=False, labelled=(2,), filters=("none",))
+    place = report.arms.column_names.index("accuracy")
+
+    def found(lost):
+        scores = [float("nan") if lost(arm) else arm["accuracy"] for arm in report.arms.to_pylist()]
+        return _sentences(replace(report, arms=report.arms.set_column(place, "accuracy", pa.array(scores))))[1]
+
+    assert found(lambda arm: True) == "No level has a score, because no arm has a finite score."
+    assert found(lambda arm: arm["level"] is not None) == (
+        "No level has a score, because no arm with generated rows has a finite score.")
 
 
 def test_with_shift_held_the_best_level_and_the_verdict_are_told_for_each_filter():

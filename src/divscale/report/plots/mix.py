@@ -1,4 +1,4 @@
-"""Mix curves: the score against the generated share, one line a level."""
+"""Mix curves: the score against the generated share (of generated rows alone: their number), one line a level."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from divscale.report.naming import factor, score_name, unit
 from divscale.report.plots import style
-from divscale.report.statistics.curves import Curve
+from divscale.report.statistics.curves import ALONE, Curve
 
 
 def mix_curves(mixes: Sequence[Curve], levels: Sequence[float], *, y_limits: tuple[float, float], dial: str) -> str:
@@ -20,11 +20,12 @@ def mix_curves(mixes: Sequence[Curve], levels: Sequence[float], *, y_limits: tup
     drawn, axes = style.figure(right=0.87)
     metric = mixes[0].metric
     scale = factor(metric)
+    alone = mixes[0].key.design == ALONE
     base = next((curve.baseline for curve in mixes if curve.baseline), None)
     shades = colormaps["plasma"]
     ends = []
     for rank, level in enumerate(levels):
-        path = sorted((100 * point.share, scale * point.score.mean)
+        path = sorted((curve.key.generated if alone else 100 * point.share, scale * point.score.mean)
                       for curve in mixes for point in curve.points if point.level == level)
         if not path:
             continue
@@ -33,11 +34,12 @@ def mix_curves(mixes: Sequence[Curve], levels: Sequence[float], *, y_limits: tup
         colour = shades(0.82 * (1 - rank / max(1, len(levels) - 1)))
         axes.plot(*zip(*path, strict=True), color=colour, linewidth=1.6, marker="o", markersize=4)
         ends.append((*path[-1], f"{level:g}", colour))
-    axes.set_xlim(-3, 103)
+    axes.set_xlim(*(style.limits(curve.key.generated for curve in mixes) if alone else (-3, 103)))
     axes.set_ylim(*y_limits)
     if base:
         axes.axhline(scale * base.mean, color=style.SOFT, linewidth=1.0, linestyle=(0, (2, 2)))
-    style.name_axes(axes, "Generated share of the training rows, %", f"{score_name(metric).capitalize()}{unit(metric)}")
+    across = "Generated rows" if alone else "Generated share of the training rows, %"
+    style.name_axes(axes, across, f"{score_name(metric).capitalize()}{unit(metric)}")
     _name_ends(axes, ends, y_limits, dial)
     return style.svg(drawn)
 

@@ -11,13 +11,14 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from divscale.report.model import ReportInput
-from divscale.report.naming import higher_is_better
+from divscale.report.naming import higher_is_better, mixed_rows
 from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate, holm
 from divscale.report.statistics.over_examples import OverBoth, over_both
 from divscale.report.statistics.verdict import Verdict, judge_shape
 
 BASELINE = "real_only"
 JUDGE = "judge_labelled"
+ALONE = "generated_only"
 
 
 class CurveKey(NamedTuple):
@@ -109,9 +110,11 @@ def main_curves(found: Iterable[Curve], method: str) -> list[Curve]:
     """For every model and labelled count, the curves (one a filter) of the mix that shows most.
 
     That is the mix with most levels, then the one that recurs at most labelled counts, then real rows with all the
-    generated ones added, then the largest amount.
+    generated ones added, then the largest amount. Mixes without any real row (generated rows alone, or in place of
+    all of a constant total) are looked at only where the method has no others.
     """
     found = [c for c in found if c.key.method == method]
+    found = [c for c in found if mixed_rows(c)[0]] or found
     recurs = Counter((c.key.model, c.key.design, c.key.generated) for c in found if c.key.filter == "none")
 
     def rank(curve: Curve) -> tuple:
@@ -121,9 +124,7 @@ def main_curves(found: Iterable[Curve], method: str) -> list[Curve]:
     chosen = {}
     for curve in found:
         key = curve.key
-        # generated_only has no real-only arm to stand beside: it is shown in the mix curves.
-        if key.design != "generated_only" and (key.filter == "none" or not any(
-                c.key == key._replace(filter="none") for c in found)):
+        if key.filter == "none" or not any(c.key == key._replace(filter="none") for c in found):
             place = (key.model, key.labelled)
             if place not in chosen or rank(curve) > rank(chosen[place]):
                 chosen[place] = curve

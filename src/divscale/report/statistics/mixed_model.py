@@ -60,8 +60,9 @@ def rows_of(report: ReportInput, metric: str, levels: Sequence[float]) -> list[d
 
     Returns:
         Per arm: `score` (higher is better), `level` (its place on the dial, 0 to 1), `labelled`, `size` (its
-        logarithm), `parameters` (of the model, likewise), `share`, `filter`, `method`, `model`, `unit` (generation
-        and data seed), and every measure of its generated set by name. What is not known is missing or null.
+        logarithm), `parameters` (of the model, likewise), `share`, `filter`, `method`, `model`, `mix` (model, design,
+        and rows asked for, real and generated), `unit` (generation and data seed), and every measure of its generated
+        set by name. What is not known is missing or null.
     """
     measures: dict[tuple, dict[str, float]] = {}
     for row in report.sets.to_pylist():
@@ -79,6 +80,7 @@ def rows_of(report: ReportInput, metric: str, levels: Sequence[float]) -> list[d
             "size": log(max(1, arm["labelled"])), "share": arm["generated_share"], "filter": arm["filter"],
             "method": arm["method"], "model": arm["model"],
             "parameters": log(arm["parameters"]) if arm["parameters"] else None,
+            "mix": (arm["model"], arm["design"], arm["labelled"], arm["generated"]),
             "unit": (arm["generation_seed"], arm["data_seed"])})
     return found
 
