@@ -1,7 +1,8 @@
-"""A run that goes on no more ends, and says what it waited for."""
+"""A run that goes on no more, or whose cluster has no head any more, ends and says what it waited for."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -13,20 +14,23 @@ from divscale.errors import StageFailedError
 from divscale.graph.runner import Events
 from divscale.graph.stage import Stage
 from divscale.graph.store import Artifact
-from divscale.runtime.stacks import kill_workers, log_stacks, waits_in
+from divscale.runtime.head import LOOK_S, Head, patience_s
+from divscale.runtime.stacks import driver_stack, kill_workers, log_stacks, waits_in
 
 TIDY_S = 10.0  # what tidies up may wait for the same worker: then it is killed
 AGAIN_S = 60.0
+WITHOUT_HEAD_S = 5.0  # between two signals: nothing can be tidied up then
 
 
 class StallWatch(Events):
-    """Sees that something is done every now and then: a stage begins or ends, or rows or tokens are done.
+    """Sees that something is done every now and then: a stage begins or ends, or rows or tokens are done. And that the
+    head of the cluster answers: a run that merely waits for an actor is not told by Ray that all of it has gone.
 
     Waiting for another run is no stall. Only a run in the main thread is watched: signals reach, and so end, that
     alone.
 
     Args:
-        minutes: without any of it until the run is ended; null: any number.
+        minutes: without anything done until the run is ended; null: any number.
         log: file in which the stacks are to be found.
     """
 
@@ -42,9 +46,9 @@ class StallWatch(Events):
         """Watch meanwhile.
 
         Raises:
-            StageFailedError: there was nothing for too long.
+            StageFailedError: there was nothing for too long, or no head.
         """
-        if self._minutes is None or threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() is not threading.main_thread():
             yield
             return
         over = threading.Event()
@@ -55,8 +59,8 @@ class StallWatch(Events):
 
         before = signal.signal(signal.SIGUSR1, interrupt)
         self._last = time.monotonic()
-        thread = threading.Thread(target=self._watch, args=(over, 60 * self._minutes), name="divscale-stall",
-                                  daemon=True)
+        limit_s = float("inf") if self._minutes is None else 60 * self._minutes
+        thread = threading.Thread(target=self._watch, args=(over, limit_s), name="divscale-stall", daemon=True)
         thread.start()
         try:
             yield
@@ -70,7 +74,11 @@ class StallWatch(Events):
             signal.signal(signal.SIGUSR1, before)
 
     def _watch(self, over: threading.Event, limit_s: float) -> None:
-        while not over.wait(max(0.1, self._last + limit_s - time.monotonic())):
+        head = Head()
+        while not over.wait(min(LOOK_S, max(0.1, self._last + limit_s - time.monotonic()))):
+            if head.silent_s() > patience_s():
+                self._without(head, over)
+                return
             if time.monotonic() - self._last < limit_s:
                 continue
             waits = waits_in()
@@ -85,6 +93,18 @@ class StallWatch(Events):
                 kill_workers()
             while not over.wait(AGAIN_S):
                 signal.pthread_kill(main, signal.SIGUSR1)
+
+    def _without(self, head: Head, over: threading.Event) -> None:
+        logging.getLogger(__name__).error("stack of the driver", extra={"stack": driver_stack()})
+        self.error = StageFailedError(
+            f"the head of the Ray cluster, {head.address}, has not answered for {patience_s():.0f} s; the driver waits "
+            f"in {waits_in()} since {self._at}. Look at the head's Ray logs and start it again. What was finished is "
+            "kept; run again to go on.")
+        main = threading.main_thread().ident
+        assert main is not None
+        while not over.is_set():
+            signal.pthread_kill(main, signal.SIGUSR1)
+            over.wait(WITHOUT_HEAD_S)
 
     def _stalled(self, waits: str, workers: Sequence[str]) -> StageFailedError:
         shown = "; ".join(workers[:8]) + (f" and {len(workers) - 8} more" if len(workers) > 8 else "")

@@ -361,3 +361,37 @@ def test_no_process_is_left_behind(end):
         assert marked(token) == []
         assert not Path(scratch).exists()
     driver.wait()
+
+
+WITHOUT_HEAD = """
+import sys, time
+from pathlib import Path
+import psutil
+from divscale import stall
+from divscale.errors import StageFailedError
+from divscale.runtime.resources import Resources
+from divscale.runtime.session import Session
+
+stall.patience_s, stall.LOOK_S = lambda: 5.0, 1.0
+with Session(Resources(cpus=1)) as session:
+    session.ensure()
+    import ray
+
+    waits = ray.remote(num_cpus=0)(lambda: time.sleep(10**6)).remote()
+    (gcs,) = (p for p in psutil.Process().children(recursive=True) if p.name() == "gcs_server")
+    try:
+        with stall.StallWatch(None, Path(sys.argv[1])).watching():
+            gcs.kill()
+            ray.get(waits)
+    except StageFailedError as error:
+        print(error, flush=True)
+print("closed")
+"""
+
+
+def test_a_run_whose_head_is_gone_ends_by_itself_also_where_it_waits_for_an_actor_alone(tmp_path):
+    done = subprocess.run([sys.executable, "-c", WITHOUT_HEAD, str(tmp_path / "log")], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    said, closed = done.stdout.splitlines()
+    assert said.startswith("the head of the Ray cluster, 127.0.0.1:") and "has not answered for 5 s; the driver waits" in said
+    assert closed == "closed"
