@@ -47,9 +47,9 @@ def budget_of(words: Sequence[str]) -> Budget:
 
 
 def affordable(
-    among: Candidates, study: Study, store: Store, limits: dict[str, float], learned: Learned | None = None,
+    among: Candidates, study: Study, store: Store, budget: Budget, learned: Learned | None = None,
 ) -> tuple[int, StudyCost]:
-    """The most trainings whose whole cost is estimated within `limits`, and that cost.
+    """The most trainings that the budget allows, their whole cost being estimated within its limits; and that cost.
 
     Generation, embedding and scoring count, and so does what the store has: a budget is of the whole recommendation,
     and the same one gives the same number on an empty store and on a full one that has the same rates. Which settings
@@ -58,7 +58,8 @@ def affordable(
     Cost: the logarithm of the number of settings in plans.
 
     Raises:
-        ConfigError: The least that can be tried is above a limit, or no GPU is known of.
+        ConfigError: The least that can be tried is above a limit, or no GPU is known of. (`recommend` says where it is
+            more trainings than are allowed.)
     """
     settings, draws = len(among.settings), len(among.draws)
     target, requests, learned = expand(study), Requests(study), learned or Learned()
@@ -68,8 +69,10 @@ def affordable(
                           learned.benchmarks)
 
     schedules = sorted({tuple(rungs(settings, draws, kept)) for kept in range(1, settings + 1)}, key=cost)
+    if budget.trainings is not None:
+        schedules = [one for one in schedules if cost(one) + draws <= budget.trainings] or schedules[:1]
     found = cost_of(schedules[0])
-    if above := over(found, limits):
+    if above := over(found, budget.limits):
         raise ConfigError(f"--budget: the least, {cost(schedules[0]) + draws} trainings, would take about "
                           f"{found.spent()}, above {' and '.join(above)}; nothing was run. Name fewer settings or "
                           "fewer seeds, or give more.")
@@ -77,7 +80,7 @@ def affordable(
     while low < high:
         middle = (low + high + 1) // 2
         price = cost_of(schedules[middle])
-        if over(price, limits):
+        if over(price, budget.limits):
             high = middle - 1
         else:
             low, found = middle, price

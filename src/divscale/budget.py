@@ -206,8 +206,6 @@ def _words(changed: dict[str, str]) -> tuple[str, ...]:
     return tuple(f"{key}={value}" for key, value in changed.items())
 
 
-
-
 def _pending(study: Study, store: Store) -> tuple[Stage, list[Stage]]:
     target = expand(study)
     return target, missing([target], store)

@@ -18,7 +18,7 @@ from divscale.metrics.catalogue import metric
 from divscale.metrics.config import MeasureConfig
 from divscale.runtime.resources import Resources
 from divscale.schema import CORRECT, MATCHED, PRETRAIN
-from divscale.training.config import PretrainConfig, TrainConfig
+from divscale.training.config import ArmSelection, PretrainConfig, TrainConfig
 
 Score = Literal["accuracy", "macro_f1", "loss", "ece", "exact_match", "perplexity", "squad_exact_match", "token_f1",
                 "rouge_l", "distinct_2", "ngram_diversity"]
@@ -369,20 +369,29 @@ def _check_mix(mix: MixConfig, where: str, study: Study) -> None:
 
 
 def _check_supply(mix: MixConfig, where: str, study: Study) -> None:
-    """What a mix draws there can be at all: matched sets have `recipe.samples`, others all that is kept."""
-    recipe, wanted = study.recipe, [(f"{where}.generated", count) for count in mix.generated]
+    """What a mix draws there can be at all, as far as it is trained on: matched sets have `recipe.samples`, others all
+    that is kept.
+    """
+    recipe, wanted = study.recipe, list[tuple[str, int, int]]()
     for k in mix.labelled or study.data.labelled if mix.total is None else (mix.total,):
+        wanted += [(f"{where}.generated", k, count) for count in mix.generated]
         for share in mix.generated_share:
             added = k * share if mix.design == "constant_total" else k * share / (1 - share)
-            wanted.append((f"{where}.generated_share: {share:g} of {k}", int(added)))
-    field, most = max(wanted, key=lambda one: one[1])
-    for name in mix.filters or recipe.filters:
-        limit, held = (recipe.samples, f" with filter {name}") if name in MATCHED else (recipe.kept, "")
-        if most > limit:
-            all_kept = not held and limit == recipe.samples * recipe.candidates
-            kept = "recipe.samples x recipe.candidates" if all_kept else "recipe.samples"
-            raise ValueError(f"{field}: {most} generated rows are wanted, but {kept} makes {limit}{held}; raise one of "
-                             "them, or set shortfall: oversample")
+            wanted.append((f"{where}.generated_share: {share:g} of {k}", k, int(added)))
+    for field, k, count in sorted(wanted, key=lambda one: -one[2]):
+        for name in mix.filters or recipe.filters:
+            limit, held = (recipe.samples, f" with filter {name}") if name in MATCHED else (recipe.kept, "")
+            if count > limit and any(_may_take(entry.arms, mix.design, k, count, name) for entry in study.train):
+                all_kept = not held and limit == recipe.samples * recipe.candidates
+                kept = "recipe.samples x recipe.candidates" if all_kept else "recipe.samples"
+                raise ValueError(f"{field}: {count} generated rows are wanted, but {kept} makes {limit}{held}; raise "
+                                 "one of them, or set shortfall: oversample")
+
+
+def _may_take(arms: ArmSelection, design: str, labelled: int, generated: int, filtered: str) -> bool:
+    return all(chosen is None or value in chosen for chosen, value in (
+        (arms.designs, design), (arms.labelled, 0 if design == "generated_only" else labelled),
+        (arms.generated, generated), (arms.filters, filtered)))
 
 
 def _check_selection(train: TrainConfig, where: str, study: Study) -> None:

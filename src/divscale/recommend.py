@@ -121,7 +121,7 @@ def recommend_from_terminal(study: Study, root: str | None, out: str, budget: Bu
     folder, store, tally = made_folder(out), store_of(root), Tally()
     among, trainings = candidates(study), budget.trainings
     if budget.limits:
-        most, cost_of_it = affordable(among, study, store, budget.limits, learned)
+        most, cost_of_it = affordable(among, study, store, budget, learned)
         trainings = most if trainings is None else min(most, trainings)
         print(f"divscale: --budget allows {trainings} trainings, the whole of it estimated at {cost_of_it.spent()}; "
               f"--budget {trainings} asks for the same again.", file=sys.stderr)

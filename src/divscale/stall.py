@@ -76,7 +76,7 @@ class StallWatch(Events):
     def _watch(self, over: threading.Event, limit_s: float) -> None:
         head = Head()
         while not over.wait(min(LOOK_S, max(0.1, self._last + limit_s - time.monotonic()))):
-            if head.silent_s() > patience_s():
+            if head.is_gone():
                 self._without(head, over)
                 return
             if time.monotonic() - self._last < limit_s:

@@ -369,10 +369,12 @@ from pathlib import Path
 import psutil
 from divscale import stall
 from divscale.errors import StageFailedError
+from divscale.runtime import head
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 
-stall.patience_s, stall.LOOK_S = lambda: 5.0, 1.0
+stall.patience_s = head.patience_s = lambda: 5.0
+stall.LOOK_S = 1.0
 with Session(Resources(cpus=1)) as session:
     session.ensure()
     import ray

@@ -38,12 +38,12 @@ def test_what_is_neither_is_named_in_the_refusal(word):
 def test_more_hours_are_more_trainings_up_to_the_whole_grid_and_the_estimate_is_within_them(study, tmp_path):
     among, store = candidates(study), Store(tmp_path)
     settings, draws = len(among.settings), len(among.draws)
-    whole, price = affordable(among, study, store, {"hours": 1000})
+    whole, price = affordable(among, study, store, Budget(None, {"hours": 1000}))
     assert whole == (settings + 1) * draws and price.hours < 1000
     found = []
     for share in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
         try:
-            trainings, cost_of_it = affordable(among, study, store, {"hours": share * price.hours})
+            trainings, cost_of_it = affordable(among, study, store, Budget(None, {"hours": share * price.hours}))
         except ConfigError as refused:
             assert "nothing was run" in str(refused) and f"hours={share * price.hours:g}" in str(refused)
             continue
@@ -52,3 +52,10 @@ def test_more_hours_are_more_trainings_up_to_the_whole_grid_and_the_estimate_is_
     assert found == sorted(found) and len(set(found)) > 2 and found[-1] == whole
     assert all(trainings - draws in {cost(rungs(settings, draws, kept)) for kept in range(1, settings + 1)}
                for trainings in found)
+
+
+def test_the_cost_that_is_said_is_that_of_the_trainings_that_are_said(study, tmp_path):
+    among, store = candidates(study), Store(tmp_path)
+    few, least = affordable(among, study, store, Budget(20, {"hours": 1000}))
+    _, whole = affordable(among, study, store, Budget(None, {"hours": 1000}))
+    assert few <= 20 and least.hours < 0.8 * whole.hours

@@ -42,9 +42,10 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
           validation_share: float = 0.0, held_out: pa.Table | None = None) -> Split:
     """Divide `samples`. The test part depends on `test_seed` alone; what remains is divided by `seed`.
 
-    Rows of one `group` stay together; without a group, rows of one context do, unless every row has the same one.
-    Within that, every label gets its share of every part, as nearly as its groups allow: groups larger than a label's
-    share of a part go first, and only where they fit.
+    Rows of one `group` stay together; without a group, rows of one context do (questions on one passage), unless it has
+    more rows than the smallest part (a system prompt, a kind of source). Within that, every label gets its share of
+    every part, as nearly as its groups allow: groups larger than a label's share of a part go first, and only where
+    they fit.
     O(n log n), about 25 us a row.
 
     Args:
@@ -57,11 +58,15 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
         held_out: SAMPLES, a test table of its own.
 
     Raises:
-        DataError: No row remains for the test set or for the pool.
+        DataError: No row remains for a part that was asked for.
     """
     if (test_share is None) == (held_out is None):
         raise ConfigError("split: give a test_share or a test table, one of the two (data.test, data.test_share).")
-    groups, labels, keys = _groups(samples), samples["label"].to_pylist(), same_text_keys(samples)
+    held = test_share or 0.0
+    learnt = (1 - held) * (1 - prior_share)
+    parts = (held, (1 - held) * prior_share, learnt * validation_share, learnt * (1 - validation_share))
+    groups = _groups(samples, samples.num_rows * min((part for part in parts if part > 0), default=1.0))
+    labels, keys = samples["label"].to_pylist(), same_text_keys(samples)
     everything = range(samples.num_rows)
     in_test = _take(everything, groups, labels, test_share, "test", test_seed) if test_share is not None else set()
     rest = [row for row in everything if row not in in_test]
@@ -84,11 +89,15 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
     if not pool:
         raise DataError(f"data.prior_share: {prior_share} of {len(rest)} rows leaves no labelled row ({len(dropped)} "
                         "were dropped because their text is also in the test set). Lower data.prior_share.")
+    if prior_share and not prior:
+        raise DataError(f"data.prior_share: {prior_share} of {len(rest)} rows in {len({groups[row] for row in rest})} "
+                        "groups leaves no row to the prior, from which generator and judge learn. Raise "
+                        "data.prior_share, or use more data.")
     if validation_share and not validation:
         raise DataError(f"data.validation_share: {validation_share} of {len(labelled)} labelled rows leaves none to "
                         "validate on. Raise data.validation_share, or use more data.")
-    parts = (prior, pool, validation, in_test, dropped)
-    return Split(*(np.array(sorted(rows), dtype=np.int64) for rows in parts))
+    found = (prior, pool, validation, in_test, dropped)
+    return Split(*(np.array(sorted(rows), dtype=np.int64) for rows in found))
 
 
 def draw_labelled(samples: pa.Table, pool: np.ndarray, count: int, seed: int, *, per_label: bool,
@@ -118,10 +127,14 @@ def draw_labelled(samples: pa.Table, pool: np.ndarray, count: int, seed: int, *,
     return np.array(drawn, dtype=np.int64)
 
 
-def _groups(samples: pa.Table) -> list[str]:
-    """One key a row, equal for rows that stay together: its group, else its context's, else its own."""
-    if len(samples["context"].unique()) == 1:  # it tells no rows apart
-        samples = samples.drop_columns("context").append_column("context", pa.nulls(samples.num_rows, pa.string()))
+def _groups(samples: pa.Table, most: float) -> list[str]:
+    """One key a row, equal for rows that stay together: its group, else that of its context where this has at most so
+    many rows, else its own.
+    """
+    contexts = samples["context"].to_pylist()
+    rows_of = Counter(contexts)
+    told = pa.array([context if rows_of[context] <= most else None for context in contexts], pa.string())
+    samples = samples.set_column(samples.column_names.index("context"), "context", told)
     return [source or f"row\x1f{row_id}"
             for source, row_id in zip(sources(samples, samples), samples["id"].to_pylist(), strict=True)]
 

@@ -18,7 +18,8 @@ def how_intervals_were_made(report: ReportInput) -> list[str]:
         unit = (f"Data seeds ({seeds['data']}) and generation seeds ({seeds['generation']}) are both random effects: "
                 "where they are crossed, the error of a mean is that of the two-way layout with Satterthwaite's "
                 "degrees of freedom; where arms of a crossing are missing, of the largest part that is whole; where "
-                "every data seed brought its own generator, it is a unit.")
+                "every data seed brought its own generator, it is a unit. How many more seeds would settle a curve is "
+                "counted in the more numerous kind of crossed ones, the other growing in proportion.")
     return [
         f"{unit} Training seeds ({seeds['training']}) are averaged inside a unit.",
         "Bars and brackets are 95 % t intervals of the mean over units. They show how sure a level's own mean is; "

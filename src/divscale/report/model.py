@@ -15,10 +15,10 @@ TEST = "test"  # the test set that verdicts are about
 #   method           "probe" | "full" | "lora"
 #   design           "real_only" | "add_on" | "constant_total" | "generated_only" | "judge_labelled"
 #   labelled         real rows, per label (classification) or in total; 0 for generated_only
-#   generated        generated (or judge-labelled) rows asked for, counted like `labelled`; 0 for real_only
+#   generated        generated (or judge-labelled) rows asked for, counted like `labelled`; 0 for real_only; of a mix by
+#                    shares not whole, for it rounds once over all labels
 #   generated_share  share of the training rows that is generated, as realised
 #   filter           of the generated rows (`schema.Filter`); null where nothing was generated
-#   generated        rows asked for, a label or in total; of a mix by shares not rounded, for it rounds once over labels
 #   level            the dial's value; null for real_only and judge_labelled
 #   generation_seed  null where nothing was generated
 #   parameters       of the model; null for probes

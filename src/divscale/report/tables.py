@@ -75,9 +75,9 @@ def amounts(found: Sequence[Amounts], metric: str) -> Table:
     """How much to mix in, a mix a row."""
     rows = tuple((
         FILTERS[one.key.filter], DESIGNS[one.key.design], AMOUNTS[one.verdict.shape], f"{one.key.labelled}",
-        f"{one.level:g}", _levels(one.amounts), amount_name(one.key.generated), f"{100 * one.share:.0f}",
+        f"{one.level:g}", _amounts(one.amounts), amount_name(one.key.generated), f"{100 * one.share:.0f}",
         interval(metric, one.score), change(metric, one.over_real), p_value(one.p_holm),
-        _levels(one.verdict.may_be_best), p_value(one.verdict.p_interior)) for one in found)
+        _amounts(one.verdict.may_be_best), p_value(one.verdict.p_interior)) for one in found)
     heads = ("Text", "Mix", "Verdict", "Labelled", "Level", "Generated", "Best", "Share, %",
              score_name(metric).capitalize() + unit(metric), "Over real only", "p (Holm)", "May be best",
              "Some beats least and most, p")
@@ -172,7 +172,7 @@ def arms(report: ReportInput) -> Table:
 def mixes(report: ReportInput) -> Table:
     """Asked and realised composition of every mix."""
     rows = tuple((DESIGNS[r["design"]], FILTERS.get(r["filter"] or "", MISSING), f"{r['labelled'] or 0}",
-                  f"{r['generated'] or 0}", MISSING if r["level"] is None else f"{r['level']:g}",
+                  amount_name(r["generated"] or 0), MISSING if r["level"] is None else f"{r['level']:g}",
                   number("accepted", r["share_of_rows"]), number("accepted", r["share_of_tokens"]))
                  for r in report.mixes.to_pylist())
     heads = ("Mix", "Text", "Labelled", "Generated", "Level", "Generated, % of rows", "% of tokens")
@@ -210,6 +210,10 @@ def costs(report: ReportInput) -> Table:
 
 def _levels(levels: Sequence[float]) -> str:
     return ", ".join(f"{level:g}" for level in levels) or MISSING
+
+
+def _amounts(amounts: Sequence[float]) -> str:
+    return ", ".join(map(amount_name, amounts)) or MISSING
 
 
 def interval(metric: str, found: Estimate) -> str:

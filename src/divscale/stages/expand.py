@@ -281,9 +281,9 @@ def mixes(
 def _words(
     design: str, k: int, generated: float | None, share: float | None, filtered: str | None, level: float | None
 ) -> dict[str, Any]:
-    # Not rounded: a mix rounds once over all its labels, and shares that give a label as many are mixes of their own.
+    # Not whole: a mix rounds once over all its labels, and shares that give a label as many are mixes of their own.
     if share is not None:
-        generated = k * share if design == "constant_total" else k * share / (1 - share)
+        generated = round(k * share if design == "constant_total" else k * share / (1 - share), 9)
     return {
         "design": design,
         "labelled": k,
@@ -324,6 +324,6 @@ def selected(entry: TrainConfig, words: Mapping[str, Any], data_seed: int) -> bo
         and (arms.labelled is None or words["labelled"] in arms.labelled)
         and (arms.levels is None or not generated or words["level"] in arms.levels)
         and (arms.filters is None or not generated or words["filter"] in arms.filters)
-        and (arms.generated is None or not words["generated"] or round(words["generated"]) in arms.generated)
+        and (arms.generated is None or not round(words["generated"]) or round(words["generated"]) in arms.generated)
         and (arms.data_seeds is None or data_seed < arms.data_seeds)
     )

@@ -81,7 +81,8 @@ class Retention:
         config: Any = stage.config
         base = stage.inputs.get("model")  # of models that the study trains on the spot
         optim = config.optim.model_copy(update={"lr": 0.0}) if "rate" in stage.inputs else config.optim
-        way = (config.model_copy(update={"seed": 0, "optim": optim}),
+        rates = cast(Any, stage.inputs["rate"]).config if "rate" in stage.inputs else None
+        way = (config.model_copy(update={"seed": 0, "optim": optim}), rates and rates.rates,
                cast(Any, base).config.pretrain if base else None)
         found = self._score(readers), stage.fingerprint  # of arms that score the same all drivers keep the same one
         before = self._best.get(way)

@@ -9,11 +9,12 @@ from divscale.report.analysis import Analysis
 from divscale.report.markdown import render
 from divscale.report.model import ReportInput
 from divscale.report.statistics.amounts import how_much
+from divscale.report.tables import amounts as amounts_table
 
 
-def study(truth, *, units=6, noise=0.5, seed=0, levels=(0.5, 0.8), lead=2.0) -> ReportInput:
-    """Real rows alone and 10, 20, 50 generated ones on top; `truth` has a mean for each of the four, and the last level
-    is better by `lead`.
+def study(truth, *, units=6, noise=0.5, seed=0, levels=(0.5, 0.8), lead=2.0, amounts=(10, 20, 50)) -> ReportInput:
+    """Real rows alone and three amounts of generated ones on top; `truth` has a mean for each of the four, and the last
+    level is better by `lead`.
     """
     base, rng = synthetic_report.build(full=False, labelled=(2,), filters=("none",)), np.random.default_rng(seed)
     template = {row["design"]: row for row in base.arms.to_pylist()}
@@ -21,7 +22,7 @@ def study(truth, *, units=6, noise=0.5, seed=0, levels=(0.5, 0.8), lead=2.0) -> 
     for unit in range(units):
         own = rng.normal(0, 5)
         for level in levels:
-            for amount, mean in zip((0, 10, 20, 50), truth, strict=True):
+            for amount, mean in zip((0, *amounts), truth, strict=True):
                 if amount or level == levels[0]:
                     row = template["add_on" if amount else "real_only"] | {
                         "generated": amount, "data_seed": unit, "generation_seed": unit if amount else None,
@@ -48,6 +49,15 @@ def test_the_amount_that_is_best_is_found_and_the_verdict_is_the_truth(truth, sh
         assert one.p_holm < 0.01
     else:
         assert one.over_real is None and one.share == 0
+
+
+def test_amounts_by_shares_are_no_whole_numbers():
+    analysis = Analysis(study((40, 46, 52, 35), amounts=(0.4, 1.25, 20 / 3)))
+    (one,) = how_much(analysis.report, analysis.lead.curves)
+    assert (one.key.generated, one.verdict.shape) == (1.25, "interior_optimum")
+    assert "Of 0, 0.4, 1.25 or 6.67 generated rows" in " ".join(analysis.sentences)
+    (row,) = amounts_table([one], analysis.lead.metric).rows
+    assert "0, 0.4, 1.25, 6.67" in row and "1.25" in row
 
 
 def test_amounts_that_do_nothing_are_rarely_told_apart():

@@ -77,7 +77,7 @@ def how_much(report: ReportInput, found: Sequence[Curve]) -> list[Amounts]:
 
 def _judged(key: CurveKey, at_level: Mapping[float, Scores], cells: Cells, sign: int) -> Amounts:
     real = cells.get((key._replace(design=BASELINE, filter=""), None)) if key.design != "generated_only" else None
-    mixed = {(level, n): cells[key._replace(generated=int(n)), level] for level, at in at_level.items() for n in at}
+    mixed = {(level, n): cells[key._replace(generated=n), level] for level, at in at_level.items() for n in at}
     draws = dict.fromkeys(draw for cell in mixed.values() for draw in cell.scores)
     alone = by_unit(beside(real.scores, draws)) if real is not None else {}
     over = {place: one for place, cell in mixed.items()

@@ -37,9 +37,10 @@ def over_both(differences: Mapping[Unit, np.ndarray]) -> OverBoth:
     """The mean of paired differences over units (those that are `usable`) and examples.
 
     Variance of the mean: that of the unit means (`standard_error`), plus what examples bring (`_of_examples`); never
-    below the larger of the unit means' and the example means' own, with Satterthwaite's degrees of freedom. The
-    bootstrap redraws generation seeds, data seeds and examples independently (Owen 2007, doi:10.1214/07-AOAS122), which
-    is conservative. One unit: over examples alone.
+    below the larger of the unit means' and the example means' own, with Satterthwaite's degrees of freedom, and no
+    interval is narrower than that over seeds alone. The bootstrap redraws generation seeds, data seeds and examples
+    independently (Owen 2007, doi:10.1214/07-AOAS122), which is
+    conservative. One unit: over examples alone.
 
     Args:
         differences: Of every unit, float64 [E]; an arm's score on an example less that of the real-only arm of the same
@@ -52,11 +53,13 @@ def over_both(differences: Mapping[Unit, np.ndarray]) -> OverBoth:
     y_GDE = grid(differences)
     g, d, e = y_GDE.shape
     mean = float(y_GDE.mean())
-    seeds, dof = standard_error(y_GDE.mean(2))
+    seeds, seeds_dof = standard_error(y_GDE.mean(2))
     variances, dofs = _of_examples(y_GDE) if e > 1 else (np.zeros(1), np.ones(1))
-    seeds_variance = seeds**2 if dof > 0 else 0.0
-    error, dof = _together(seeds_variance, dof, variances, dofs)
+    seeds_variance = seeds**2 if seeds_dof > 0 else 0.0
+    error, dof = _together(seeds_variance, seeds_dof, variances, dofs)
     half = float(stdtrit(dof, (1 + CONFIDENCE) / 2)) * error if dof > 0 else nan
+    if seeds_dof > 0:  # a small error of few seeds is luck, and examples' many degrees of freedom would make it sure
+        half = max(half, float(stdtrit(seeds_dof, (1 + CONFIDENCE) / 2)) * seeds)
     weight_BG, weight_BD = seed_weights(g, d)
     weight_BU = (weight_BG[:, :, None] * weight_BD[:, None, :]).reshape(RESAMPLES, g * d)
     means_B = ((weight_BU.astype(np.float32) @ y_GDE.reshape(g * d, e)) * _example_weights(e)).sum(1)

@@ -16,7 +16,7 @@ from divscale.report.statistics.intervals import CONFIDENCE, redrawn
 from divscale.report.statistics.mixed_model import is_known
 
 RESAMPLES = 1000
-Mix = tuple[str, str, int, int]  # model, design, real rows and generated ones
+Mix = tuple[str, str, int, float]  # model, design, real rows and generated ones
 
 
 @dataclass(frozen=True)
