@@ -76,7 +76,8 @@ def test_asked_again_it_says_the_same_and_starts_no_ray(done, monkeypatch, capsy
     assert (done / "set" / "recommendation.json").read_text() == before
     said = capsys.readouterr()
     assert "It was chosen on validation rows by" in said.out
-    assert "--budget allows 22 trainings, the whole of it estimated at" in said.err
+    trained = json.loads(before)["trainings"]
+    assert f"--budget allows {trained} trainings, the whole of it estimated at" in said.err
 
 
 @pytest.mark.parametrize(("override", "more", "words"), [
