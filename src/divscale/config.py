@@ -372,26 +372,27 @@ def _check_supply(mix: MixConfig, where: str, study: Study) -> None:
     """What a mix draws there can be at all, as far as it is trained on: matched sets have `recipe.samples`, others all
     that is kept.
     """
-    recipe, wanted = study.recipe, list[tuple[str, int, int]]()
+    recipe, wanted = study.recipe, list[tuple[str, int, float]]()
     for k in mix.labelled or study.data.labelled if mix.total is None else (mix.total,):
         wanted += [(f"{where}.generated", k, count) for count in mix.generated]
         for share in mix.generated_share:
             added = k * share if mix.design == "constant_total" else k * share / (1 - share)
-            wanted.append((f"{where}.generated_share: {share:g} of {k}", k, int(added)))
+            wanted.append((f"{where}.generated_share: {share:g} of {k}", k, round(added, 9)))
     for field, k, count in sorted(wanted, key=lambda one: -one[2]):
         for name in mix.filters or recipe.filters:
             limit, held = (recipe.samples, f" with filter {name}") if name in MATCHED else (recipe.kept, "")
-            if count > limit and any(_may_take(entry.arms, mix.design, k, count, name) for entry in study.train):
+            if int(count) > limit and any(_may_take(entry.arms, mix, k, count, name) for entry in study.train):
                 all_kept = not held and limit == recipe.samples * recipe.candidates
                 kept = "recipe.samples x recipe.candidates" if all_kept else "recipe.samples"
-                raise ValueError(f"{field}: {count} generated rows are wanted, but {kept} makes {limit}{held}; raise "
-                                 "one of them, or set shortfall: oversample")
+                raise ValueError(f"{field}: {int(count)} generated rows are wanted, but {kept} makes {limit}{held}; "
+                                 "raise one of them, or set shortfall: oversample")
 
 
-def _may_take(arms: ArmSelection, design: str, labelled: int, generated: int, filtered: str) -> bool:
+def _may_take(arms: ArmSelection, mix: MixConfig, labelled: int, generated: float, filtered: str) -> bool:
     return all(chosen is None or value in chosen for chosen, value in (
-        (arms.designs, design), (arms.labelled, 0 if design == "generated_only" else labelled),
-        (arms.generated, generated), (arms.filters, filtered)))
+        (arms.designs, mix.design), (arms.labelled, 0 if mix.design == "generated_only" else labelled),
+        (arms.generated, round(generated)), (arms.filters, filtered))) and (
+            arms.levels is None or mix.levels is None or not set(arms.levels).isdisjoint(mix.levels))
 
 
 def _check_selection(train: TrainConfig, where: str, study: Study) -> None:

@@ -123,8 +123,9 @@ def recommend_from_terminal(study: Study, root: str | None, out: str, budget: Bu
     if budget.limits:
         most, cost_of_it = affordable(among, study, store, budget, learned)
         trainings = most if trainings is None else min(most, trainings)
-        print(f"divscale: --budget allows {trainings} trainings, the whole of it estimated at {cost_of_it.spent()}; "
-              f"--budget {trainings} asks for the same again.", file=sys.stderr)
+        if trainings == most:
+            print(f"divscale: --budget allows {trainings} trainings, the whole of it estimated at "
+                  f"{cost_of_it.spent()}; --budget {trainings} asks for the same again.", file=sys.stderr)
     with interruptible(), Terminal(tally, study.name), running(study.name, store.root):
         found = recommend(among, study, store, tally, trainings)
     words = in_words(found, study)

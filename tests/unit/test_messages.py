@@ -87,6 +87,10 @@ STUDY_FILES = [
     Case("a share of more than can be written", 2, "{tmp}/study.yaml: mix.0.generated_share: 0.75 of 4: 12 generated rows are "
          "wanted, but recipe.samples x recipe.candidates makes 4; raise one of them, or set shortfall: oversample.",
          overrides=("data.labelled=[2,4]", "mix={design: add_on, generated_share: [0.5,0.75]}")),
+    Case("a share of more than can be written, which alone is trained on", 2, "{tmp}/study.yaml: mix.0.generated_share: 0.29 of "
+         "100: 29 generated rows are wanted, but recipe.samples x recipe.candidates makes 4; raise one of them, or set "
+         "shortfall: oversample.", overrides=(
+             "mix={design: constant_total, total: 100, generated_share: [0.29,0.6]}", "train.0.arms={generated: [29]}")),
     Case("a mix of a total for some labelled counts", 2, "{tmp}/study.yaml: mix.0: total says how many rows a mix has, "
          "whatever data.labelled is; leave its labelled out.",
          overrides=("mix={design: constant_total, total: 4, labelled: [2], generated_share: [0.5]}",)),

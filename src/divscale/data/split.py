@@ -43,9 +43,9 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
     """Divide `samples`. The test part depends on `test_seed` alone; what remains is divided by `seed`.
 
     Rows of one `group` stay together; without a group, rows of one context do (questions on one passage), unless it has
-    more rows than the smallest part (a system prompt, a kind of source). Within that, every label gets its share of
-    every part, as nearly as its groups allow: groups larger than a label's share of a part go first, and only where
-    they fit.
+    more rows than the test part, or where this is given than prior or pool (a system prompt, a kind of source). Within
+    that, every label gets its share of every part, as nearly as its groups allow: groups larger than a label's share of
+    a part go first, and only where they fit.
     O(n log n), about 25 us a row.
 
     Args:
@@ -62,10 +62,7 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
     """
     if (test_share is None) == (held_out is None):
         raise ConfigError("split: give a test_share or a test table, one of the two (data.test, data.test_share).")
-    held = test_share or 0.0
-    learnt = (1 - held) * (1 - prior_share)
-    parts = (held, (1 - held) * prior_share, learnt * validation_share, learnt * (1 - validation_share))
-    groups = _groups(samples, samples.num_rows * min((part for part in parts if part > 0), default=1.0))
+    groups = _groups(samples, samples.num_rows * (test_share or min(prior_share or 1.0, 1 - prior_share)))
     labels, keys = samples["label"].to_pylist(), same_text_keys(samples)
     everything = range(samples.num_rows)
     in_test = _take(everything, groups, labels, test_share, "test", test_seed) if test_share is not None else set()
@@ -91,8 +88,9 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
                         "were dropped because their text is also in the test set). Lower data.prior_share.")
     if prior_share and not prior:
         raise DataError(f"data.prior_share: {prior_share} of {len(rest)} rows in {len({groups[row] for row in rest})} "
-                        "groups leaves no row to the prior, from which generator and judge learn. Raise "
-                        "data.prior_share, or use more data.")
+                        f"groups leaves no row to the prior ({len(dropped)} were dropped because their text is also in "
+                        "another part). Raise data.prior_share or use more data; or set it to 0 where nothing learns "
+                        "from the prior.")
     if validation_share and not validation:
         raise DataError(f"data.validation_share: {validation_share} of {len(labelled)} labelled rows leaves none to "
                         "validate on. Raise data.validation_share, or use more data.")

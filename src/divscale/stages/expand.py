@@ -324,6 +324,6 @@ def selected(entry: TrainConfig, words: Mapping[str, Any], data_seed: int) -> bo
         and (arms.labelled is None or words["labelled"] in arms.labelled)
         and (arms.levels is None or not generated or words["level"] in arms.levels)
         and (arms.filters is None or not generated or words["filter"] in arms.filters)
-        and (arms.generated is None or not round(words["generated"]) or round(words["generated"]) in arms.generated)
+        and (arms.generated is None or not words["generated"] or round(words["generated"]) in arms.generated)
         and (arms.data_seeds is None or data_seed < arms.data_seeds)
     )

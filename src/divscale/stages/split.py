@@ -31,7 +31,7 @@ def stage(source: Stage, test: Stage | None, data: DataConfig, seed: int) -> Sta
     """The split of `source`; a separate `test` file makes `test_share` void."""
     config = SplitConfig(prior_share=data.prior_share, test_share=None if test else data.test_share,
                          validation_share=data.validation_share, seed=seed)
-    return Stage("split", 3, config, {"data": source, **({"test": test} if test else {})}, title=f"seed {seed}")
+    return Stage("split", 4, config, {"data": source, **({"test": test} if test else {})}, title=f"seed {seed}")
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:

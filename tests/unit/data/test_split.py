@@ -136,6 +136,15 @@ def test_a_context_is_no_group_of_its_name_and_a_row_without_a_group_joins_that_
     assert len({*keys[80:]}) == 4
 
 
+def test_other_shares_move_no_row_of_the_test_part_and_no_passage_out_of_it():
+    samples = table([{"context": f"passage {i // 5}", "answers": ["a"]} for i in range(200)])
+    wanted = split(samples, test_share=0.2, prior_share=0.5, seed=0).test.tolist()
+    for prior, validation in ((0.0, 0.0), (0.75, 0.25), (0.97, 0.0), (0.5, 0.1)):
+        found = split(samples, test_share=0.2, prior_share=prior, validation_share=validation, seed=1)
+        *others, test = contexts_in(samples, found)
+        assert found.test.tolist() == wanted and test.isdisjoint(set.union(*others))
+
+
 @pytest.mark.parametrize("contexts", [
     ["numbers"], ["numbers", "numbers", None], ["email", "web", "phone"], [*["You are a helpful assistant."] * 19, "passage"]])
 def test_a_context_of_more_rows_than_the_smallest_part_keeps_none_together(contexts):
