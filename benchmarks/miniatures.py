@@ -92,7 +92,7 @@ HEAD = """# What the studies show in miniature
 
 Made by `benchmarks/miniatures.py` on two CPU cores from `configs/studies/`, on the day that each part names. Generators are models
 of under a million parameters that were trained on the spot; every interval is over several of them, each with its own draw
-of real rows. They show what the designs can tell, and what holds for such models; for yours, name them in the same files
+of real rows. On another kind of CPU the same seeds train other generators. They show what the designs can tell, and what holds for such models; for yours, name them in the same files
 (`configs/studies/gpu/`). Intervals are 95 %; p-values over levels are Holm-corrected; verdicts are explained in every report.
 Where a filter leaves fewer rows than a mix asks for, the mix has fewer (`shortfall: allow`) or repeats them (`oversample`), as
 the files say; so the wildest level of a held curve stands on fewer distinct rows. A set of fewer rows than it is measured at
