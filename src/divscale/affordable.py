@@ -37,13 +37,13 @@ def budget_of(words: Sequence[str]) -> Budget:
     Raises:
         ConfigError: One is neither.
     """
-    numbers = [int(word) for word in words if word.isascii() and word.isdecimal()]
-    named = [word for word in words if "=" in word]
-    if len(numbers) + len(named) < len(words):
-        wrong = next(word for word in words if "=" not in word and not (word.isascii() and word.isdecimal()))
+    numbers = [word for word in words if word.isascii() and word.isdecimal()]
+    named = [word for word in words if word not in numbers]
+    wrong = next((word for word in named if "=" not in word), None)
+    if wrong is not None:
         raise ConfigError(f"--budget: {wrong!r} is none; write a number of trainings, as in --budget 60, or "
                           f"{', '.join(KINDS)} and a number above 0, as in --budget gpu_hours=8.")
-    return Budget(min(numbers, default=None), limits_of(named))
+    return Budget(min(map(int, numbers), default=None), limits_of(named))
 
 
 def affordable(

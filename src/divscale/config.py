@@ -18,7 +18,7 @@ from divscale.metrics.catalogue import metric
 from divscale.metrics.config import MeasureConfig
 from divscale.runtime.resources import Resources
 from divscale.schema import CORRECT, MATCHED, PRETRAIN
-from divscale.training.config import ArmSelection, PretrainConfig, TrainConfig
+from divscale.training.config import PretrainConfig, TrainConfig
 
 Score = Literal["accuracy", "macro_f1", "loss", "ece", "exact_match", "perplexity", "squad_exact_match", "token_f1",
                 "rouge_l", "distinct_2", "ngram_diversity"]
@@ -375,24 +375,18 @@ def _check_supply(mix: MixConfig, where: str, study: Study) -> None:
     recipe, wanted = study.recipe, list[tuple[str, int, float]]()
     for k in mix.labelled or study.data.labelled if mix.total is None else (mix.total,):
         wanted += [(f"{where}.generated", k, count) for count in mix.generated]
-        for share in mix.generated_share:
-            added = k * share if mix.design == "constant_total" else k * share / (1 - share)
-            wanted.append((f"{where}.generated_share: {share:g} of {k}", k, round(added, 9)))
+        wanted += [(f"{where}.generated_share: {share:g} of {k}", k, mix.amount_of(k, share))
+                   for share in mix.generated_share]
     for field, k, count in sorted(wanted, key=lambda one: -one[2]):
         for name in mix.filters or recipe.filters:
             limit, held = (recipe.samples, f" with filter {name}") if name in MATCHED else (recipe.kept, "")
-            if int(count) > limit and any(_may_take(entry.arms, mix, k, count, name) for entry in study.train):
+            real = 0 if mix.design == "generated_only" else k
+            if int(count) > limit and any(entry.arms.take(mix.design, real, level, name, count) for entry in study.train
+                                          for level in mix.levels or recipe.levels):
                 all_kept = not held and limit == recipe.samples * recipe.candidates
                 kept = "recipe.samples x recipe.candidates" if all_kept else "recipe.samples"
                 raise ValueError(f"{field}: {int(count)} generated rows are wanted, but {kept} makes {limit}{held}; "
                                  "raise one of them, or set shortfall: oversample")
-
-
-def _may_take(arms: ArmSelection, mix: MixConfig, labelled: int, generated: float, filtered: str) -> bool:
-    return all(chosen is None or value in chosen for chosen, value in (
-        (arms.designs, mix.design), (arms.labelled, 0 if mix.design == "generated_only" else labelled),
-        (arms.generated, round(generated)), (arms.filters, filtered))) and (
-            arms.levels is None or mix.levels is None or not set(arms.levels).isdisjoint(mix.levels))
 
 
 def _check_selection(train: TrainConfig, where: str, study: Study) -> None:

@@ -204,7 +204,7 @@ def _taken(found: Recommendation, study: Study) -> str:
     per, rows = _per(study), mixed.labelled
     take = f"take {study.recipe.dial.replace('_', ' ')} {level:g}, text {FILTERS[filter_ or 'none']}"
     if design == "constant_total":  # generated rows stand in the place of real ones
-        written = rows * share if per else round(rows * share)  # of every label, on average
+        written = generated if per else round(generated)  # of every label, on average
         return (f"With {rows} rows{per} in all, {amount_name(rows - written)} of them real and {amount_name(written)} "
                 f"generated ({share:.0%}), {take} ({DESIGNS[design]}).")
     amount = f"a generated share of {share:.0%}" if share is not None else f"{generated} generated rows{per}"

@@ -100,3 +100,10 @@ class MixConfig(FrozenConfig):
     shortfall: Shortfall = Field(
         default="error", description="too few generated rows: stop, take what is there, or repeat rows"
     )
+
+    def amount_of(self, rows: int, share: float) -> float:
+        """Generated rows that a share asks for, beside so many real ones or of so many in all, counted like these.
+
+        Not whole: a mix rounds once over all its labels, and shares that give a label as many are mixes of their own.
+        """
+        return round(rows * share if self.design == "constant_total" else rows * share / (1 - share), 9)

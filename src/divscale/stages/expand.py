@@ -259,7 +259,8 @@ def mixes(
             if not _applies(config, chosen):
                 continue
             for k, generated, share in _amounts(study, config):
-                words = _words(config.design, k, generated, share, chosen.filter, chosen.level)
+                amount = generated if share is None else config.amount_of(k, share)
+                words = _words(config.design, k, amount, share, chosen.filter, chosen.level)
                 yield (
                     words,
                     mix.stage(
@@ -281,9 +282,6 @@ def mixes(
 def _words(
     design: str, k: int, generated: float | None, share: float | None, filtered: str | None, level: float | None
 ) -> dict[str, Any]:
-    # Not whole: a mix rounds once over all its labels, and shares that give a label as many are mixes of their own.
-    if share is not None:
-        generated = round(k * share if design == "constant_total" else k * share / (1 - share), 9)
     return {
         "design": design,
         "labelled": k,
@@ -318,12 +316,5 @@ def _amounts(study: Study, config: MixConfig) -> Iterator[tuple[int, int | None,
 def selected(entry: TrainConfig, words: Mapping[str, Any], data_seed: int) -> bool:
     """Whether a way of training runs on a mix of one data seed."""
     arms = entry.arms
-    generated = words["level"] is not None
-    return (
-        (arms.designs is None or words["design"] in arms.designs)
-        and (arms.labelled is None or words["labelled"] in arms.labelled)
-        and (arms.levels is None or not generated or words["level"] in arms.levels)
-        and (arms.filters is None or not generated or words["filter"] in arms.filters)
-        and (arms.generated is None or not words["generated"] or round(words["generated"]) in arms.generated)
-        and (arms.data_seeds is None or data_seed < arms.data_seeds)
-    )
+    return (arms.data_seeds is None or data_seed < arms.data_seeds) and arms.take(
+        words["design"], words["labelled"], words["level"], words["filter"], words["generated"])

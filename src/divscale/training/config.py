@@ -84,6 +84,16 @@ class ArmSelection(FrozenConfig):
     generated: tuple[int, ...] | None = None
     data_seeds: Count | None = None
 
+    def take(self, design: str, labelled: int, level: float | None, filtered: str | None, generated: float) -> bool:
+        """Whether a mix is among them, of some data seed; `level` is null for one that has no generated text."""
+        return (
+            (self.designs is None or design in self.designs)
+            and (self.labelled is None or labelled in self.labelled)
+            and (self.levels is None or level is None or level in self.levels)
+            and (self.filters is None or level is None or filtered in self.filters)
+            and (self.generated is None or not generated or round(generated) in self.generated)
+        )
+
 
 class ValidationConfig(FrozenConfig):
     """Looks at the validation rows (`data.validation_share`) while an arm trains; none of them is ever a test row."""
