@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT))
 
 from divscale.data import pydocs  # noqa: E402
 from divscale.graph.objects import Objects  # noqa: E402
-from tests.s3_server import environment_of, free_port, make_bucket, s3_server  # noqa: E402
+from tests.processes import free_port  # noqa: E402
+from tests.s3_server import environment_of, make_bucket, s3_server  # noqa: E402
 
 REQUIREMENT = "killed twice and ended by two drivers at once: the ids of a local run, no committed stage made again"
 STUDY = str(ROOT / "configs" / "quickstart.yaml")

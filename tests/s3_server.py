@@ -49,15 +49,6 @@ def make_bucket(environment: dict[str, str], name: str) -> None:
         aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"], region_name=KEYS["AWS_REGION"]).create_bucket(Bucket=name)
 
 
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def environment_of(environment: dict[str, str]) -> dict[str, str]:
     """This process's environment with the server's."""
     return {**os.environ, **environment}

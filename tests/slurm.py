@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.processes import free_ports
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "scancel", "srun")
 
 CONFIGURATION = """\
@@ -112,7 +114,7 @@ def slurm_of_two_nodes(folder: Path) -> Iterator[Slurm]:
     for name in ("state", "spool-node1", "spool-node2"):
         (folder / name).mkdir()
     (folder / "slurm.conf").write_text(CONFIGURATION.format(
-        host=socket.gethostname().split(".")[0], ports=_free_ports(3), folder=folder, user="root"))
+        host=socket.gethostname().split(".")[0], ports=free_ports(3), folder=folder, user="root"))
     started: list[Path] = []
 
     def start(pid_file: str, *words: str) -> None:
@@ -138,11 +140,3 @@ def slurm_of_two_nodes(folder: Path) -> Iterator[Slurm]:
                 daemon = psutil.Process(int(path.read_text()))
                 daemon.send_signal(signal.SIGTERM)
                 daemon.wait(30)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -39,6 +38,7 @@ from divscale.stages.expand import expand
 from divscale.stages.handlers import handlers
 from divscale.study_file import load
 from divscale.view import Tally
+from tests.processes import free_port
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "generation"))
 from tiny_model import make_tiny_model
@@ -359,12 +359,6 @@ def test_a_study_generates_through_the_endpoint_without_ray_and_another_address_
     assert SECRET not in "".join(path.read_text() for path in store.root.glob("*/*/record.json"))
     Path("study.yaml").write_text(text.replace(front.url, "http://elsewhere.example/v1"))
     assert {stage.fingerprint for stage in stages} <= {s.fingerprint for s in in_order([expand(load(Path("study.yaml")))])}
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def answers(port: int) -> bool:

@@ -11,10 +11,9 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.s3_server import free_port
+from tests.processes import end, free_port
 
 pytestmark = [pytest.mark.engine, pytest.mark.long]
 
@@ -103,9 +102,7 @@ def growing_cluster(folder: Path, gpus: int):
             time.sleep(0.25)
         yield f"127.0.0.1:{port}", environment
     finally:
-        family = [] if head.poll() is not None else [head, *psutil.Process(head.pid).children(recursive=True)]
-        for process in family:
-            process.kill()
+        end(head.pid)
         head.wait()
         log.close()
 

@@ -13,9 +13,10 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
+
+from tests.processes import end, free_ports
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "tests" / "studies" / "smoke.yaml"
@@ -42,7 +43,7 @@ def dashboard(tmp_path_factory):
 
         def start(*words):
             process = subprocess.Popen([RAY, "start", *BLOCK, *words], env=environment, stdout=log, stderr=log)
-            stack.callback(end, process)
+            stack.callback(end, process.pid)
 
         start("--head", f"--port={gcs}", "--num-cpus=0", f"--dashboard-port={board}", f"--ray-client-server-port={client}",
               f"--temp-dir={folder}/head")
@@ -52,27 +53,10 @@ def dashboard(tmp_path_factory):
         yield f"http://127.0.0.1:{board}", environment
 
 
-def end(process):
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.terminate()
-    process.wait(60)
-    _, alive = psutil.wait_procs(children, timeout=20)
-    for child in alive:
-        child.kill()
-
-
 def address():
     from ray._private.services import get_node_ip_address
 
     return get_node_ip_address()
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def wait_for(port, patience=120):

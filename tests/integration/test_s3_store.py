@@ -14,7 +14,8 @@ import pytest
 
 from divscale.data import pydocs
 from divscale.graph.objects import Objects
-from tests.s3_server import environment_of, free_port, make_bucket, s3_server
+from tests.processes import free_port
+from tests.s3_server import environment_of, make_bucket, s3_server
 
 SMOKE = str(Path(__file__).parents[1] / "studies" / "smoke.yaml")
 SMALL = ["generator.engine={engine: transformers, max_model_len: 96}", "train={method: probe}"]

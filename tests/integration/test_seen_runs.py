@@ -20,6 +20,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from divscale.graph.store import read_record
+from tests.processes import listening, workers
 
 pytestmark = pytest.mark.engine
 
@@ -60,18 +61,10 @@ class Outside:
             time.sleep(0.5)
         raise AssertionError("it never came")
 
-    def workers(self, name: str) -> list[psutil.Process]:
-        found = []
-        for child in self.process.children(recursive=True):
-            with suppress(psutil.Error):
-                if " ".join(child.cmdline()).startswith(name):
-                    found.append(child)
-        return found
-
     def metrics(self) -> dict[tuple[str, str, str], float]:
         """(name, stage or fleet, state) -> value, from the endpoint that Prometheus would ask."""
-        for agent in self.workers("ray::DashboardAgent"):
-            for at in {c.laddr for c in agent.net_connections("tcp") if c.status == psutil.CONN_LISTEN}:
+        for agent in workers("ray::DashboardAgent", self.process):
+            for at in listening(agent):
                 assert at.ip.endswith(("127.0.0.1", "::1")), f"a local Ray listens on {at.ip}"
                 with suppress(OSError, HTTPException), urllib.request.urlopen(f"http://127.0.0.1:{at.port}/metrics", timeout=10) as page:
                     ours = [sample for family in text_string_to_metric_families(page.read().decode())
@@ -90,6 +83,7 @@ class Outside:
         return [read_record(path) for path in self.store.glob(f"{name}/*/record.json")]
 
     def kill(self) -> None:
+        """SIGKILL the driver alone, and wait until its Ray has gone too."""
         with suppress(psutil.NoSuchProcess):
             family = [self.process, *self.process.children(recursive=True)]
             self.process.kill()
@@ -149,7 +143,7 @@ def test_a_live_run_is_shown_by_status_and_scraped_by_prometheus_until_it_is_kil
 def test_a_worker_that_is_stopped_ends_the_run_with_what_it_waited_for_and_the_stacks_in_the_log(outside):
     study = outside("resources.stall_minutes=1")
     study.wait_for(lambda: study.metrics().get(("tokens_total", "pretrain", "")))
-    for queue in study.workers("ray::ItemQueue"):
+    for queue in workers("ray::ItemQueue", study.process):
         queue.send_signal(signal.SIGSTOP)
     said = study.process.communicate(timeout=PATIENCE_S)[1]
     assert study.process.returncode == 1

@@ -17,6 +17,7 @@ from divscale.runtime.pool import ActorPool, Part
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session, worker_env
 from divscale.runtime.watchdog import MARKER, marked
+from tests.processes import listening
 
 pytestmark = pytest.mark.engine
 
@@ -303,9 +304,9 @@ def test_workers_see_this_package_and_their_thread_count(session):
 
 def test_a_local_ray_listens_on_the_loopback_interface_only(session):
     mine = psutil.Process().children(recursive=True)
-    listening = {c.laddr.ip for p in mine for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
-    assert listening
-    assert listening <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+    addresses = {at.ip for process in mine for at in listening(process)}
+    assert addresses
+    assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 
 
 def test_a_cluster_that_is_not_there_is_a_preflight_error():

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import grpc
 import numpy as np
-import psutil
 import pytest
 
 from divscale.errors import ConfigError, DataError
@@ -29,6 +28,7 @@ from divscale.similarity.shards import write_shards
 from divscale.similarity.spread import spread
 from divscale.training.verify import new_reader
 from tests.nodes import add_node, empty_cluster
+from tests.processes import workers
 
 pytestmark = pytest.mark.engine
 
@@ -188,7 +188,7 @@ def test_an_actor_killed_amid_the_pass_is_replaced_and_only_what_it_held_is_done
 
 def kill_a_worker():
     """SIGKILL the process of one actor of the pass. Returns its id."""
-    worker = next(p for p in psutil.Process().children(recursive=True) if "ray::PairWorker" in " ".join(p.cmdline()))
+    worker = workers("ray::PairWorker")[0]
     worker.kill()
     worker.wait()
     return worker.pid

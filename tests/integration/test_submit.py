@@ -10,10 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.s3_server import free_port
+from tests.processes import end, free_port
 
 SMOKE = str(Path(__file__).parents[1] / "studies" / "smoke.yaml")
 SMALL = ["generator.engine={engine: transformers, max_model_len: 96}", "train={method: probe}"]
@@ -40,9 +39,7 @@ def environment(tmp_path_factory):
             time.sleep(1)
         yield env
     finally:
-        family = [head, *psutil.Process(head.pid).children(recursive=True)]
-        for process in family:
-            process.kill()
+        end(head.pid)
         head.wait()
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from divscale.training.work import Arm, Failed, Trained
 from tests.chaos import records
+from tests.processes import workers
 
 pytestmark = pytest.mark.engine
 
@@ -120,7 +121,7 @@ def test_six_arms_survive_the_death_of_a_worker_and_of_the_driver_and_two_broken
     driver = Driver(tmp_path / "store")
     driver.start()
     driver.wait_for(arms=2, steps=KILL)
-    victim = next(p for p in driver.family() if "RayTrainWorker" in " ".join(p.cmdline()))
+    victim = workers("RayTrainWorker", driver.process)[0]
     victim.kill()
     driver.wait_for(arms=3, steps=KILL)
     family = driver.family()

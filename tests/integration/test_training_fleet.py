@@ -1,12 +1,10 @@
 """The training fleet on real Ray Train, DeepSpeed and gloo."""
 
-import contextlib
 import os
 import signal
 import sys
 import time
 
-import psutil
 import pyarrow as pa
 import pytest
 from safetensors.numpy import load_file
@@ -15,6 +13,7 @@ from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.training.config import ArchitectureConfig, OptimConfig
 from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Trained
+from tests.processes import workers
 
 pytestmark = pytest.mark.engine
 
@@ -79,22 +78,12 @@ def reference(fleet, tmp_path_factory):
     return folder
 
 
-def workers():
-    # Ray names a worker process after what it runs.
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):  # it has just ended
-            if "RayTrainWorker" in " ".join(process.cmdline()):
-                found.append(process)
-    return found
-
-
 def test_one_group_does_a_whole_queue_and_outlives_its_own_death(fleet, reference, tmp_path):
     results, pids = {}, set()
 
     def on_done(result):
         results[result.key] = result
-        pids.update(p.pid for p in workers())
+        pids.update(p.pid for p in workers("RayTrainWorker"))
 
     fleet.run([arm(tmp_path, "again")], on_done)
     assert same(weights(reference, "a"), weights(tmp_path, "again"))  # bit for bit
@@ -118,7 +107,7 @@ def test_one_group_does_a_whole_queue_and_outlives_its_own_death(fleet, referenc
     assert results["again"].steps == 12 and results["again"].samples == 160
     assert isinstance(results["scored"], Evaluated)
 
-    os.kill(workers()[0].pid, signal.SIGKILL)  # idle: the next item finds a new group
+    os.kill(workers("RayTrainWorker")[0].pid, signal.SIGKILL)  # idle: the next item finds a new group
     fleet.run([arm(tmp_path, "after")], on_done)
     assert isinstance(results["after"], Trained)
     assert same(weights(reference, "a"), weights(tmp_path, "after"))
@@ -147,7 +136,7 @@ def test_twenty_arms_leave_nothing_behind_and_their_order_changes_no_bit(fleet, 
 
     def on_done(result):
         results.append(result)
-        pids.update(p.pid for p in workers())
+        pids.update(p.pid for p in workers("RayTrainWorker"))
 
     arms = [arm(tmp_path, f"{i}-zero{i % 3}", zero_stage=i % 3, seed=i // 3 % 3) for i in range(20)]
     fleet.run(arms, on_done)
@@ -176,7 +165,7 @@ def test_what_stops_a_run_ends_its_workers_at_once(fleet, tmp_path):
     with pytest.raises(StopHereError):
         fleet.run([arm(tmp_path, "long", optim=OptimConfig(steps=10**6, batch_size=2))], lambda _: None, on_progress)
     assert time.monotonic() - started < 25
-    assert not workers()
+    assert not workers("RayTrainWorker")
 
 
 @pytest.mark.long
@@ -213,7 +202,7 @@ def test_two_groups_share_the_arms_of_one_and_a_death_in_one_costs_the_other_not
     for seed, key in twice:
         assert same(weights(*((reference, "a") if seed == 0 else (tmp_path, f"one-{seed}"))), weights(tmp_path, key))
     assert far(weights(reference, "a"), weights(tmp_path, "zero3")) < 1e-5
-    assert not workers()
+    assert not workers("RayTrainWorker")
 
 
 def test_two_workers_agree_with_one_also_when_weights_are_sharded_and_are_replaced_above_their_memory_cap(
@@ -224,7 +213,7 @@ def test_two_workers_agree_with_one_also_when_weights_are_sharded_and_are_replac
     two, pids = TrainingFleet(session, Resources(training_workers=2, training_memory_gib=0.01)), []
     try:
         two.run([arm(tmp_path, "two"), arm(tmp_path, "two-zero3", zero_stage=3)],
-                lambda _: pids.append({p.pid for p in workers()}))
+                lambda _: pids.append({p.pid for p in workers("RayTrainWorker")}))
     finally:
         two.close()
     assert not pids[0] & pids[1]  # fresh ones for the second arm

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import boto3
 import pyarrow as pa
@@ -25,10 +24,8 @@ from divscale.graph.objects import Objects
 from divscale.graph.plan import missing
 from divscale.graph.remote_store import RemoteStore
 from divscale.graph.runner import execute
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from s3_server import free_port, make_bucket, s3_server
+from tests.processes import free_port
+from tests.s3_server import make_bucket, s3_server
 
 BUCKETS = itertools.count()
 
