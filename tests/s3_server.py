@@ -27,10 +27,10 @@ def s3_server(port: int) -> Generator[dict[str, str]]:
     log = subprocess.DEVNULL
     server = subprocess.Popen([sys.executable, __file__, str(port)], stdout=log, stderr=log)
     try:
-        for _ in range(300):
+        for _ in range(1500):
             assert server.poll() is None, "the S3 server ended"
             try:
-                urllib.request.urlopen(f"{address}/moto-api/", timeout=1).close()
+                urllib.request.urlopen(f"{address}/moto-api/", timeout=60).close()
                 break
             except OSError:
                 time.sleep(0.2)

@@ -358,4 +358,4 @@ def committed(store: Path) -> set[str]:
 
 
 def command(words: list[str], **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(words, capture_output=True, text=True, timeout=600, **options)

@@ -76,7 +76,7 @@ def test_a_folder_that_cannot_be_written_is_known_before_anything_is_read(
     (folder / "locked").mkdir(mode=0o555)
     # root may write everywhere, unless it lays that capability down
     prefix = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
-    done = subprocess.run([*prefix, *COMMAND, *words], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*prefix, *COMMAND, *words], capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"divscale: {option}\n")
 
 
@@ -86,7 +86,7 @@ def test_a_folder_that_cannot_be_written_is_known_before_anything_is_read(
 def test_a_disk_that_fills_up_leaves_nothing_half_written(words: list[str], named: str, folder: Path) -> None:
     """A limit on file sizes fails the same write as a full disk does, on every machine."""
     before = contents(folder)
-    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=120,
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=600,
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)))
     said = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and said.startswith(f"divscale: {named} cannot be written (") and said.endswith(MEND)
@@ -107,7 +107,7 @@ def test_a_reader_that_leaves_costs_no_file_and_is_no_fault() -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run([*COMMAND, *DISTINCT, "--json", "a.json"], stdout=write, stderr=subprocess.PIPE, text=True,
-                          timeout=120)
+                          timeout=600)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, "rows.jsonl: text from column text\n")
     assert json.loads(Path("a.json").read_text("utf-8"))["rows"] == len(TEXTS)
@@ -115,12 +115,12 @@ def test_a_reader_that_leaves_costs_no_file_and_is_no_fault() -> None:
 
 def test_a_full_standard_output_and_one_that_knows_no_letters() -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([*COMMAND, *DISTINCT], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+        done = subprocess.run([*COMMAND, *DISTINCT], stdout=full, stderr=subprocess.PIPE, text=True, timeout=600)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         1, "divscale: standard output cannot be written (No space left on device).")
     Path("caf\xe9.jsonl").write_text(Path("rows.jsonl").read_text("utf-8"), "utf-8")
     done = subprocess.run([*COMMAND, "measure", "caf\xe9.jsonl", *DISTINCT[2:]], capture_output=True, text=True,
-                          timeout=120, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+                          timeout=600, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0 and done.stdout.startswith(r"caf\xe9.jsonl: 80 rows")
 
 
@@ -135,7 +135,7 @@ def test_an_interrupted_command_says_that_it_starts_anew(folder: Path) -> None:
     assert running.stderr is not None and running.stderr.readline() == "x.npy: vectors from an array\n"
     time.sleep(0.5)
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=120)
+    out, err = running.communicate(timeout=600)
     assert (running.returncode, out, err) == (
         130, "", "divscale: interrupted. No file was written; the same command starts from the beginning.\n")
     assert contents(folder) == before

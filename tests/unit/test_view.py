@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 from divscale.graph.runner import Events
 from divscale.view import Line, Tally, Terminal, words
@@ -13,7 +14,8 @@ def tally() -> Tally:
     return found
 
 
-def test_the_view_says_rows_failed_share_rate_engines_and_time_left():
+def test_the_view_says_rows_failed_share_rate_engines_and_time_left(monkeypatch):
+    monkeypatch.setattr("divscale.view.time", SimpleNamespace(monotonic=lambda: 1000.0))
     found: Events = tally()
     line = found.lines["generate"]
     found.advanced("generate", rows=100, of=400, tokens=3000, failed=2, engines=2)
@@ -35,9 +37,12 @@ def test_news_without_rows_moves_the_engines_alone():
 def test_what_a_fleet_waits_for_is_shown_while_it_is_said_and_not_longer(monkeypatch, capsys):
     found = tally()
     found.told("generation fleet: 1 of 2 actors are at work")
+    said, until = "", time.monotonic() + 60
     with Terminal(found, "study", every_s=0.05):
-        time.sleep(0.3)
-    assert "generation fleet: 1 of 2 actors are at work" in capsys.readouterr().err
+        while not said and time.monotonic() < until:
+            time.sleep(0.05)
+            said = capsys.readouterr().err
+    assert "generation fleet: 1 of 2 actors are at work" in said
     now = time.monotonic()
     monkeypatch.setattr("divscale.view.time.monotonic", lambda: now + 60)
     assert found.notice == ""

@@ -128,7 +128,7 @@ def test_a_sign_of_life_that_was_on_its_way_at_the_end_is_not_left_behind(open_s
 
     driver.everything()
     shelf.before = slow
-    assert on_its_way.wait(10)
+    assert on_its_way.wait(300)
     driver.nothing()
     time.sleep(0.5)
     assert said(open_shelf()) == set()

@@ -126,10 +126,10 @@ def another_process(target, *args):
     """One that is at `target(*args, taken, seconds)` once it has said so, until it is killed."""
     context = multiprocessing.get_context("spawn")
     taken = context.Event()
-    process = context.Process(target=target, args=(*args, taken, 60))
+    process = context.Process(target=target, args=(*args, taken, 600))
     process.start()
     try:
-        assert taken.wait(30)
+        assert taken.wait(300)
         yield process
     finally:
         process.kill()
@@ -205,7 +205,7 @@ def by_two_drivers(drive, store):
     for driver in drivers:
         driver.start()
     start.set()
-    ran = queue.get(timeout=60) + queue.get(timeout=60)
+    ran = queue.get(timeout=600) + queue.get(timeout=600)
     for driver in drivers:
         driver.join()
     return ran

@@ -28,6 +28,8 @@ def records(data):
             place += left
             continue
         _, length, kind = struct.unpack("<IHB", data[place:place + 7])
+        if place + 7 + length > len(data):  # it is being written
+            return
         whole += data[place + 7:place + 7 + length]
         place += 7 + length
         if kind in (1, 4):  # whole, or the last part of one
@@ -41,7 +43,7 @@ def recorded(folder):
     """
     from wandb.proto.wandb_internal_pb2 import Record
 
-    history, runs, until = [], [], time.monotonic() + 20
+    history, runs, until = [], [], time.monotonic() + 300
     for path in sorted(folder.rglob("*.wandb"), key=lambda path: path.parent.name):
         told = []
         while not told or told[-1].WhichOneof("record_type") != "exit":
