@@ -73,13 +73,14 @@ class Study:
             return None
         if actor and (working := self.working()):
             kind = min(working, key=lambda kind: hits[kind])
-            working[kind].kill()
-            return kind
+            with contextlib.suppress(psutil.NoSuchProcess):     # it has just ended: then the driver is
+                working[kind].kill()
+                return kind
         how = min((signal.SIGKILL, signal.SIGINT), key=lambda kind: hits[kind.name])
         family = self.family()
         self.process.send_signal(how)
-        code = self.process.wait(timeout=180)
-        _, alive = psutil.wait_procs(family, timeout=30 if how is signal.SIGINT else 60)
+        code = self.process.wait(timeout=600)
+        _, alive = psutil.wait_procs(family, timeout=180)
         assert not alive, f"still running after the driver ended by {how.name}: {alive}"
         if how is signal.SIGINT:
             assert code == 130 and "interrupted" in self.output(), self.output()[-3000:]
@@ -142,8 +143,9 @@ def hunt(study: Study, hits: Counter[str]) -> None:
     """Kill what is at work of every kind that was not hit yet."""
     for kind, process in study.working().items():
         if kind not in hits:
-            process.kill()
-            hits[kind] += 1
+            with contextlib.suppress(psutil.NoSuchProcess):     # it has just ended
+                process.kill()
+                hits[kind] += 1
 
 
 def await_moment(study: Study, committed: int, since_s: float, hunted: Counter[str] | None = None) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,14 +27,19 @@ def alone(tmp_path_factory):
 def test_a_second_run_does_nothing_and_starts_no_ray(alone):
     store, _ = alone
     before = records(store)
-    begun = time.monotonic()
+    begun = computed_s()
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "divscale", "run", *SMOKE, "--store", str(store)],
         capture_output=True, text=True, check=True)
     assert "everything is cached" in done.stdout
     assert "| ray" not in done.stderr
     assert records(store) == before
-    assert time.monotonic() - begun < 60
+    assert computed_s() - begun < 60
+
+
+def computed_s():
+    """Computing time of the processes that have ended: waiting for a busy machine does not count."""
+    return sum(os.times()[2:4])
 
 
 @pytest.mark.engine

@@ -20,7 +20,7 @@ SENTENCES = [f"Question {i}: what should I know about {subject}?" for i in range
 
 def divscale(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "divscale", *words], cwd=folder, capture_output=True, text=True,
-                          timeout=300)
+                          timeout=900)
 
 
 def test_chats_against_a_table_in_numbers_and_a_page_and_a_subset_of_a_wanted_diversity(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from divscale.report.statistics.compare import Side
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium")
+PATIENCE_MS = 300_000   # of a browser on busy cores
 HOSTILE = ("<script>document.title = 'owned'</script><img src=http://example.org/x.png onerror=alert(1)>"
            "{{ 6 * 7 }}{% raw %}{{ self.__init__ }}</style><svg onload=alert(2)>")
 
@@ -59,7 +60,7 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE_MS)
         yield launched
         launched.close()
 
@@ -72,6 +73,7 @@ def opened(browser, page_file):
     def open_at(width, scheme="light", file=page_file):
         context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
         contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
         page, requests, messages = context.new_page(), [], []
         page.on("request", lambda request: requests.append(request.url))
         page.on("console", lambda message: messages.append(message.text))
@@ -183,7 +185,7 @@ def test_the_keyboard_reaches_every_table_and_shows_where_it_is(opened):
     focused = page.evaluate("[document.activeElement.className, getComputedStyle(document.activeElement).outlineWidth]")
     assert focused == ["scroll", "3px"]
     page.keyboard.press("ArrowRight")
-    for _ in range(200):  # the page's policy forbids Playwright's own way of waiting; scrolling is smooth
+    for _ in range(1200):  # the page's policy forbids Playwright's own way of waiting; scrolling is smooth
         if page.evaluate("document.activeElement.scrollLeft") > 0:
             return
         page.wait_for_timeout(50)

@@ -67,7 +67,7 @@ def run(folder: Path, endpoint: Endpoint, verb: str = "run", *more: str) -> subp
         f"'http://127.0.0.1:{endpoint.server_port}/v1'}}}}\nrecipe: {{kind: decoding, temperature: [0.5, 1.0], samples: 6, attempts: 1, max_failed_share: 0.5}}\n"
         "mix: [{design: add_on, generated: [3], shortfall: allow}]\ntrain: [{method: probe}]\nmeasure: {n: 6}\nseeds: {data: 2}\n")
     return subprocess.run([sys.executable, "-m", "divscale", verb, "study.yaml", "--store", "store", *more], cwd=folder, capture_output=True, text=True,
-                          timeout=500, env={**os.environ, **PLANTED, "TMPDIR": str(folder / "tmp"), "RAY_worker_niceness": "0"})
+                          timeout=1500, env={**os.environ, **PLANTED, "TMPDIR": str(folder / "tmp"), "RAY_worker_niceness": "0"})
 
 
 def found(folder: Path) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.engine
 
 STUDY = Path(__file__).parents[1] / "studies" / "training.yaml"
 ENDLESS = ("pretrain.base.optim.steps=1000000", "pretrain.generator.optim.steps=1000000")
-PATIENCE_S = 240  # of waiting for what comes sooner or later
+PATIENCE_S = 600  # of waiting for what comes sooner or later
 
 
 class Outside:
@@ -106,7 +106,7 @@ def outside(tmp_path):
 def test_a_live_run_is_shown_by_status_and_scraped_by_prometheus_until_it_is_killed_and_status_says_so(outside):
     study = outside()
     shown = study.wait_for(lambda: (found := study.metrics()).get(("tokens_total", "pretrain", ""))
-                           and found.get(("engines", "training", "")) and found)
+                           and found.get(("engines_busy", "training", "")) and found)
 
     (load,), mixes = study.records("load"), study.records("mix")
     assert shown["rows_total", "load", ""] == load.rows.asked

@@ -123,7 +123,7 @@ def two(folder, base, alone):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     ranks = [subprocess.Popen([sys.executable, str(DRIVER), str(folder), str(rank), "2"], env=environment,
                               stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) for rank in (0, 1)]
-    errors = [rank.communicate(timeout=400)[1] for rank in ranks]
+    errors = [rank.communicate(timeout=1500)[1] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], errors[0][-3000:]
     logits, results = pickle.loads((folder / "done.pickle").read_bytes())
     return {each.key: result for each, result in zip(arms, results, strict=True)}, dict(zip((PLAIN, ADAPTED, "merged"), logits, strict=True))
