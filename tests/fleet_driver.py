@@ -1,19 +1,61 @@
-"""Trains the arms of test_training_faults.py on the store that is named, for so many steps: six right ones, a NaN, a poisoned one."""
+"""Trains the arms of test_training_faults.py: six right ones, a NaN, a poisoned one.
+
+    python tests/fleet_driver.py STORE STEPS HOLD
+
+Each is of STEPS steps. The file `hold` beside the store names a number of arms: the one that comes after so many whole
+ones waits at step HOLD as long as it does.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
+import time
 from pathlib import Path
 
 from divscale.errors import DivscaleError
 from divscale.graph.stage import in_order
 from divscale.run import make, store_of
+from divscale.stages import train
 from divscale.stages.expand import expand
 from divscale.study_file import load
+from divscale.training.work import Arm
 from divscale.view import Tally
 
 
-def main(root: Path, steps: str) -> int:
+class Held(Arm):
+    """An arm that may be told to wait when it reports the step HOLD: its key blocks."""
+
+    hold_at = 0
+
+    def __getattribute__(self, name):
+        if name == "key":
+            folder = Path(object.__getattribute__(self, "work_dir"))
+            while step_of(folder) == type(self).hold_at and is_held(folder.parents[2]):
+                time.sleep(0.02)
+        return object.__getattribute__(self, name)
+
+
+def step_of(folder: Path) -> int | None:
+    """The last step that an arm has in its metrics."""
+    file = folder / "metrics.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return json.loads(lines[-1]).get("step") if lines else None
+
+
+def is_held(root: Path) -> bool:
+    """Whether as many arms are whole as the file names."""
+    whole = {file.parents[1] for file in root.glob("train/*/model.*/model.safetensors")}
+    try:
+        return (root.parent / "hold").read_text() == str(len(whole))
+    except FileNotFoundError:
+        return False
+
+
+def main(root: Path, steps: str, hold_at: str) -> int:
+    Held.hold_at = int(hold_at)
+    arm_of = train.arm_of
+    train.arm_of = lambda *given, **settings: Held(**vars(arm_of(*given, **settings)))
     study, broken = (load(Path(__file__).parent / "studies" / "training.yaml", [
         f"data.source={root.parent / 'data.parquet'}", f"train.0.optim.lr={lr}", f"train.0.optim.steps={steps}"]) for lr in (1e-3, 1e6))
     store = store_of(root)
@@ -36,4 +78,4 @@ def main(root: Path, steps: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))

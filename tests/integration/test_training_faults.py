@@ -84,7 +84,9 @@ class Driver:
 
     def __init__(self, store):
         self.store = store
-        self.command = [sys.executable, str(DRIVER), str(store), str(STEPS)]
+        self.command = [sys.executable, str(DRIVER), str(store), str(STEPS), str(KILL)]
+        self.hold = store.with_name("hold")
+        self.hold.write_text("2")
 
     def start(self):
         self.process = psutil.Popen(self.command, stderr=subprocess.PIPE, text=True)
@@ -93,8 +95,9 @@ class Driver:
         return [self.process, *self.process.children(recursive=True)]
 
     def wait_for(self, arms, steps):
-        """Until so many arms are committed and the one after has so many steps in its metrics."""
-        end = time.monotonic() + 400
+        """Until so many arms are committed and the one after has so many steps in its metrics; it waits at KILL."""
+        self.hold.write_text(str(arms))
+        end = time.monotonic() + 1200
         while time.monotonic() < end and self.process.poll() is None:
             under_way = [lines(path)[-1].get("step", 0) for path in self.store.glob("train/*/unfinished/metrics.jsonl")
                          if lines(path)]
@@ -131,6 +134,7 @@ def test_six_arms_survive_the_death_of_a_worker_and_of_the_driver_and_two_broken
     committed = trained(driver.store)
     assert len(committed) == 3
 
+    driver.hold.unlink()
     driver.start()
     family = []
     while driver.process.poll() is None:
