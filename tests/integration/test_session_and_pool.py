@@ -339,6 +339,34 @@ def test_a_local_ray_listens_on_the_loopback_interface_only(session):
     assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 
 
+def test_a_local_ray_whose_node_ran_out_of_time_is_started_once_more():
+    """In a process of its own; Ray's first look at its node comes too late, and its time is over."""
+    program = """
+import logging, time
+import ray._private.services
+from divscale.runtime.resources import Resources
+from divscale.runtime.session import Session
+
+look, now, looks = ray._private.services.get_node, time.monotonic, []
+
+def late(*args):
+    looks.append(args)
+    if len(looks) == 1:
+        time.monotonic = lambda: now() + 60
+        raise RuntimeError("no such node yet")
+    time.monotonic = now
+    return look(*args)
+
+ray._private.services.get_node = late
+logging.basicConfig()
+with Session(Resources(cpus=1)) as session:
+    print(session.ensure().here()["cpus"], len(looks))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "1 2\n", done.stderr
+    assert "it is started once more" in done.stderr
+
+
 def test_a_cluster_that_is_not_there_is_a_preflight_error():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 
+import psutil
 import pyarrow as pa
 import pytest
 from safetensors.numpy import load_file

@@ -28,6 +28,7 @@ from divscale.runtime.watchdog import MARKER
 LOG = logging.getLogger(__name__)
 GIB = 1024**3
 WATCHDOG = Path(__file__).with_name("watchdog.py")
+OUT_OF_TIME = "timed out during startup"  # ray._private.node: of a raylet that busy cores kept from registering
 
 
 def _to_stderr(text: str) -> None:
@@ -261,6 +262,16 @@ def _connect(address: str, more_env: Mapping[str, str]) -> None:
 
 
 def _start_local(resources: Resources, scratch: str, more_env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        return _start_once(resources, scratch, more_env)
+    except Exception as error:
+        if OUT_OF_TIME not in str(error):
+            raise
+        LOG.warning("Ray gives a node 30 s to start, which were not enough; it is started once more")
+    return _start_once(resources, scratch, more_env)
+
+
+def _start_once(resources: Resources, scratch: str, more_env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     token = secrets.token_hex(16)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray's switch for machines without clusters: every daemon and worker listens on 127.0.0.1 alone.
