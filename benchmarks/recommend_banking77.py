@@ -49,7 +49,7 @@ def main() -> int:
         f"seeds={{generation: {GENERATORS}, data: 5, training: 1, pairing: crossed}}"])
     among, tally = candidates(study), Tally()
     with Terminal(tally, "recommend-banking77"):
-        everything = [one for tried in (*among.settings.values(), among.real_only) for one in tried]
+        everything = [one for tried in (*among.settings.values(), *among.real_only.values()) for one in tried]
         make(stages_of(iter(everything), tested=True), study, store, tally)
         rows = [{"generator": seed, **chosen(lambda draw, seed=seed: draw[0] == seed, among, study, store, tally)}
                 for seed in range(GENERATORS)]
@@ -70,7 +70,8 @@ def chosen(belongs: Callable[[tuple[int, int, int]], bool], among: Candidates, s
     def part(tried: list[Tried]) -> list[Tried]:
         return [tried[i] for i in mine]
 
-    own = Candidates({key: part(tried) for key, tried in among.settings.items()}, part(among.real_only),
+    own = Candidates({key: part(tried) for key, tried in among.settings.items()},
+                     {rows: part(tried) for rows, tried in among.real_only.items()}, among.labelled,
                      [among.draws[i] for i in mine])
     whole = (len(own.settings) + 1) * len(own.draws)
     found = recommend(own, study, store, tally, whole // 3)

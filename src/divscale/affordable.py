@@ -89,9 +89,10 @@ def affordable(
 
 def _stages(among: Candidates, schedule: Sequence[Rung]) -> list[Stage]:
     """What a schedule makes where the settings of most generated rows are the ones that stay."""
-    dear = [among.settings[key] for key in sorted(among.settings, key=lambda key: -(key[3] or 0))]
+    keys = sorted(among.settings, key=lambda key: -(key[3] or 0))
+    dear = [among.settings[key] for key in keys]
     tried = [one for rung in schedule for rows in dear[:rung.settings] for one in rows[:rung.draws]]
     measured = dear[0][0].measured
     assert measured is not None  # settings are mixes with generated rows
-    ends = stages_of(iter([*dear[0], *among.real_only]), tested=True)
+    ends = stages_of(iter([*dear[0], *among.beside(keys[0])]), tested=True)
     return [*stages_of(iter(tried), tested=False), *ends, measured]

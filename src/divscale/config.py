@@ -137,6 +137,22 @@ class Study(FrozenConfig):
         """The entry that says how a named generator learns from what it reads; null where none does."""
         return next((entry for entry in self.train if entry.teaches(writer.model, writer.revision)), None)
 
+    @property
+    def real_counts(self) -> tuple[int, ...]:
+        """Rows that mixes of real rows alone have: the labelled counts, then every total that is none of them."""
+        return tuple(dict.fromkeys((*self.data.labelled, *(mix.total for mix in self.mix if mix.total is not None))))
+
+    def takes_total(self, entry: TrainConfig, rows: int) -> bool:
+        """Whether an entry takes a mix of so many rows in all (`mix.total`)."""
+        return any(entry.arms.take(mix.design, rows, level, name, mix.amount_of(rows, share))
+                   for mix in self.mix if mix.total == rows for share in mix.generated_share
+                   for level in mix.levels or self.recipe.levels for name in mix.filters or self.recipe.filters)
+
+    def takes_real(self, entry: TrainConfig, rows: int) -> bool:
+        """Whether an entry takes so many real rows alone; those of a total, where it takes mixes of it to compare."""
+        return entry.arms.take("real_only", rows, None, None, 0) and (
+            rows in self.data.labelled or self.takes_total(entry, rows))
+
     @model_validator(mode="after")
     def _fits_together(self) -> Study:
         _check_size(self)
@@ -184,7 +200,7 @@ def _check_size(study: Study) -> None:
     """The study can be planned: every mix of every repetition is a stage of its own."""
     seeds, recipe = study.seeds, study.recipe
     draws = seeds.generation * (1 if seeds.pairing == "zipped" else seeds.data * seeds.training)
-    labelled, sets = len(study.data.labelled), len(recipe.levels) * len(recipe.filters)
+    labelled, sets = len(study.real_counts), len(recipe.levels) * len(recipe.filters)
     mixes = sum((len(mix.labelled or study.data.labelled)) * (len(mix.generated) + len(mix.generated_share))
                 * (1 if mix.design == "judge_labelled" else
                    len(mix.levels or recipe.levels) * len(mix.filters or recipe.filters)) for mix in study.mix)

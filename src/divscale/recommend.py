@@ -51,6 +51,7 @@ class Recommendation:
         setting: Design, level, filter, generated rows and share, as the study asks for them.
         score, real_only: On the test rows, over all draws of seeds.
         gain: Their paired difference, in the score's own direction.
+        alone: How many real rows alone that is over: as many as a constant total has, else the labelled count.
         trained, whole_grid: Trainings that it took, and those of every setting on every draw.
         seconds: Of all stages that it needed, those of earlier runs too.
         mixed: The mix of the first draw.
@@ -61,6 +62,7 @@ class Recommendation:
     score: Estimate
     real_only: Estimate
     gain: Estimate | None
+    alone: int
     trained: int
     whole_grid: int
     seconds: float
@@ -84,7 +86,7 @@ def recommend(
         ConfigError: The budget is too small.
     """
     draws, settings = len(among.draws), len(among.settings)
-    whole = (settings + 1) * draws
+    whole = (settings + len(among.real_only)) * draws
     wanted = budget if budget is not None else max(-(-whole // 3), settings + 2 * draws)
     schedule = schedule_within(settings, draws, wanted - draws)
     if schedule is None:
@@ -99,17 +101,17 @@ def recommend(
         scores = {key: [_sign(metric) * score(metric, store.open(one.validated).table("predictions"))
                         for one in among.settings[key][:rung.draws]] for key in left}
         left = best(scores, following.settings)
-    chosen = among.settings[left[0]]
+    chosen, alone = among.settings[left[0]], among.beside(left[0])
     measured = chosen[0].measured
     assert measured is not None  # settings are mixes with generated rows
-    ends = [*stages_of(iter([*chosen, *among.real_only]), tested=True), measured]
+    ends = [*stages_of(iter([*chosen, *alone]), tested=True), measured]
     make(ends, study, store, events)
-    own, real = (_on_test(tried, among, metric, store) for tried in (chosen, among.real_only))
+    own, real = (_on_test(tried, among, metric, store) for tried in (chosen, alone))
     tried = [one.validated for rows in among.settings.values() for one in rows]
     made = in_order([*ends, *(stage for stage in tried if store.find(stage) is not None)])
     seconds = sum(store.open(stage).record.seconds for stage in made if store.find(stage) is not None)
-    return Recommendation(left[0], estimate(own), estimate(real), difference(own, real), cost(schedule) + draws, whole,
-                          seconds, chosen[0].mixed, measured)
+    return Recommendation(left[0], estimate(own), estimate(real), difference(own, real), among.rows_beside(left[0]),
+                          cost(schedule) + draws, whole, seconds, chosen[0].mixed, measured)
 
 
 def recommend_from_terminal(study: Study, root: str | None, out: str, budget: Budget, learned: Learned) -> int:
@@ -142,7 +144,7 @@ def recommend_from_terminal(study: Study, root: str | None, out: str, budget: Bu
 def in_words(found: Recommendation, study: Study) -> list[str]:
     """What is recommended, what it is worth, and what it cost: three sentences."""
     design, metric, per = found.setting[0], study.evaluate.metrics[0], _per(study)
-    beside = "" if design == "add_on" else f", {study.data.labelled[0]}{per}"
+    beside = "" if design == "add_on" else f", {found.alone}{per}"
     worth = f"It scores {_value(metric, found.score)} {score_name(metric)} on the test rows"
     if found.gain is not None:
         worth += f", {signed(metric, found.gain.mean)}{unit(metric, difference=True)} over real rows alone{beside}"
@@ -166,8 +168,8 @@ def as_json(found: Recommendation, study: Study) -> dict[str, Any]:
 
     return {"setting": dict(zip(names, found.setting, strict=True)), "labelled": study.data.labelled[0],
             "metric": study.evaluate.metrics[0], "score": numbers(found.score), "real_only": numbers(found.real_only),
-            "gain": numbers(found.gain), "trainings": found.trained, "whole_grid": found.whole_grid,
-            "seconds": round(found.seconds, 1)}
+            "real_only_rows": found.alone, "gain": numbers(found.gain), "trainings": found.trained,
+            "whole_grid": found.whole_grid, "seconds": round(found.seconds, 1)}
 
 
 def facts(found: Recommendation, study: Study, store: Store) -> dict[str, str]:

@@ -33,7 +33,7 @@ def test_it_takes_the_setting_that_validates_best_and_trains_no_more_than_it_may
     found = json.loads((done / "set" / "recommendation.json").read_text())
     among, store = candidates(load(SMOKE, ASKED)), Store(done / "store")
     assert len(among.settings) == 8 and found["whole_grid"] == 9 * 4
-    made = [one for rows in [*among.settings.values(), among.real_only] for one in rows
+    made = [one for rows in [*among.settings.values(), *among.real_only.values()] for one in rows
             if store.find(one.validated) is not None or store.find(one.tested) is not None]
     assert len(made) == found["trainings"] <= 22
 

@@ -21,9 +21,21 @@ QUESTIONS = pa.Table.from_pylist(
 
 def test_a_constant_total_needs_the_real_rows_of_its_smallest_share_alone():
     mixed = "mix={design: constant_total, total: 900, shortfall: allow, generated_share: [%s]}"
-    check_enough(load(STORYLAND, [mixed % "0.4,0.9"]), QUESTIONS, np.arange(600), 300)  # 540 real rows and 90 of 600
+    alone = "train.0.arms={designs: [constant_total]}"
+    check_enough(load(STORYLAND, [mixed % "0.4,0.9", alone]), QUESTIONS, np.arange(600), 300)  # 540 real rows and 90 of 600
     with pytest.raises(DataError, match=r"^mix\.0\.total: 630 labelled rows are asked for and the pool has 600\."):
-        check_enough(load(STORYLAND, [mixed % "0.3,0.9"]), QUESTIONS, np.arange(600), 300)
+        check_enough(load(STORYLAND, [mixed % "0.3,0.9", alone]), QUESTIONS, np.arange(600), 300)
+
+
+def test_a_constant_total_that_is_compared_needs_as_many_real_rows_as_it_has():
+    mixed = "mix={design: constant_total, total: %d, shortfall: allow, generated_share: [0.9]}"
+    check_enough(load(STORYLAND, [mixed % 600]), QUESTIONS, np.arange(600), 300)
+    with pytest.raises(DataError) as told:
+        check_enough(load(STORYLAND, [mixed % 601]), QUESTIONS, np.arange(600), 300)
+    assert str(told.value) == (
+        "mix.0.total: 601 labelled rows are asked for and the pool has 600. Lower mix.0.total, lower data.prior_share or "
+        "data.test_share, or give more data. A constant total is compared with as many real rows alone; to do without, name "
+        "the mixes in train.0.arms.designs and leave real_only out.")
 
 
 def test_the_phrasings_of_questions_are_labels_that_a_base_model_may_be_taught():

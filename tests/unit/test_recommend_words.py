@@ -26,9 +26,10 @@ def around(mean, low, high):
 
 def chosen(study, gain):
     """The first setting of a study, as if it had been chosen, with that gain."""
-    setting, tried = next(iter(candidates(study).settings.items()))
-    return Recommendation(setting, around(0.6, 0.5, 0.7), around(0.5, 0.4, 0.6), gain, 9, 30, 12.0, tried[0].mixed,
-                          tried[0].measured)
+    among = candidates(study)
+    setting, tried = next(iter(among.settings.items()))
+    return Recommendation(setting, around(0.6, 0.5, 0.7), around(0.5, 0.4, 0.6), gain, among.rows_beside(setting), 9, 30, 12.0,
+                          tried[0].mixed, tried[0].measured)
 
 
 @pytest.mark.parametrize(("metric", "gain", "said"), [
@@ -49,7 +50,7 @@ def test_a_setting_is_better_not_told_apart_or_worse_than_real_rows_alone(metric
      "(constant total).", "over real rows alone, 20 a label"),
     ("{design: constant_total, total: 5, generated_share: [0.5]}",
      "With 5 rows a label in all, 2.5 of them real and 2.5 generated (50%), take temperature 0.3, text as generated "
-     "(constant total).", "over real rows alone, 20 a label"),
+     "(constant total).", "over real rows alone, 5 a label"),
     ("{design: generated_only, generated: [4]}",
      "With no real rows, take temperature 0.3, text as generated, 4 generated rows a label (generated only).",
      "over real rows alone, 20 a label"),

@@ -85,7 +85,7 @@ class MixConfig(FrozenConfig):
         generated_only: `generated` rows and no real ones.
         judge_labelled: the labelled rows and `generated` real ones that the judge labelled (the control that shows
             what the judge's knowledge alone is worth).
-    A real-only mix for every labelled count is always made.
+    A real-only mix for every labelled count is always made, and one of `total` rows for what is trained on mixes of it.
     """
 
     design: Literal["add_on", "constant_total", "generated_only", "judge_labelled"] = "constant_total"

@@ -34,13 +34,24 @@ class Candidates:
 
     Attributes:
         settings: (design, level, filter, generated rows or null, share asked for or null) -> one a draw.
-        real_only: One a draw.
+        real_only: Number of real rows alone -> one a draw.
+        labelled: The study's labelled count.
         draws: (generation, data, training seed).
     """
 
     settings: dict[tuple[Any, ...], list[Tried]]
-    real_only: list[Tried]
+    real_only: dict[int, list[Tried]]
+    labelled: int
     draws: list[tuple[int, int, int]]
+
+    def rows_beside(self, setting: tuple[Any, ...]) -> int:
+        """How many real rows alone a setting is compared with: its total, else the labelled count."""
+        mixed: Any = self.settings[setting][0].mixed.config
+        return mixed.labelled or self.labelled
+
+    def beside(self, setting: tuple[Any, ...]) -> list[Tried]:
+        """Real rows alone that a setting is compared with, one a draw."""
+        return self.real_only.get(self.rows_beside(setting), [])
 
 
 def candidates(study: Study) -> Candidates:
@@ -55,25 +66,25 @@ def candidates(study: Study) -> Candidates:
     made = worlds(study)
     sets = {seed: list(sets_of(study, world)) for seed, world in made.items()}
     settings: dict[tuple[Any, ...], list[Tried]] = {}
-    real_only: list[Tried] = []
+    real_only: dict[int, list[Tried]] = {}
     for generation_seed, data_seed, training_seed in draws(study):
         world = made[generation_seed]
         for words, mixed, chosen in mixes(study, world, sets[generation_seed], data_seed):
-            if words["design"] == "judge_labelled" or not selected(entry, words, data_seed):
+            if words["design"] == "judge_labelled" or not selected(study, entry, words, data_seed):
                 continue
             trained = train.stage(study, entry, world, mixed, chosen, training_seed)
             measured = measure.stage(study, world, chosen) if chosen else None
             tried = Tried(mixed, measured, *(evaluate.stage(entry, study.data.task, trained, world, rows)
                                              for rows in (_validation(world), world.test)))
             if words["design"] == REAL_ONLY:
-                real_only.append(tried)
+                real_only.setdefault(words["labelled"], []).append(tried)
             else:
                 key = words["design"], words["level"], words["filter"], words["generated"], words["asked_share"]
                 settings.setdefault(key, []).append(tried)
     if not settings:
         raise ConfigError("recommend: the study has no mix with generated rows to choose among; give it one, as in "
                           "mix: {design: add_on, generated: [20]}.")
-    among = Candidates(settings, real_only, draws(study))
+    among = Candidates(settings, real_only, study.data.labelled[0], draws(study))
     _check_draws(among, study)
     return among
 
@@ -106,9 +117,10 @@ def _check(study: Study) -> None:
 def _check_draws(among: Candidates, study: Study) -> None:
     """Real rows alone and every setting have one entry a draw: scores are compared draw by draw."""
     wanted = len(among.draws)
-    if len(among.real_only) != wanted:
+    alone = min(len(among.beside(key)) for key in among.settings)
+    if alone != wanted:
         raise ConfigError("recommend: settings are compared with real rows alone on every draw of seeds, and "
-                          f"train.0.arms selects these on {len(among.real_only)} of {wanted}; leave arms.data_seeds "
+                          f"train.0.arms selects these on {alone} of {wanted}; leave arms.data_seeds "
                           f"out (or lower seeds to it), and let arms.designs, where it is given, hold {REAL_ONLY}.")
     for (design, level, filter_, generated, _), tried in among.settings.items():
         if len(tried) != wanted:

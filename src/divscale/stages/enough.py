@@ -21,7 +21,8 @@ def check_enough(study: Study, samples: pa.Table, pool: np.ndarray, test_rows: i
         test_rows: Rows of the test set.
 
     Raises:
-        DataError: One label only, or too few labelled rows for `data.labelled` or a mix's `total`.
+        DataError: One label only, or too few labelled rows for `data.labelled`, for a mix's `total` or for as many real
+            rows alone.
         ConfigError: `pretrain` names a label that is not there, or `measure.n` is more rows than a set can have.
     """
     per_label = study.data.task == "classification"
@@ -33,8 +34,16 @@ def check_enough(study: Study, samples: pa.Table, pool: np.ndarray, test_rows: i
     draw_labelled(samples, pool, max(study.data.labelled), 0, per_label=per_label)
     for place, mix in enumerate(study.mix):
         if mix.total is not None:
+            field = f"mix.{place}.total"
             real = real_of(mix.total, min(mix.generated_share))
-            draw_labelled(samples, pool, real, 0, per_label=per_label, field=f"mix.{place}.total")
+            draw_labelled(samples, pool, real, 0, per_label=per_label, field=field)
+            taking = [f"train.{i}.arms.designs" for i, entry in enumerate(study.train)
+                      if study.takes_real(entry, mix.total)]
+            try:
+                draw_labelled(samples, pool, mix.total if taking else 0, 0, per_label=per_label, field=field)
+            except DataError as error:
+                raise DataError(f"{error} A constant total is compared with as many real rows alone; to do without, "
+                                f"name the mixes in {' and '.join(taking)} and leave real_only out.") from error
     models = {"generator": study.pretrain.generator, "base": study.pretrain.base,
               **{f"bases.{name}": model for name, model in study.pretrain.bases.items()}}
     for role, model in models.items():

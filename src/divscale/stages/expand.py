@@ -198,7 +198,7 @@ def _choices(study: Study, world: World, sets: list[GeneratedSet]) -> dict[tuple
     trials: dict[tuple[int, int], dict[str, tuple[Stage, ...]]] = {}
     for words, mixed, chosen in mixes(study, world, sets, 0):
         for i, entry in enumerate(study.train):
-            if len(entry.lr) > 1 and selected(entry, words, 0):
+            if len(entry.lr) > 1 and selected(study, entry, words, 0):
                 trials.setdefault((i, _rows(words)), {})[mixed.fingerprint] = tuple(
                     train.stage(study, entry.at(rate), world, mixed, chosen, 0, trial=True) for rate in entry.lr)
     return {(i, rows): choice(study.train[i].lr, own, f"{study.train[i].method}, {study.train[i].called}", rows)
@@ -217,7 +217,7 @@ def _arms(
     generation_seed, data_seed, training_seed = draw
     for words, mixed, chosen in mixes(study, world, sets, data_seed):
         for i, entry in enumerate(study.train):
-            if not selected(entry, words, data_seed):
+            if not selected(study, entry, words, data_seed):
                 continue
             trained = train.stage(study, entry.at_its_rate, world, mixed, chosen, training_seed,
                                   choices.get((i, _rows(words))))
@@ -248,7 +248,7 @@ def mixes(
     data_seed: int,
 ) -> Iterator[tuple[dict[str, Any], Stage, GeneratedSet | None]]:
     """(what it is, the mix, the set it draws from) of every mix of one data seed, real rows alone first."""
-    for k in study.data.labelled:
+    for k in study.real_counts:
         yield (
             _words("real_only", k, 0, None, None, None),
             mix.stage(study, world, None, "real_only", k, data_seed),
@@ -313,8 +313,11 @@ def _amounts(study: Study, config: MixConfig) -> Iterator[tuple[int, int | None,
             yield k, None, share
 
 
-def selected(entry: TrainConfig, words: Mapping[str, Any], data_seed: int) -> bool:
+def selected(study: Study, entry: TrainConfig, words: Mapping[str, Any], data_seed: int) -> bool:
     """Whether a way of training runs on a mix of one data seed."""
     arms = entry.arms
-    return (arms.data_seeds is None or data_seed < arms.data_seeds) and arms.take(
-        words["design"], words["labelled"], words["level"], words["filter"], words["generated"])
+    if arms.data_seeds is not None and data_seed >= arms.data_seeds:
+        return False
+    if words["design"] == "real_only":
+        return study.takes_real(entry, words["labelled"])
+    return arms.take(words["design"], words["labelled"], words["level"], words["filter"], words["generated"])

@@ -413,6 +413,7 @@ def _notes(study: Study, missing: int, unasked: int) -> Iterator[str]:
             "labelled pool, with their labels, also for arms of few. What generated rows add may then be what those "
             "rows knew."
         )
+    yield from _without_real_alone(study)
     if study.seeds.generation == 1:
         yield "There is one generator: every interval is conditional on it."
     if study.agreement.by == "votes":
@@ -442,6 +443,16 @@ def _notes(study: Study, missing: int, unasked: int) -> Iterator[str]:
     worse = [m for m in study.evaluate.metrics if not HIGHER_IS_BETTER[m]]
     if worse:
         yield f"Lower is better for {', '.join(worse)}."
+
+
+def _without_real_alone(study: Study) -> Iterator[str]:
+    """Constant totals that were trained on where as many real rows alone were not."""
+    each = " a label" if study.data.task == "classification" else ""
+    for entry in study.train:
+        for total in sorted({mix.total for mix in study.mix if mix.total is not None}):
+            if study.takes_total(entry, total) and not study.takes_real(entry, total):
+                yield (f"Nothing was trained on {total} real rows{each} alone ({entry.method}, {entry.called}): its "
+                       f"mixes of {total} rows{each} in all have nothing to be compared with.")
 
 
 def tables_in(artifact: Artifact, formats: Sequence[TableFormat]) -> dict[str, Callable[[Path], object]]:

@@ -23,7 +23,7 @@ def arms(words):
     PROBE, arms("data_seeds: 4"), arms("designs: [real_only, add_on]"), arms("generated: [2]")])
 def test_every_setting_and_real_rows_alone_have_one_training_a_draw(train):
     among = candidates(load(SMOKE, [*ASKED, ADDED, train]))
-    assert {len(tried) for tried in [among.real_only, *among.settings.values()]} == {len(among.draws)} == {4}
+    assert {len(tried) for tried in [*among.real_only.values(), *among.settings.values()]} == {len(among.draws)} == {4}
 
 
 @pytest.mark.parametrize(("selected", "count"), [
