@@ -197,6 +197,11 @@ DATA = [
          "fewer of 2 of 2 labels (cat: 6, dog: 6). Lower mix.0.total, lower data.prior_share or data.test_share, or "
          "leave these labels out.", overrides=("mix=[{design: constant_total, total: 12, generated_share: [0.25,0.3]}]",),
          committed=("load",)),
+    Case("a test file with every group of the source", 4, "data.test: the group or context of every one of 60 rows is also in the "
+         "test set, which leaves none to train on. Give another test file, or none (data.test_share); or, where rows of one "
+         "group or context are no closer than others, data.columns.group a column that gives rows of the two files different "
+         "groups.", overrides=("data.test=test.jsonl", "data.columns.group=label"), committed=("load",),
+         files={"test.jsonl": lines([{"id": f"t{i}", "text": f"test {i}", "label": label} for i, label in enumerate(("cat", "dog"))])}),
     Case("measured at more rows than there are", 2, "measure.n: every set is measured at 500 rows, and a generated set "
          "has at most 8. Set measure.n to 8 or less, or bring more rows (recipe.samples, "
          "data.test_share).", overrides=("measure.n=500",), committed=("load",)),

@@ -28,7 +28,8 @@ class Split:
         validation: Rows that training looks at without learning from them.
         test: Held-out rows; empty where a test table was given, which is then the test set, whole.
         dropped: Rows left out because the same text (after lower-casing; for qa with its context) stands in a part
-            that comes first: test before validation before pool before prior.
+            that comes first: test before validation before pool before prior; or because their group or context stands
+            in a test table of its own.
     """
 
     prior: np.ndarray
@@ -43,9 +44,10 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
     """Divide `samples`. The test part depends on `test_seed` alone; what remains is divided by `seed`.
 
     Rows of one `group` stay together; without a group, rows of one context do (questions on one passage), unless it has
-    more rows than the test part, or where this is given than prior or pool (a system prompt, a kind of source). Within
-    that, every label gets its share of every part, as nearly as its groups allow: groups larger than a label's share of
-    a part go first, and only where they fit.
+    more rows than the test part, or where this is given than prior or pool (a system prompt, a kind of source). Rows of
+    a group or context that stands in a test table of its own are left out first, but for a context that has more rows,
+    in both, than this. Within that, every label gets its share of every part, as nearly as its groups allow: groups
+    larger than a label's share of a part go first, and only where they fit.
     O(n log n), about 25 us a row.
 
     Args:
@@ -66,31 +68,38 @@ def split(samples: pa.Table, *, test_share: float | None, prior_share: float, se
     labels, keys = samples["label"].to_pylist(), same_text_keys(samples)
     everything = range(samples.num_rows)
     in_test = _take(everything, groups, labels, test_share, "test", test_seed) if test_share is not None else set()
-    rest = [row for row in everything if row not in in_test]
+    with_test = _with(held_out, samples) if held_out is not None else set()
+    rest = [row for row in everything if row not in in_test and row not in with_test]
     in_prior = _take(rest, groups, labels, prior_share, "prior", seed)
 
     seen = set(same_text_keys(held_out)) if held_out is not None else {keys[row] for row in in_test}
-    dropped: list[int] = []
+    dropped = sorted(with_test)
     labelled = [row for row in rest if row not in in_prior]
     in_validation = _take(labelled, groups, labels, validation_share, "validation", seed) if validation_share else set()
     validation = _unseen(sorted(in_validation), keys, seen, dropped)
     seen |= {keys[row] for row in validation}
     pool = _unseen((row for row in labelled if row not in in_validation), keys, seen, dropped)
     prior = _unseen(sorted(in_prior), keys, seen | {keys[row] for row in pool}, dropped)
+    also = "text" if held_out is None else "text, group or context"
     if not in_test and held_out is None:
         raise DataError(f"data.test_share: {test_share} of {samples.num_rows} rows in {len(set(groups))} groups leaves "
                         "no test row. Raise data.test_share, give data.test a file, or use more data.")
+    if not rest and held_out is not None:
+        raise DataError(f"data.test: the group or context of every one of {samples.num_rows} rows is also in the test "
+                        "set, which leaves none to train on. Give another test file, or none (data.test_share); or, "
+                        "where rows of one group or context are no closer than others, data.columns.group a column "
+                        "that gives rows of the two files different groups.")
     if not rest:
         raise DataError(f"data.test_share: {test_share} of {samples.num_rows} rows leaves none to train on. Lower "
                         "data.test_share.")
     if not pool:
         raise DataError(f"data.prior_share: {prior_share} of {len(rest)} rows leaves no labelled row ({len(dropped)} "
-                        "were dropped because their text is also in the test set). Lower data.prior_share.")
+                        f"were dropped because their {also} is also in the test set). Lower data.prior_share.")
     if prior_share and not prior:
         raise DataError(f"data.prior_share: {prior_share} of {len(rest)} rows in {len({groups[row] for row in rest})} "
-                        f"groups leaves no row to the prior ({len(dropped)} were dropped because their text is also in "
-                        "another part). Raise data.prior_share or use more data; or set it to 0 where nothing learns "
-                        "from the prior.")
+                        f"groups leaves no row to the prior ({len(dropped)} were dropped because their {also} is also "
+                        "in another part). Raise data.prior_share or use more data; or set it to 0 where nothing "
+                        "learns from the prior.")
     if validation_share and not validation:
         raise DataError(f"data.validation_share: {validation_share} of {len(labelled)} labelled rows leaves none to "
                         "validate on. Raise data.validation_share, or use more data.")
@@ -125,16 +134,28 @@ def draw_labelled(samples: pa.Table, pool: np.ndarray, count: int, seed: int, *,
     return np.array(drawn, dtype=np.int64)
 
 
+def _with(held_out: pa.Table, samples: pa.Table) -> set[int]:
+    """Rows of `samples` that would stay together with some of a test table, were the two one table."""
+    found = _sources(pa.concat_tables([held_out, samples]), held_out.num_rows)
+    there = {source for source in found[:held_out.num_rows] if source}
+    return {row for row, source in enumerate(found[held_out.num_rows:]) if source in there}
+
+
 def _groups(samples: pa.Table, most: float) -> list[str]:
     """One key a row, equal for rows that stay together: its group, else that of its context where this has at most so
     many rows, else its own.
     """
+    return [source or f"row\x1f{row_id}"
+            for source, row_id in zip(_sources(samples, most), samples["id"].to_pylist(), strict=True)]
+
+
+def _sources(samples: pa.Table, most: float) -> list[str | None]:
+    """The group of each row, else that of its context where this has at most so many rows, else none."""
     contexts = samples["context"].to_pylist()
     rows_of = Counter(contexts)
     told = pa.array([context if rows_of[context] <= most else None for context in contexts], pa.string())
     samples = samples.set_column(samples.column_names.index("context"), "context", told)
-    return [source or f"row\x1f{row_id}"
-            for source, row_id in zip(sources(samples, samples), samples["id"].to_pylist(), strict=True)]
+    return sources(samples, samples)
 
 
 def _take(rows: Iterable[int], groups: list[str], labels: list[str | None], share: float, part: str,

@@ -1,12 +1,13 @@
 from collections import Counter
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from divscale.data import pydocs, storyland
-from divscale.data.samples import real_samples
+from divscale.data.samples import real_samples, same_text_keys
 from divscale.data.split import _groups, draw_labelled, split
 from divscale.errors import ConfigError, DataError
 
@@ -116,6 +117,56 @@ def test_the_same_question_about_another_context_is_another_example():
     samples = table([{"text": "Who?", "context": f"c{i}", "answers": ["a"]} for i in range(20)])
     held_out = table([{"text": "who?", "context": "C1", "answers": ["a"]}])
     assert split(samples, test_share=None, prior_share=0.5, seed=0, held_out=held_out).dropped.tolist() == [1]
+
+
+def test_rows_on_a_passage_of_a_separate_test_table_are_left_out_and_counted_and_the_others_divided_as_ever():
+    samples = table([{"context": f"passage {i // 5}", "answers": ["a"]} for i in range(200)])
+    held_out = table([{"text": f"another question {i}", "context": f"passage {i % 10 + 35}", "answers": ["a"]} for i in range(30)])
+    result = split(samples, test_share=None, prior_share=0.5, validation_share=0.25, seed=0, held_out=held_out)
+    assert result.dropped.tolist() == list(range(175, 200))
+    assert [len(contexts) for contexts in contexts_in(samples, result)] == [17, 14, 4, 0]
+    alone = split(samples.slice(0, 175), test_share=None, prior_share=0.5, validation_share=0.25, seed=0, held_out=table([{}]))
+    assert parts(result)[:3] == parts(alone)[:3]
+
+
+def test_rows_of_a_group_of_a_separate_test_table_are_left_out_and_rows_of_no_group_are_not_taken_for_one():
+    train = [{"group": "one"}, {"group": "two", "context": "c"}, {"context": "c"}, {"context": "one"}, {"group": ""}, {}, {}]
+    held_out = [{"group": "one"}, {"context": "c"}, {"group": "six"}, {}, {"group": ""}, {}, {}, {}]
+    result = split(table(train), test_share=None, prior_share=0.0, seed=0,
+                   held_out=table([{"text": f"else {i}", **row} for i, row in enumerate(held_out)]))
+    assert result.dropped.tolist() == [0, 1, 2]  # ids and texts of the two tables have nothing to do with it
+
+
+@pytest.mark.parametrize("contexts", [["numbers"], ["numbers", None], ["email", "web", "phone"]])
+@pytest.mark.parametrize("test_rows", [30, 60])
+def test_a_context_of_more_rows_than_the_test_table_says_nothing_of_what_belongs_together(contexts, test_rows):
+    some, held_out = ([{"text": f"{part} {i}", "context": contexts[i % len(contexts)], "answers": ["a"]} for i in range(rows)]
+                      for part, rows in (("train", 200), ("test", test_rows)))
+    result = split(table(some), test_share=None, prior_share=0.5, seed=0, held_out=table(held_out))
+    assert not result.dropped.size and result.prior.size and result.pool.size
+
+
+@pytest.mark.parametrize("test_share", [0.2, None])
+def test_a_separate_test_table_shares_as_little_with_the_other_parts_as_a_part_does(test_share):
+    rows = [{"text": f"{i % 90}", "context": f"passage {i // 7}" if i % 3 else None, "group": f"story {i // 20}" if i % 2 else None}
+            for i in range(300)]
+    given = table(rows)
+    samples, held_out = (given, None) if test_share else (given.slice(60), given.slice(0, 75))
+    result = split(samples, test_share=test_share, prior_share=0.5, seed=0, held_out=held_out)
+    test = held_out if held_out is not None else samples.take(result.test)
+    rest = samples.take(np.concatenate([result.prior, result.pool]))
+    assert not {*same_text_keys(rest)} & {*same_text_keys(test)}
+    assert not {*rest["group"].to_pylist()} & {*test["group"].to_pylist()} - {None}
+    whole = {*rest.filter(pc.is_null(rest["group"]))["context"].to_pylist()}
+    assert not whole & {*test.filter(pc.is_null(test["group"]))["context"].to_pylist()} - {None}
+
+
+def test_a_test_table_with_every_group_of_the_others_is_refused_and_says_why():
+    samples = table([{"label": "a", "group": f"g{i % 4}"} for i in range(40)])
+    with pytest.raises(DataError, match=r"^data\.test: the group or context of every one of 40 rows is also in the test set"):
+        split(samples, test_share=None, prior_share=0.5, seed=0, held_out=samples)
+    with pytest.raises(DataError, match=r"\(30 were dropped because their text, group or context is also in the test set\)"):
+        split(samples, test_share=None, prior_share=1.0, seed=0, held_out=table([{"group": f"g{i}", "text": "else"} for i in range(3)]))
 
 
 def contexts_in(samples, result):
