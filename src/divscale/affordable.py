@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from divscale.budget import KINDS, limits_of, over
 from divscale.config import Study
@@ -64,27 +66,22 @@ def affordable(
     settings, draws = len(among.settings), len(among.draws)
     target, requests, learned = expand(study), Requests(study), learned or Learned()
 
-    def cost_of(schedule: Sequence[Rung]) -> StudyCost:
+    @cache
+    def cost_of(schedule: tuple[Rung, ...]) -> StudyCost:
         return study_cost(study, target, in_order(_stages(among, schedule)), requests, store, learned.stores,
                           learned.benchmarks)
 
     schedules = sorted({tuple(rungs(settings, draws, kept)) for kept in range(1, settings + 1)}, key=cost)
     if budget.trainings is not None:
         schedules = [one for one in schedules if cost(one) + draws <= budget.trainings] or schedules[:1]
-    found = cost_of(schedules[0])
-    if above := over(found, budget.limits):
-        raise ConfigError(f"--budget: the least, {cost(schedules[0]) + draws} trainings, would take about "
-                          f"{found.spent()}, above {' and '.join(above)}; nothing was run. Name fewer settings or "
-                          "fewer seeds, or give more.")
-    low, high = 0, len(schedules) - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        price = cost_of(schedules[middle])
-        if over(price, budget.limits):
-            high = middle - 1
-        else:
-            low, found = middle, price
-    return cost(schedules[low]) + draws, found
+    least = schedules[0]
+    if above := over(cost_of(least), budget.limits):
+        raise ConfigError(f"--budget: the least, {cost(least) + draws} trainings, would take about "
+                          f"{cost_of(least).spent()}, above {' and '.join(above)}; nothing was run. Name fewer "
+                          "settings or fewer seeds, or give more.")
+    too_many = bisect_left(schedules, True, lo=1, key=lambda one: bool(over(cost_of(one), budget.limits)))
+    most = schedules[too_many - 1]
+    return cost(most) + draws, cost_of(most)
 
 
 def _stages(among: Candidates, schedule: Sequence[Rung]) -> list[Stage]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from divscale.config import Study
@@ -111,16 +113,13 @@ def offer(
             steps.append((overrides, load(overrides)))
         except ConfigError:
             continue
-    found, low, high = None, 0, len(steps)
-    while low < high:
-        middle = (low + high) // 2
-        cost = cost_of(steps[middle][1])
-        if cost is not None and over(cost, limits):
-            low = middle + 1
-        else:
-            high = middle
-            found = Offer(steps[middle][0], cost)
-    return found
+
+    @cache
+    def cost_at(i: int) -> StudyCost | None:
+        return cost_of(steps[i][1])
+
+    first = bisect_left(range(len(steps)), True, key=lambda i: not ((cost := cost_at(i)) and over(cost, limits)))
+    return Offer(steps[first][0], cost_at(first)) if first < len(steps) else None
 
 
 def over(cost: StudyCost, limits: dict[str, float]) -> list[str]:
