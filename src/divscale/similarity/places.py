@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 from divscale.errors import ConfigError
@@ -42,8 +43,7 @@ def places(nodes: Sequence[Mapping[str, Any]], resources: Resources, device: str
         ConfigError: CUDA is asked for and the cluster has no GPU that may be used, or more actors than GPUs.
     """
     alive = sorted((node for node in nodes if node["Alive"]), key=lambda node: node["NodeID"])
-    cpus = {node["NodeID"]: int(node["Resources"].get("CPU", 0)) for node in alive}
-    wanted, bound = resources.similarity_actors, resources.gpus
+    cpus, wanted, bound = cpus_of(nodes), resources.similarity_actors, resources.gpus
     on_gpus = [node["NodeID"] for node in alive for _ in range(int(node["Resources"].get("GPU", 0)))]
     on_gpus = [] if device == "cpu" else on_gpus[:bound]
     if device.startswith("cuda") and not on_gpus:
@@ -54,11 +54,10 @@ def places(nodes: Sequence[Mapping[str, Any]], resources: Resources, device: str
             raise ConfigError(f"resources.similarity_actors is {wanted} and {len(on_gpus)} GPU(s) may be used; each "
                               "actor has one. Lower it, or compute on CPUs.")
         return _placed(on_gpus[:wanted], cpus, None, gpus=1)
-    with_cpus = list(cpus_of(nodes))
-    count = wanted or min(len(with_cpus), resources.cpus or len(with_cpus))
-    return _placed([with_cpus[i % len(with_cpus)] for i in range(count)], cpus, resources.cpus, gpus=0)
+    count = wanted or min(len(cpus), resources.cpus or len(cpus))
+    return _placed(list(islice(cycle(cpus), count)), cpus, resources.cpus, gpus=0)
 
 
 def _placed(at: list[str], cpus: Mapping[str, int], bound: int | None, *, gpus: int) -> list[Place]:
     most = max(cpus.values()) if bound is None else bound // len(at)
-    return [Place(node, max(1, min(cpus[node] // at.count(node), most)), gpus) for node in at]
+    return [Place(node, max(1, min(cpus.get(node, 0) // at.count(node), most)), gpus) for node in at]
