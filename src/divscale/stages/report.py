@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.csv import write_csv
 
-from divscale.config import HIGHER_IS_BETTER, WRITTEN, Study
+from divscale.config import WRITTEN, Study
 from divscale.evaluation.scores import of_each, score
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import package_versions
@@ -23,14 +23,13 @@ from divscale.graph.runner import Job
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Artifact, Draft, Store
 from divscale.report.model import ARMS, LINES, MIXES, SETS, TEST, Cleaned, Failure, ReportInput, StageCost
-from divscale.report.naming import FILTERS
 from divscale.schema import CORRECT, MATCHED, Task
 from divscale.stages import evaluate
 from divscale.stages.context import Context
 from divscale.stages.embed import vectors
 from divscale.stages.examples import examples, repeats
+from divscale.stages.notes import few_of_a_label, hardly_chosen, of_design
 from divscale.stages.rates import Choice, chosen_rates
-from divscale.stages.short_labels import in_words
 from divscale.stages.sources import real_rows, sees
 from divscale.study_file import dump
 
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 REAL_ROWS = {"prior": "the prior, which is what the generator and the judge may have seen",
              "training": "the rows that models are trained on, which the generator may have seen too"}
 TableFormat = Literal["md", "csv", "parquet"]
-LEAST_CHOICE = 2.0  # candidates a kept row below which rows are hardly chosen by anything
 
 
 class ReportConfig(FrozenConfig):
@@ -90,7 +88,7 @@ def stage(
         cleaned=tuple(words for words, _ in cleaned.values()),
         rates=tuple({"way": one.way, "rows": one.rows} for one in choices),
         harness=tuple(arm.words for arm in asked),
-        notes=tuple(_notes(study, missing, sum(arm.asked is not None for arm in arms) - len(asked))),
+        notes=tuple(of_design(study, missing, sum(arm.asked is not None for arm in arms) - len(asked))),
         lines=tuple(each.words for each in lines),
         line_scores=tuple({**each.words, "data_seed": seed} for each in lines for seed, _ in each.scored),
     )
@@ -183,7 +181,7 @@ def _report_input(job: Job, context: Context) -> ReportInput:
         costs=_costs(job, context.store),
         study_yaml=dump(context.study),
         versions=package_versions(),
-        notes=(*config.notes, *_hardly_chosen(job), *_short_labels(job, context.store)),
+        notes=(*config.notes, *hardly_chosen(job), *few_of_a_label(job, context.store)),
         failures=(*without_number(arms, config.metrics), *_failures(job)),
     )
 
@@ -308,22 +306,6 @@ def _failures(job: Job) -> Iterator[Failure]:
             yield Failure(f"{name} of {which}", reason, of_a_set=True)
 
 
-def _hardly_chosen(job: Job) -> Iterator[str]:
-    """Sets of which too few rows were there for shift to be held, by filter."""
-    config: Any = job.stage.config
-    described = [words for words in config.sets if words["filter"] in MATCHED]
-    found: defaultdict[str, list[float]] = defaultdict(list)
-    for words, artifact in zip(described, job.inputs("matched") if described else (), strict=True):
-        rows = artifact.record.rows
-        assert rows is not None
-        if rows.asked < LEAST_CHOICE * rows.ok:
-            found[words["filter"]].append(words["level"])
-    for name, at in found.items():
-        which = ", ".join(f"{level:g}" for level in dict.fromkeys(at))
-        yield (f"With text {FILTERS[name]}, fewer than {LEAST_CHOICE:g} candidates a kept row were there to choose "
-               f"among at {config.dial.replace('_', ' ')} {which}: shift is hardly held there.")
-
-
 def _cleaned(job: Job) -> Iterator[Cleaned]:
     config: Any = job.stage.config
     for words, artifact in zip(config.cleaned, job.inputs("cleaned") if config.cleaned else (), strict=True):
@@ -388,71 +370,6 @@ def _costs(job: Job, store: Store) -> tuple[StageCost, ...]:
                   device_hours=t["device_ms"] / 3_600_000, tokens=t["tokens"])
         for name, t in totals.items()
     )
-
-
-def _short_labels(job: Job, store: Store) -> Iterator[str]:
-    for stage in in_order([job.stage]):
-        short = store.open(stage).values.get("labels_short") if stage.name == "generate" else None
-        if short:
-            yield f"Generation ({stage.title}) has few samples of some labels, since others failed: {in_words(short)}."
-
-
-def _notes(study: Study, missing: int, unasked: int) -> Iterator[str]:
-    if missing:
-        yield f"{missing} arm(s) failed and are missing from every figure here; the log says why."
-    if unasked:
-        yield f"lm-evaluation-harness failed on {unasked} arm(s), which are missing from its table; the log says why."
-    if any(model.model == "pretrain" for model in study.generator.models):
-        yield (
-            "The generator is a model of under a million parameters, trained on the spot from scratch on the prior "
-            "split of the real data, not a large language model. generator.model replaces it."
-        )
-    if study.data.prior_share == 0:
-        yield (
-            "There is no prior (data.prior_share is 0): the real rows that a recipe shows the generator are any of the "
-            "labelled pool, with their labels, also for arms of few. What generated rows add may then be what those "
-            "rows knew."
-        )
-    yield from _without_real_alone(study)
-    if study.seeds.generation == 1:
-        yield "There is one generator: every interval is conditional on it."
-    if study.agreement.by == "votes":
-        yield (
-            f"Whether labels or answers are right is voted by a generator ({study.agreement.votes} votes a row, of "
-            f"which {study.agreement.least:.0%} must agree). Its own errors stay in sets held by it; a causal claim "
-            "about diversity needs an oracle."
-        )
-    elif study.data.task == "classification" and not CORRECT.isdisjoint(study.recipe.filters):
-        yield (
-            "Correctness is held constant by a judge, a probe that has seen only the prior. Its own errors stay in "
-            "the held sets, and training on them is partly distillation of the judge; a causal claim about "
-            "diversity needs an oracle."
-        )
-    if not MATCHED.isdisjoint(study.recipe.filters):
-        yield (
-            "Shift is held as far as the candidates allow: rows are drawn by the odds of a classifier between "
-            "generated and real text. That moves diversity as well, towards that of real text; the measures say what "
-            "is left of shift."
-        )
-    tuned = [entry for entry in study.train if entry.method != "probe"]
-    for kind in ("steps", "epochs"):
-        if held := [entry for entry in tuned if getattr(entry.optim, kind) is not None]:
-            amounts = ", ".join(dict.fromkeys(f"{getattr(entry.optim, kind):g}" for entry in held))
-            longer = "" if kind == "steps" else ", so a larger mix trains longer"
-            yield f"Training is held constant by {kind} ({amounts}), whatever the number of rows{longer}."
-    worse = [m for m in study.evaluate.metrics if not HIGHER_IS_BETTER[m]]
-    if worse:
-        yield f"Lower is better for {', '.join(worse)}."
-
-
-def _without_real_alone(study: Study) -> Iterator[str]:
-    """Constant totals that were trained on where as many real rows alone were not."""
-    each = " a label" if study.data.task == "classification" else ""
-    for entry in study.train:
-        for total in sorted({mix.total for mix in study.mix if mix.total is not None}):
-            if study.takes_total(entry, total) and not study.takes_real(entry, total):
-                yield (f"Nothing was trained on {total} real rows{each} alone ({entry.method}, {entry.called}): its "
-                       f"mixes of {total} rows{each} in all have nothing to be compared with.")
 
 
 def tables_in(artifact: Artifact, formats: Sequence[TableFormat]) -> dict[str, Callable[[Path], object]]:

@@ -15,7 +15,8 @@ from divscale.schema import SAMPLES
 from divscale.stages import match
 from divscale.stages.expand import expand
 from divscale.stages.filtered import kept_rows
-from divscale.stages.report import _hardly_chosen, _sets
+from divscale.stages.notes import hardly_chosen
+from divscale.stages.report import _sets
 from divscale.study_file import load
 
 SMOKE = Path(__file__).parents[2] / "studies" / "smoke.yaml"
@@ -99,8 +100,8 @@ def test_the_report_says_of_every_set_which_share_of_the_rows_that_count_is_righ
 
 def test_a_choice_among_few_candidates_is_told(world, monkeypatch):
     _, report, store, _ = world
-    assert list(_hardly_chosen(Job(report, store, Silent()))) == []
-    monkeypatch.setattr("divscale.stages.report.LEAST_CHOICE", 8.0)  # 300 right rows, of which 12 are kept
-    (told,) = _hardly_chosen(Job(report, store, Silent()))
+    assert list(hardly_chosen(Job(report, store, Silent()))) == []
+    monkeypatch.setattr("divscale.stages.notes.LEAST_CHOICE", 8.0)  # 300 right rows, of which 12 are kept
+    (told,) = hardly_chosen(Job(report, store, Silent()))
     assert told.startswith("With text correctness and shift held, fewer than 8 candidates a kept row were there")
     assert "temperature 0.3, 1.2: shift is hardly held there" in told
