@@ -247,10 +247,6 @@ def _cluster(chance: random.Random) -> Case:
     return Case("cluster, bytes", ("plan", "study.yaml", "--cluster", "cluster.yaml"), {**files, "cluster.yaml": text})
 
 
-def _data_name(kind: str) -> str:
-    return {"saved": "saved"}.get(kind, f"rows.{kind}")
-
-
 def _saved(content: bytes, chance: random.Random) -> dict[str, bytes]:
     state = b'{"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_fingerprint": "x", "_split": "train"}'
     if chance.random() < 0.3:

@@ -38,15 +38,14 @@ def missing(targets: Iterable[Stage], store: Store) -> list[Stage]:
     return [stage for stage in in_order(targets) if stage.fingerprint in needed]
 
 
-def make_plan(targets: Iterable[Stage], store: Store, *, explain_per_name: int = 1) -> list[Step]:
+def make_plan(targets: Iterable[Stage], store: Store) -> list[Step]:
     """Every stage of the targets that is cached or has to be made, inputs first, with the reason why it would run.
 
-    Args:
-        explain_per_name: how many stages of one name are compared with the store's records; the rest say "like ...".
+    The first stage of a name is compared with the store's records, the rest say that they are like it.
     """
     targets = list(targets)
     steps: list[Step] = []
-    explained: dict[str, int] = {}
+    explained: set[str] = set()
     needed = {stage.fingerprint for stage in missing(targets, store)}
     for stage in in_order(targets):
         if stage.fingerprint not in needed:
@@ -58,9 +57,9 @@ def make_plan(targets: Iterable[Stage], store: Store, *, explain_per_name: int =
             gone = " and ".join(sorted(artifact.pruned))
             steps.append(Step(stage, False, f"its {gone} was removed to save space, and is needed again"))
             continue
-        done = explained.get(stage.name, 0)
-        explained[stage.name] = done + 1
-        reason = explain(stage, store.records(stage.name)) if done < explain_per_name else "as the first of its kind"
+        first = stage.name not in explained
+        explained.add(stage.name)
+        reason = explain(stage, store.records(stage.name)) if first else "as the first of its kind"
         steps.append(Step(stage, False, reason))
     return steps
 

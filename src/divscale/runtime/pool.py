@@ -20,6 +20,7 @@ from divscale.runtime.stacks import log_stacks
 K = TypeVar("K", bound=Hashable)
 LOG = logging.getLogger(__name__)
 TELL_S = 30.0
+MAX_ATTEMPTS = 3    # times an item may go down with its actor
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class ActorPool:
     """`size` actors that stay loaded over any number of maps.
 
     An actor's class has a method `load()`, which returns when the actor can work. An actor that dies, is out of reach
-    or whose result was lost on its way is replaced, and the items it held are done again, at most `max_attempts` times
+    or whose result was lost on its way is replaced, and the items it held are done again, at most `MAX_ATTEMPTS` times
     each. An exception that an actor raises is not retried: it would come again.
 
     Args:
@@ -70,7 +71,6 @@ class ActorPool:
         name: the fleet, as a user knows it.
         start_timeout_s: seconds that an actor has to be placed and loaded.
         in_flight: items an actor holds at a time, so that it never waits for the driver.
-        max_attempts: times an item may go down with its actor.
         silence_s: seconds that an actor with work may go without a reply; null: any number.
         grow: as soon as one actor is ready there is work, and the others join when a node comes that has room; told
             every `TELL_S` what is waited for. Null: all have to be ready at first.
@@ -78,7 +78,7 @@ class ActorPool:
 
     def __init__(
         self, make_actor: Callable[[int], Any], size: int, name: str, start_timeout_s: float, *, in_flight: int = 2,
-        max_attempts: int = 3, silence_s: float | None = None, grow: Callable[[str], None] | None = None,
+        silence_s: float | None = None, grow: Callable[[str], None] | None = None,
     ) -> None:
         self.name = name
         self.replaced = 0
@@ -87,7 +87,6 @@ class ActorPool:
         self._make_actor = make_actor
         self._start_timeout_s = start_timeout_s
         self._in_flight = in_flight
-        self._max_attempts = max_attempts
         self._silence_s = float("inf") if silence_s is None else silence_s
         self._grow = grow
         self._tell_at = 0.0
@@ -267,8 +266,8 @@ class ActorPool:
         slot.fruitless_deaths += 1
         self.replaced += 1
         lost, slot.running = list(slot.running.values()), {}
-        spent = next((item for item in lost if item.attempts >= self._max_attempts), None)
-        if spent is not None or slot.fruitless_deaths > self._max_attempts:
+        spent = next((item for item in lost if item.attempts >= MAX_ATTEMPTS), None)
+        if spent is not None or slot.fruitless_deaths > MAX_ATTEMPTS:
             what = f"item {spent.key!r} went down with it {spent.attempts} times" if spent is not None else (
                 f"so did its replacements, {slot.fruitless_deaths} times without finishing anything")
             raise failures.died(self.name, what, error) from error

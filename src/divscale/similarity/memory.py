@@ -7,6 +7,7 @@ import torch
 # On two CPU cores products of 2048 rows ran no faster than of 1024; 8192 on CUDA has not been measured
 LARGEST_TILE = {"cpu": 1024, "cuda": 8192}
 _SMALLEST_TILE = 64
+_PAIR_BYTES = 12  # the tile, its scratch and one temporary, in float32
 _TILE_SHARE, _PANEL_SHARE = 0.25, 0.125  # of free memory
 
 
@@ -19,16 +20,15 @@ def free_bytes(device: str) -> int:
     return psutil.virtual_memory().available
 
 
-def tile_rows_for(free: int, device: str, bytes_per_pair: int = 12) -> int:
+def tile_rows_for(free: int, device: str) -> int:
     """Rows and columns of a tile: the largest power of two whose buffers take a quarter of `free` bytes.
 
     Args:
         free: bytes.
         device: `cpu` or `cuda...`.
-        bytes_per_pair: the tile, its scratch and one temporary, in float32.
     """
     rows = LARGEST_TILE[device.partition(":")[0]]
-    while rows > _SMALLEST_TILE and rows * rows * bytes_per_pair > _TILE_SHARE * free:
+    while rows > _SMALLEST_TILE and rows * rows * _PAIR_BYTES > _TILE_SHARE * free:
         rows //= 2
     return rows
 

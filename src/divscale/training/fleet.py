@@ -33,11 +33,9 @@ class TrainingFleet:
     thread each, one more group for every `ITEMS_A_GROUP` items. Nothing is left running after `close`.
     """
 
-    def __init__(self, session: Session, resources: Resources, *, max_attempts: int = 2,
-                 up: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(self, session: Session, resources: Resources, *, up: Callable[[float], None] = lambda _: None) -> None:
         self._session = session
         self._resources = resources
-        self._max_attempts = max_attempts
         self._up = up  # told how long the first group took to come up
         self._since: float | None = None  # while none is up
         self._groups: list[TrainingGroup] = []
@@ -66,7 +64,7 @@ class TrainingFleet:
         self._tell_at = time.monotonic() + TELL_S
         while len(self._groups) < min(wanted, self._count() - self._lost):
             name = f"training-{next(self._names)}"
-            self._groups.append(TrainingGroup(name, self._resources, place, self._max_attempts, self._reader(place),
+            self._groups.append(TrainingGroup(name, self._resources, place, self._reader(place),
                                               self._session.shared))
 
     def run(self, items: Sequence[Item], on_done: Callable[[Result], None],

@@ -29,6 +29,7 @@ from divscale.training.worker import work
 
 POLL_S = 1.0
 CLOSE_TIMEOUT_S = 120.0  # a group that is starting ends when it is up: Ray ends a process that asks it after shutdown
+MAX_ATTEMPTS = 2  # lives of the group that one item may cost
 MAX_IDLE_CRASHES = 2  # lives of the group that may be lost in a row without reaching an item
 
 
@@ -57,8 +58,7 @@ class TrainingGroup:
         shared: A folder that every node of it has to see; null: none.
     """
 
-    def __init__(self, name: str, resources: Resources, place: Place, max_attempts: int, reader: Any,
-                 shared: str | None = None) -> None:
+    def __init__(self, name: str, resources: Resources, place: Place, reader: Any, shared: str | None = None) -> None:
         self._name = name
         self._resources = resources
         self._place = place
@@ -67,7 +67,7 @@ class TrainingGroup:
         self._ranks = place.ranks  # of this life
         # Beside the driver: the loss of any other node must not lose what was done.
         here: Any = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._queue: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(ItemQueue).remote(max_attempts)
+        self._queue: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(ItemQueue).remote(MAX_ATTEMPTS)
         self._error: StageFailedError | None = None
         self._closing = False
         self._hung: str | None = None  # why the driver killed the group

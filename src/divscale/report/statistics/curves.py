@@ -17,7 +17,6 @@ from divscale.report.statistics.over_examples import OverBoth, over_both
 from divscale.report.statistics.verdict import Verdict, judge_shape
 
 BASELINE = "real_only"
-JUDGE = "judge_labelled"
 ALONE = "generated_only"
 
 
