@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from divscale.report.naming import (
     DESIGNS,
@@ -22,6 +21,7 @@ from divscale.report.naming import (
 from divscale.report.statistics.compare import Cell, Compared, ComparedSet, Side, compare_arms, compare_sets
 from divscale.report.statistics.verdict import ALPHA
 from divscale.report.tables import Table, change, interval
+from divscale.report.template import filled
 from divscale.report.text_table import as_text, without_constant
 
 HOW = {"paired": "paired", "welch": "Welch", "same": "the same arms", "overlap": "some arms are the same"}
@@ -165,11 +165,4 @@ def in_words(found: Comparison) -> str:
 
 def render(found: Comparison) -> str:
     """The comparison as one self-contained HTML page, with no script and no network. The same input, the same bytes."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("divscale.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True)
-    style = Markup(files("divscale.report").joinpath("page.css").read_text("utf-8"))
-    return environment.get_template("comparison.html.j2").render(found=found, style=style, note=NOTE)
+    return filled("comparison.html.j2", found=found, note=NOTE)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 
 from divscale.report.tables import Table
+from divscale.report.template import filled
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,4 @@ class MeasuredPage:
 
 def render(page: MeasuredPage) -> str:
     """The page as HTML text. The same input gives the same bytes."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("divscale.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True)
-    style = Markup(files("divscale.report").joinpath("page.css").read_text("utf-8"))
-    return environment.get_template("measured.html.j2").render(page=page, style=style)
+    return filled("measured.html.j2", page=page)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 from divscale.report import tables
 from divscale.report.analysis import Analysis
 from divscale.report.descent import descent_section
@@ -15,6 +13,7 @@ from divscale.report.naming import FILTERS, METHODS, measure_name, score_name
 from divscale.report.relations import relations
 from divscale.report.square import squares
 from divscale.report.statistics.curves import seed_counts
+from divscale.report.template import filled
 from divscale.schema import CORRECT, MATCHED
 
 
@@ -24,9 +23,6 @@ def render(report: ReportInput | Analysis) -> str:
     Every text of the study (generated samples, labels, names, YAML) is escaped. The same input gives the same bytes.
     A study of some hundred arms takes a few seconds, most of them drawing.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
     found = report if isinstance(report, Analysis) else Analysis(report)
     whole, report, sets, levels, axis = found.whole, found.report, found.sets, found.levels, found.axis
     metric, curves, plain = report.metrics[0], found.lead.curves, found.lead.references
@@ -56,12 +52,8 @@ def render(report: ReportInput | Analysis) -> str:
     more = len(curves) > sum(len(own) for own in found.main.values())
     shown = [level for level in levels if level in report.examples]
     labels = dict.fromkeys(example.label for level in shown for example in report.examples[level])
-    environment = Environment(
-        loader=PackageLoader("divscale.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True)
-    return environment.get_template("page.html.j2").render(
-        report=report, style=Markup(files("divscale.report").joinpath("page.css").read_text("utf-8")),
-        sentences=found.sentences, seeds=seed_counts(report), levels=levels,
+    return filled(
+        "page.html.j2", report=report, sentences=found.sentences, seeds=seed_counts(report), levels=levels,
         axis=measure_name(axis) if axis else report.dial, axis_notes=axis_notes(report, sets, levels),
         score=score_name(metric), studies=[study(method) for method in found.main],
         mixes=mixes, mix_points=tables.points(curves, sets, axis) if mixes or more else None,
