@@ -9,8 +9,9 @@ from divscale.data.export import Format, Layout, export
 from divscale.errors import ConfigError
 from divscale.graph.store import Artifact
 from divscale.live import running
-from divscale.run import interruptible, made_folder, make, store_of
+from divscale.run import interruptible, make, store_of
 from divscale.stages.expand import generated_sets
+from divscale.stages.out_file import made_folder
 from divscale.view import Tally, Terminal
 
 

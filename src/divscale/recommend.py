@@ -36,8 +36,9 @@ from divscale.report.naming import (
 from divscale.report.statistics.curves import by_unit
 from divscale.report.statistics.halving import Rung, best, cost, schedule_within
 from divscale.report.statistics.intervals import Estimate, Unit, difference, estimate
-from divscale.run import interruptible, made_folder, make, store_of
+from divscale.run import interruptible, make, store_of
 from divscale.stages.candidates import Candidates, Tried, candidates, stages_of
+from divscale.stages.out_file import made_folder
 from divscale.view import Tally, Terminal
 
 FILE = "recommendation.json"

@@ -12,7 +12,7 @@ from divscale.graph.plan import missing
 from divscale.graph.store import Artifact, Store
 from divscale.run import publish, report_path, store_of
 from divscale.stages.expand import expand
-from divscale.stages.out_file import prove_folder, whole
+from divscale.stages.out_file import made_folder, prove_folder, whole
 from divscale.stages.report import TableFormat, tables_in
 
 FORMATS = get_args(TableFormat)
@@ -81,10 +81,7 @@ def finished(study: Study, store: Store) -> Artifact:
 
 def _write_tables(artifact: Artifact, folder: Path, formats: tuple[TableFormat, ...]) -> list[Path]:
     prove_folder("--out", folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out: {folder} cannot be made ({error.strerror}). Name another folder.") from error
+    made_folder(folder)
     written = {folder / name: write for name, write in tables_in(artifact, formats).items()}
     with whole("--out", str(folder), *written) as parts:
         for part, write in zip(parts, written.values(), strict=True):

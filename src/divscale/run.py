@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from divscale.config import Study
-from divscale.errors import ConfigError, DivscaleError, one_line
+from divscale.errors import DivscaleError, one_line
 from divscale.graph.listeners import Listeners
 from divscale.graph.plan import missing
 from divscale.graph.remote_store import RemoteStore
@@ -38,21 +38,6 @@ def store_of(root: str | Path | None) -> Store:
     """The store at `root`, or at $DIVSCALE_STORE, or in `.divscale` here: a folder, or the URI of an object store."""
     where = str(root or os.environ.get("DIVSCALE_STORE") or ".divscale").removeprefix("file://")
     return RemoteStore(where) if "://" in where else Store(where)
-
-
-def made_folder(out: str) -> Path:
-    """The folder that `--out` names, made.
-
-    Raises:
-        ConfigError: It cannot be.
-    """
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out: {out} cannot be made ({error.strerror}). Name a folder that can be "
-                          "written.") from error
-    return folder
 
 
 def run_study(study: Study, store: Store, events: Events) -> Artifact:

@@ -31,10 +31,10 @@ from divscale.bench.sizes import SIZES, SizeName
 from divscale.bench.tables import shown
 from divscale.errors import ConfigError, DivscaleError, PreflightError, StageFailedError
 from divscale.graph.record import package_versions
-from divscale.run import interruptible, made_folder
+from divscale.run import interruptible
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
-from divscale.stages.out_file import prove_writable, whole
+from divscale.stages.out_file import made_folder, prove_writable, whole
 from divscale.study_file import load_resources
 
 MEASURES: dict[str, Callable[[Setting], list[Measured]]] = {

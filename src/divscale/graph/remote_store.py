@@ -248,10 +248,7 @@ class RemoteStore(Store):
         return artifact
 
     def draft(self, stage: Stage) -> Draft:  # noqa: D102
-        folder = self._folder(stage)
-        with explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        self._known.pop(stage.fingerprint, None)
+        folder = super().draft(stage).folder
         there = set(self._there(stage.name).get(stage.fingerprint, {}))
         return RemoteDraft(folder, stage, self._objects, there, self._committed)
 

@@ -28,7 +28,7 @@ from divscale.selection.near_text import check_jaccard, near_texts
 from divscale.selection.near_vector import check_cosine, near_vectors
 from divscale.selection.same_text import same_texts
 from divscale.stages.embed_files import Log, check_embedder, embed_texts
-from divscale.stages.out_file import prove_folder, whole
+from divscale.stages.out_file import made_folder, prove_folder, whole
 
 NEAR_SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)
 SEMANTIC_SHOWN = (0.8, 0.85, 0.9, 0.95, 0.98)
@@ -164,10 +164,7 @@ def _write(folder: Path, dataset: Dataset, found: TextSet, steps: _Steps, result
                                         "similarity": likeness} for row, (step, of, likeness) in steps.why.items()}
     rows = [{**gone[ordinal], "row": _as_json(row)}
             for ordinal, row in enumerate(unlisted(dataset)) if ordinal in gone]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--out: {folder} cannot be made ({error.strerror}). Name another folder.") from error
+    made_folder(folder)
     files = Path(result.kept_file), Path(result.rejected_file), folder / "dedup.json"
     with whole("--out", str(folder), *files) as (kept, rejected, report):
         copy_rows(dataset, kept_N, kept)

@@ -38,6 +38,21 @@ def prove_folder(option: str, folder: Path) -> None:
     _try_in(there, option, folder, "folder")
 
 
+def made_folder(out: str | Path) -> Path:
+    """The folder that `--out` names, made.
+
+    Raises:
+        ConfigError: It cannot be.
+    """
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out: {out} cannot be made ({error.strerror}). Name a folder that can be "
+                          "written.") from error
+    return folder
+
+
 @contextmanager
 def whole(option: str, named: str, *files: Path) -> Iterator[tuple[Path, ...]]:
     """Where to write: `files` appear when the block ends, all or, where it fails or is interrupted, none.
