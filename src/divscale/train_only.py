@@ -180,7 +180,8 @@ def _through_a_fleet(items: list[Item], resources: Resources, folder: Path) -> d
 
     def on_progress(at: Progress) -> None:
         stall.advanced(at.key, rows=1)
-        print(f"step {at.step} of {at.steps}, loss {at.loss:.3f}", flush=True)
+        print(f"{at.key}: {at.step} of {at.steps} rows are scored" if at.loss is None else
+              f"step {at.step} of {at.steps}, loss {at.loss:.3f}", flush=True)
 
     with Session(resources, worker_env=worker_log_env(log), shared=folder) as session, stall.watching():
         alone = {"training_groups": resources.training_groups or 1}  # one arm: every thread is its own

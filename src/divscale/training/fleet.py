@@ -79,7 +79,7 @@ class TrainingFleet:
         Args:
             items: What to do.
             on_done: Called once an item, as they end, from this thread.
-            on_progress: Called about twice a second for each arm that trains.
+            on_progress: Called about twice a second for each item that is at work.
 
         Raises:
             StageFailedError: A group cannot be started, or none be kept alive. What was reported stays done; the groups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,13 +12,13 @@ from divscale.training.batches import Row, collate
 from divscale.training.encode import encode_rows
 from divscale.training.machine import Machine
 from divscale.training.models import load
-from divscale.training.work import Evaluation, Head
+from divscale.training.work import Evaluation, Head, Progress
 
 MAX_LOGITS = 2**28  # 1 GiB in float32, held about three times while they are read
 
 
-def predict(item: Evaluation, machine: Machine) -> pa.Table:
-    """Scores an evaluation's rows; every rank takes its share and gets the whole table.
+def predict(item: Evaluation, machine: Machine, report: Callable[[Progress], None] = lambda _: None) -> pa.Table:
+    """Scores an evaluation's rows; every rank takes its share and gets the whole table. `report` hears of every pass.
 
     Classifier: `prediction` is the most likely label, `confidence` its probability, `loss` the negative log-likelihood
     of the right one.
@@ -42,7 +42,8 @@ def predict(item: Evaluation, machine: Machine) -> pa.Table:
     model = model.to(machine.device, getattr(torch, item.dtype)).eval()
     machine.beat()
     with torch.inference_mode():
-        outputs = outputs_of(model, tokenizer, rows, item.head, item.labels, item.batch_size, machine)
+        outputs = outputs_of(model, tokenizer, rows, item.head, item.labels, item.batch_size, machine,
+                             lambda done: report(Progress(item.key, done, len(rows), None, 0)))
     predictions, correct, losses, confidences = zip(*outputs, strict=True)
     target = item.rows.column("completion" if item.head == "causal" else "label")
     return pa.Table.from_arrays(
@@ -51,11 +52,13 @@ def predict(item: Evaluation, machine: Machine) -> pa.Table:
 
 
 def outputs_of(model: Any, tokenizer: Any, rows: list[Row], head: Head, labels: tuple[str, ...], batch_size: int,
-               machine: Machine) -> list[tuple[str, bool, float, float | None]]:
+               machine: Machine, on_rows: Callable[[int], None] = lambda _: None,
+               ) -> list[tuple[str, bool, float, float | None]]:
     """Returns (prediction, correct, loss, confidence) of every row, as in `predict`. Every rank takes its share, in as
     many forward passes as the others (ranks that share weights need that), and gets the whole.
 
     A pass has `batch_size` rows, fewer where the logits of so many would be more than `MAX_LOGITS` numbers.
+    After each, `on_rows` is told how many rows all ranks have done.
     """
     import torch.distributed as dist
 
@@ -71,6 +74,7 @@ def outputs_of(model: Any, tokenizer: Any, rows: list[Row], head: Head, labels: 
         inputs = collate([rows[i] for i in batch], tokenizer.pad_token_id, machine.device)
         logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits.float()
         outputs |= zip(batch, read(logits, inputs, tokenizer, labels), strict=True)
+        on_rows(min(passed.stop, len(rows)))
     shares: list[Any] = [outputs]
     if machine.ranks > 1:
         shares = [None] * machine.ranks

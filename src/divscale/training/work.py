@@ -187,12 +187,14 @@ Result = Trained | Evaluated | Failed
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the running arm is. `loss` is per unit of target weight, nats."""
+    """Where the running item is. `loss` is per unit of target weight, nats; of an evaluation it is null, and its steps
+    are rows.
+    """
 
     key: str
     step: int
     steps: int
-    loss: float
+    loss: float | None
     tokens: int
 
 

@@ -62,7 +62,7 @@ def do(item: Item, machine: Machine, report: Callable[[Progress], None]) -> Resu
             if isinstance(item, Arm):
                 return train(item, machine, report)
             started = time.monotonic()
-            return Evaluated(item.key, predict(item, machine), time.monotonic() - started)
+            return Evaluated(item.key, predict(item, machine, report), time.monotonic() - started)
     except DivscaleError as error:
         return Failed(item.key, f"{item.key}: {error}", diverged=isinstance(error, DivergedError))
 

@@ -37,15 +37,16 @@ def trained(tmp_path, machine, reload):
     return train(arm, Counting(0, 1, "cpu", reload=reload), lambda _: None)
 
 
-def test_what_reads_as_it_was_trained_is_kept(tmp_path, group_of_one):
-    read = []
+def test_what_reads_as_it_was_trained_is_kept_and_reading_says_how_far_it_is(tmp_path, group_of_one):
+    read, said = [], []
 
     def reload(item):
         read.append(item)
-        return predict(item, replace(group_of_one, reload=None))["loss"].to_pylist()
+        return predict(item, replace(group_of_one, reload=None), said.append)["loss"].to_pylist()
 
     assert trained(tmp_path, group_of_one, reload).steps == 3
     assert [item.model_dir for item in read] == [str(tmp_path / "a")] and read[0].rows.num_rows == 4
+    assert [(at.step, at.steps, at.loss) for at in said] == [(done, 4, None) for done in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("losses", [[9.0] * 4, [float("nan")] * 4])
