@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from runner_scale import NAMES, graph, nearly_nothing
 
 REQUIREMENTS = {"plan_of_1000_arms_s": 10.0, "plan_of_1000_arms_gib": 1.0, "rerun_of_200_arms_s": 5.0}
 ROUNDS = 5
-ARMS, SETS = 1_000, 10
-NAMES = ("data", "set", "mix", "score", "arm", "report")  # as handlers are preferred: what reads weights comes first
+ARMS, STAGES = 1_000, 3_012  # STAGES: of the graph, in which ARMS are arms
 
 COMMON: dict[str, Any] = {
     "generator": {"model": "pretrain", "engine": {"engine": "transformers", "max_model_len": 128}},
@@ -112,7 +112,7 @@ def scheduled(at_most: dict[str, int]) -> dict[str, Any]:
              (claim.Claims, "give_up")]
     spent: Counter[str] = Counter()
     plain = [getattr(owner, name) for owner, name in parts]
-    target = graph()
+    target = graph(STAGES)
     for owner, name in parts:
         setattr(owner, name, timed(getattr(owner, name), spent))
     try:
@@ -123,12 +123,11 @@ def scheduled(at_most: dict[str, int]) -> dict[str, Any]:
     finally:
         for (owner, name), function in zip(parts, plain, strict=True):
             setattr(owner, name, function)
-    stages = 3 * ARMS + SETS + 2
     spent["commit"] -= spent["fsync"]
     locks = spent.pop("acquire") + spent.pop("release") + spent.pop("only") + spent.pop("give_up")
-    return {"stages": stages, "ms_a_stage": round(1e3 * seconds / stages, 3),
-            "computing_ms_a_stage": round(1e3 * computing / stages, 3),
-            "of_that": {name: round(1e3 * took / stages, 3) for name, took in (*spent.items(), ("locks", locks))}}
+    return {"stages": STAGES, "ms_a_stage": round(1e3 * seconds / STAGES, 3),
+            "computing_ms_a_stage": round(1e3 * computing / STAGES, 3),
+            "of_that": {name: round(1e3 * took / STAGES, 3) for name, took in (*spent.items(), ("locks", locks))}}
 
 
 def timed(function: Any, spent: Counter[str]) -> Any:
@@ -139,30 +138,6 @@ def timed(function: Any, spent: Counter[str]) -> Any:
         finally:
             spent[function.__name__] += time.perf_counter() - begun
     return measured
-
-
-def graph() -> Any:
-    """The shape of a study: sets from data, mixes from sets, an arm and a score a mix, one report of all."""
-    from divscale.frozen import FrozenConfig
-    from divscale.graph.stage import Stage
-
-    class Number(FrozenConfig):
-        number: int
-
-    data = Stage("data", 1, Number(number=0))
-    sets = [Stage("set", 1, Number(number=i), {"data": data}) for i in range(SETS)]
-    mixes = [Stage("mix", 1, Number(number=i), {"data": data, "set": sets[i % SETS]}) for i in range(ARMS)]
-    arms = [Stage("arm", 1, Number(number=0), {"mix": mix, "data": data}) for mix in mixes]
-    scores = [Stage("score", 1, Number(number=0), {"arm": arm, "data": data}) for arm in arms]
-    return Stage("report", 1, Number(number=0), {"scores": tuple(scores)})
-
-
-def nearly_nothing(jobs: Any) -> None:
-    for job in jobs:
-        for role in job.stage.inputs:
-            job.inputs(role)
-        job.draft.new_file("file", ".txt").write_text("1")
-        job.commit()
 
 
 if __name__ == "__main__":
