@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
+from toys import by_name
 
 from divscale.graph.stage import in_order
 from divscale.graph.store import Store
@@ -34,9 +35,7 @@ def test_a_study_tells_what_a_model_sees_and_how_arms_tuned_on_generated_rows_al
     page = report_path(study, store).read_text()
     assert "G-Vendi, gradients of a proxy model" in page and "Loss of a reference model" in page
 
-    found = {}
-    for stage in in_order([expand(study)]):
-        found.setdefault(stage.name, []).append(stage)
+    found = by_name(expand(study))
     viewed = [store.open(stage) for stage in found["model_view"]]
     assert len(viewed) == 3 and all(artifact.values["seconds"]["g_vendi"] > 0 for artifact in viewed)
     alone = [arm for arm in report.table("arms").to_pylist() if arm["design"] == "generated_only"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from toys import Silent
+from toys import Silent, by_name
 
 from divscale.errors import ConfigError, DataError
 from divscale.graph.runner import Job
@@ -20,10 +20,7 @@ TARGETS = ["recipe.temperature=[0.3,0.6,0.9,1.2]", "recipe.target.n=40", "recipe
 
 
 def stages(*overrides):
-    found = {}
-    for stage in in_order([expand(load(SMOKE, [*TARGETS, *overrides]))]):
-        found.setdefault(stage.name, []).append(stage)
-    return found
+    return by_name(expand(load(SMOKE, [*TARGETS, *overrides])))
 
 
 def test_targets_share_the_pilots_and_the_sets_of_every_setting():

@@ -16,7 +16,7 @@ import pyarrow as pa
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
-from divscale.graph.stage import Stage
+from divscale.graph.stage import Stage, in_order
 
 
 class Number(FrozenConfig):
@@ -32,6 +32,14 @@ def number(value: int) -> Stage:
 
 def total(*stages: Stage, extra: int = 0) -> Stage:
     return Stage("total", 1, Number(value=extra), {"terms": tuple(stages)}, title="sum")
+
+
+def by_name(target: Stage) -> dict[str, list[Stage]]:
+    """A stage and all that it needs, inputs first, by name."""
+    found: dict[str, list[Stage]] = {}
+    for stage in in_order([target]):
+        found.setdefault(stage.name, []).append(stage)
+    return found
 
 
 class Counting:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toys import by_name
 
 from divscale.errors import ConfigError, DataError
-from divscale.graph.stage import in_order
 from divscale.metrics import mmd2
 from divscale.metrics.shift.density_ratio import log_density_ratio
 from divscale.stages.expand import expand
@@ -19,10 +19,7 @@ IDS = [f"row{i}" for i in range(400)]
 
 
 def stages(*overrides):
-    found = {}
-    for stage in in_order([expand(load(SMOKE, overrides))]):
-        found.setdefault(stage.name, []).append(stage)
-    return found
+    return by_name(expand(load(SMOKE, overrides)))
 
 
 def gaussians(seed, shift=1.0, rows=600):

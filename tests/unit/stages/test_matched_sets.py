@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from toys import Silent
+from toys import Silent, by_name
 
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
-from divscale.graph.stage import in_order
 from divscale.graph.store import Store
 from divscale.schema import SAMPLES
 from divscale.stages import match
@@ -31,7 +30,7 @@ def world(tmp_path_factory):
     study = load(SMOKE, ["recipe.filters=[none,label_agreement,shift_matched,both]", "recipe.temperature=[0.3,1.2]",
                          "recipe.samples=20"])
     report, store = expand(study), Store(tmp_path_factory.mktemp("store"))
-    rng, found = np.random.default_rng(0), {}
+    rng, found = np.random.default_rng(0), by_name(report)
 
     def put(stage, tables=None, vectors=None, values=None, rows=None):
         draft = store.draft(stage)
@@ -41,8 +40,6 @@ def world(tmp_path_factory):
             vectors.astype("<f4").tofile(draft.new_file("vectors", ".f32"))
         draft.commit(values={**({"shape": list(vectors.shape)} if vectors is not None else {}), **(values or {})}, rows=rows)
 
-    for stage in in_order([report]):
-        found.setdefault(stage.name, []).append(stage)
     samples = pa.Table.from_pylist([
         {**dict.fromkeys(SAMPLES.names), "id": f"row{i}", "text": f"text {i}", "label": LABELS[i % 3], "origin": "generated"}
         for i in range(ROWS)], schema=SAMPLES)

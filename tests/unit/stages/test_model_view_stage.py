@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from toys import Silent
+from toys import Silent, by_name
 
 from divscale.errors import ConfigError, PreflightError
 from divscale.graph.runner import Job
@@ -21,10 +21,7 @@ ON = "measure.model_view={}"
 
 
 def stages(*overrides):
-    found = {}
-    for stage in in_order([expand(load_study(SMOKE, overrides))]):
-        found.setdefault(stage.name, []).append(stage)
-    return found
+    return by_name(expand(load_study(SMOKE, overrides)))
 
 
 def prints(found):
@@ -104,9 +101,7 @@ class Here:
 @pytest.mark.parametrize("loss", ["text", "target"])
 def test_real_rows_are_viewed_by_the_model_that_the_study_trains(tmp_path, loss):
     study, store = load_study(SMOKE, [f"measure.model_view={{loss: {loss}, projected: 256, n: 12}}"]), Store(tmp_path)
-    found = {}
-    for stage in in_order([expand(study)]):
-        found.setdefault(stage.name, []).append(stage)
+    found = by_name(expand(study))
     context = type("Context", (), {"study": study, "events": Silent(), "workers": Here})()
     for name, run in (("load", load.run), ("split", split.run)):
         run([Job(found[name][0], store, Silent())], context)

@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from toys import Silent
+from toys import Silent, by_name
 
 from divscale.errors import ConfigError, DataError
 from divscale.graph.runner import Job
-from divscale.graph.stage import in_order
 from divscale.graph.store import Store
 from divscale.stages import rates
 from divscale.stages.expand import expand
@@ -22,10 +21,7 @@ GRID = [*PLAIN, "data.validation_share=0.3", "train.1.lr=[1e-4,1e-3,1e-2]"]
 
 
 def stages(*overrides):
-    found = {}
-    for stage in in_order([expand(load(SMOKE, overrides))]):
-        found.setdefault(stage.name, []).append(stage)
-    return found
+    return by_name(expand(load(SMOKE, overrides)))
 
 
 def test_arms_of_as_many_rows_share_one_choice_that_was_made_on_the_first_seeds():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from toys import Silent
+from toys import Silent, by_name
 
 from divscale.errors import ConfigError
 from divscale.graph.runner import Job
@@ -19,10 +19,7 @@ LINES = ["recursion={generations: 3}", "recipe.temperature=[0.8]", "mix=[]", "tr
 
 
 def stages(*overrides):
-    found = {}
-    for stage in in_order([expand(load_study(SMOKE, [*LINES, *overrides]))]):
-        found.setdefault(stage.name, []).append(stage)
-    return found
+    return by_name(expand(load_study(SMOKE, [*LINES, *overrides])))
 
 
 def prints(found, *names):
