@@ -46,6 +46,7 @@ def test_the_rate_that_validates_best_is_taken_for_all_seeds_and_its_trial_is_no
     weights, own = (next(iter(a.tree("model").glob("*.safetensors"))) for a in (first, trials[found["chosen"]]))
     assert weights.samefile(own), "the trial was taken over, not copied"
     assert tally.lines["train"].done == 2
+    assert tally.lines["evaluate"].rows == 2 * (110 + 8), "told while they are scored, once each"
 
     tables = {s.title: store.open(s).table("predictions") for s in scored}
     for title, predictions in tables.items():

@@ -103,12 +103,13 @@ def run_probes(jobs: Sequence[Job], context: Context) -> None:
             )
         )
     for i, predictions in context.workers().map(_predict, calls):
-        _commit(jobs[i], predictions, context)
+        context.events.advanced(jobs[i].stage.name, rows=predictions.num_rows)
+        _commit(jobs[i], predictions)
 
 
 def run(jobs: Sequence[Job], context: Context) -> None:
     """Score fine-tuned models in the training fleet, from their exported weights."""
-    from divscale.training.work import Evaluation, Failed
+    from divscale.training.work import Evaluation, Failed, Progress
 
     by_key = {job.stage.fingerprint: job for job in jobs}
     items = []
@@ -134,14 +135,23 @@ def run(jobs: Sequence[Job], context: Context) -> None:
             )
         )
 
-    def done(result: Any) -> None:
-        job = by_key[result.key]
-        if isinstance(result, Failed):
-            job.fail(result.reason)
-        else:
-            _commit(job, result.predictions, context)
+    told = dict.fromkeys(by_key, 0)
 
-    context.training().run(items, done, lambda _: None)
+    def tell(key: str, rows: int) -> None:
+        context.events.advanced(by_key[key].stage.name, rows=max(rows - told[key], 0))
+        told[key] = max(rows, told[key])  # what is scored again after a death was told
+
+    def done(result: Any) -> None:
+        if isinstance(result, Failed):
+            by_key[result.key].fail(result.reason)
+        else:
+            tell(result.key, result.predictions.num_rows)
+            _commit(by_key[result.key], result.predictions)
+
+    def progress(at: Progress) -> None:
+        tell(at.key, at.step)
+
+    context.training().run(items, done, progress)
 
 
 def held_out(job: Job) -> pa.Table:
@@ -165,9 +175,8 @@ def base_of(job: Job, context: Context) -> str | None:
     return model_named(context.study, ModelIdentity.model_validate(trained["model"])) if adapters_alone else None
 
 
-def _commit(job: Job, predictions: pa.Table, context: Context) -> None:
+def _commit(job: Job, predictions: pa.Table) -> None:
     job.draft.write_table("predictions", predictions)
-    context.events.advanced(job.stage.name, rows=predictions.num_rows)
     job.commit(rows=Rows(asked=predictions.num_rows, ok=predictions.num_rows))
 
 
