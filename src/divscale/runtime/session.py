@@ -268,6 +268,7 @@ def _start_local(resources: Resources, scratch: str, more_env: Mapping[str, str]
         if OUT_OF_TIME not in str(error):
             raise
         LOG.warning("Ray gives a node 30 s to start, which were not enough; it is started once more")
+    Path(scratch).mkdir(mode=0o700, exist_ok=True)  # the first one's watchdog has removed it
     return _start_once(resources, scratch, more_env)
 
 
