@@ -105,7 +105,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
                 tables[artifact.record.fingerprint] = artifact.table("samples")
         samples = {artifact.record.fingerprint: tables[artifact.record.fingerprint] for artifact in _sources(job)}
         try:
-            index = _compose(job, samples, sources)
+            index = _compose(job, context.study, samples, sources)
             found = realised(index, samples, tokens.count)
         except DivscaleError as error:
             job.fail(error)
@@ -141,16 +141,19 @@ def _sources(job: Job) -> list[Any]:
     return [job.input(role) for role in ("data", "set") if role in job.stage.inputs]
 
 
-def _compose(job: Job, samples: dict[str, pa.Table], known: dict[tuple[str, str | None], MixRows]) -> pa.Table:
+def _compose(
+    job: Job, study: Study, samples: dict[str, pa.Table], known: dict[tuple[str, str | None], MixRows]
+) -> pa.Table:
     config: Any = job.stage.config
     data = job.input("data").record.fingerprint
     if config.design == "prior":
         return mixes.real_only(MixRows.of(data, samples[data], splits.rows(job.input("split"), "prior").tolist()))
     labels = sorted(set(samples[data]["label"].to_pylist())) if config.per_label else None
     pool = splits.rows(job.input("split"), "pool")
+    of_total = config.total is not None or config.labelled not in study.data.labelled  # real rows beside one
     drawn = draw_labelled(
         samples[data], pool, config.labelled if config.total is None else mixes.real_of(config.total, config.share),
-        config.seed, per_label=config.per_label, field="mix.total" if config.total is not None else "data.labelled",
+        config.seed, per_label=config.per_label, field="mix.total" if of_total else "data.labelled",
     ).tolist()
     real = MixRows.of(data, samples[data], drawn)
     if config.design == "real_only":

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from toys import Silent, by_name
 
 from divscale.errors import ConfigError
+from divscale.graph.runner import Job
+from divscale.graph.store import Store
 from divscale.report.model import ARMS, MIXES, SETS, ReportInput
 from divscale.report.sentences import answer
 from divscale.report.statistics.amounts import how_much
 from divscale.report.statistics.curves import curves, references
+from divscale.stages import load as load_stage
+from divscale.stages import mix, split
 from divscale.stages.candidates import candidates
 from divscale.stages.expand import expand
 from divscale.study_file import load
@@ -106,3 +112,17 @@ def test_recommend_refuses_a_total_without_real_rows_beside_it():
     asked = [TOTAL, "evaluate.metrics=[accuracy]", "data.validation_share=0.3"]
     with pytest.raises(ConfigError, match=r"train\.0\.arms selects these on 0 of 2; .*hold real_only"):
         candidates(load(SMOKE, [*asked, "train={method: probe, arms: {designs: [constant_total]}}"]))
+
+
+def test_a_pool_that_has_too_few_rows_for_a_total_is_told_of_the_total_also_where_the_split_was_there(tmp_path):
+    store, view = Store(tmp_path), Silent()
+    one = study("mix=[{design: constant_total, total: 900, shortfall: oversample, generated_share: [0.9], filters: [none]}]")
+    for asked in (study(), one):  # the split of the one is that of the other
+        found, context = by_name(expand(asked)), SimpleNamespace(study=asked, events=view)
+        for name, run in (("load", load_stage.run), ("split", split.run)):
+            if store.find(found[name][0]) is None:
+                run([Job(found[name][0], store, view)], context)
+    short = next(stage for stage in found["mix"] if stage.config.labelled == 900 and stage.config.design == "real_only")
+    failed = Job(short, store, view)
+    mix.run([failed], context)
+    assert str(failed.error).startswith("mix.total: 900 rows a label are asked for")
