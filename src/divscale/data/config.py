@@ -30,8 +30,8 @@ class DataConfig(FrozenConfig):
 
     source: str = Field(description="pydocs, storyland, or a Parquet, JSONL or CSV file (path or URI)")
     test: str | None = Field(
-        default=None, description="held-out file, of whose texts, groups and contexts no row is trained on; null: a "
-                                  "share of the source, split by group")
+        default=None, description="held-out file, of whose texts, groups and contexts (of no more rows than it) no row "
+                                  "is trained on; null: a share of the source, split by group")
     out_of_distribution: dict[TestName, str] = Field(
         default={}, description="further held-out files by name, of another kind than the source; scored beside "
                                 "`test`, but for rows that the source has too"
