@@ -139,7 +139,7 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
     def tell(key: str, rows: int) -> None:
         context.events.advanced(by_key[key].stage.name, rows=max(rows - told[key], 0))
-        told[key] = max(rows, told[key])  # what is scored again after a death was told
+        told[key] = rows  # fewer than before where a group died and begins again: what it scores is told again
 
     def done(result: Any) -> None:
         if isinstance(result, Failed):
