@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 
 import psutil
@@ -170,6 +171,16 @@ def test_what_stops_a_run_ends_its_workers_at_once(fleet, tmp_path):
     assert time.monotonic() - started < CLOSE_TIMEOUT_S  # they ended, and were not given up
     psutil.wait_procs(workers("RayTrainWorker"), timeout=60)
     assert not workers("RayTrainWorker")
+
+
+def test_a_group_whose_leader_does_not_answer_is_ended_before_ray_is_shut_down_under_it(fleet, tmp_path, monkeypatch):
+    fleet.run([arm(tmp_path, "one")], lambda _: None)
+    (thread,) = (one for one in threading.enumerate() if one.name.startswith("training-"))
+    monkeypatch.setattr("divscale.training.fleet.CLOSE_TIMEOUT_S", 3.0)
+    (leader,) = workers("TrainController")
+    leader.suspend()
+    fleet.close()
+    assert not thread.is_alive()
 
 
 @pytest.mark.long

@@ -14,6 +14,7 @@ import ray
 import ray.train
 from ray.exceptions import RayActorError
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.callback import ControllerCallback
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from divscale.errors import StageFailedError
@@ -29,6 +30,7 @@ from divscale.training.worker import work
 
 POLL_S = 1.0
 CLOSE_TIMEOUT_S = 120.0  # a group that is starting ends when it is up: Ray ends a process that asks it after shutdown
+LAST_S = 30.0  # for a group that has lost its leader
 MAX_ATTEMPTS = 2  # lives of the group that one item may cost
 MAX_IDLE_CRASHES = 2  # lives of the group that may be lost in a row without reaching an item
 
@@ -143,10 +145,20 @@ class TrainingGroup:
                     ray.kill(worker)
 
     def join(self, until: float) -> None:
-        """Waits until a group that was stopped is gone, or until a time of `time.monotonic`."""
+        """Waits until a group that was stopped is gone; from a time of `time.monotonic` on without patience."""
         if ray.is_initialized():
             self._thread.join(max(0.0, until - time.monotonic()))
+            if self._thread.is_alive():
+                self._end_leader()
             ray.kill(self._queue)
+
+    def _end_leader(self) -> None:
+        """For a `fit` that does not end: shutting Ray down under a thread that waits for it ends the process."""
+        log_stacks(f"{self._name} does not end")
+        with suppress(RayActorError):
+            for leader in self._ask("leader"):
+                ray.kill(leader)
+        self._thread.join(LAST_S)
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         return ray.get(getattr(self._queue, method).remote(*arguments))
@@ -186,7 +198,7 @@ class TrainingGroup:
             torch_config=OwnAddress(),
             scaling_config=ray.train.ScalingConfig(num_workers=self._ranks, use_gpu=self._place.on_gpu),
             run_config=ray.train.RunConfig(
-                name=f"{self._name}-{run}", storage_path=storage,
+                name=f"{self._name}-{run}", storage_path=storage, callbacks=[_Leads(self._queue, run)],
                 worker_runtime_env={"env_vars": training_env(self._place.threads)},
                 failure_config=ray.train.FailureConfig(max_failures=0),
                 logging_config=ray.train.LoggingConfig(log_level="ERROR")))
@@ -197,6 +209,16 @@ class TrainingGroup:
             "Its workers are as many as GPUs: lower resources.gpus, or set resources.training_workers")
         return (f"the training group did not start within {resources.start_timeout_s} s: {ready} of {self._ranks} "
                 f"workers are ready; {free()}. {lower}, or free some.")
+
+
+class _Leads(ControllerCallback):
+    """Tells the queue which actor leads a run: `fit` waits for that one alone."""
+
+    def __init__(self, queue: Any, run: int) -> None:
+        self._queue, self._run = queue, run
+
+    def after_controller_start(self, train_run_context: Any) -> None:  # noqa: ARG002
+        self._queue.led_by.remote(self._run, ray.get_runtime_context().current_actor)
 
 
 def training_env(threads: int) -> dict[str, str]:

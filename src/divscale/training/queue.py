@@ -30,6 +30,7 @@ class ItemQueue:
         self._reached = False  # any item, in this run
         self._crashes = 0  # of the item that is next
         self._workers: dict[int, Any] = {}
+        self._leader: list[Any] = []  # none or one
         self._closed = False
         self._last_sign = time.monotonic()  # of the workers
         self._news = asyncio.Condition()
@@ -50,8 +51,17 @@ class ItemQueue:
         if self._closed:
             return None
         self._run += 1
-        self._taken, self._reached, self._workers = False, False, {}
+        self._taken, self._reached, self._workers, self._leader = False, False, {}, []
         return self._run, len(self._results)
+
+    async def led_by(self, run: int, leader: Any) -> None:
+        """The handle of the actor that starts the workers of a run and looks after them."""
+        if run == self._run:
+            self._leader = [leader]
+
+    async def leader(self) -> list[Any]:
+        """That of this run, where it has begun."""
+        return self._leader
 
     async def is_over(self, run: int) -> bool:
         """Whether a worker of a run need not get ready any more."""
