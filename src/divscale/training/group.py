@@ -190,6 +190,7 @@ class TrainingGroup:
                         return
 
     def _trainer(self, run: int, position: int, storage: str) -> TorchTrainer:
+        leads: Any = [_Leads(self._queue, run)]  # Ray's type names those for users alone, and it takes all
         return TorchTrainer(
             work,
             train_loop_config={"queue": self._queue, "reader": self._reader, "run": run, "position": position,
@@ -198,7 +199,7 @@ class TrainingGroup:
             torch_config=OwnAddress(),
             scaling_config=ray.train.ScalingConfig(num_workers=self._ranks, use_gpu=self._place.on_gpu),
             run_config=ray.train.RunConfig(
-                name=f"{self._name}-{run}", storage_path=storage, callbacks=[_Leads(self._queue, run)],
+                name=f"{self._name}-{run}", storage_path=storage, callbacks=leads,
                 worker_runtime_env={"env_vars": training_env(self._place.threads)},
                 failure_config=ray.train.FailureConfig(max_failures=0),
                 logging_config=ray.train.LoggingConfig(log_level="ERROR")))
