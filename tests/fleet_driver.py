@@ -38,9 +38,16 @@ class Held(Arm):
 
 def step_of(folder: Path) -> int | None:
     """The last step that an arm has in its metrics."""
-    file = folder / "metrics.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return json.loads(lines[-1]).get("step") if lines else None
+    found = lines(folder / "metrics.jsonl")
+    return found[-1].get("step") if found else None
+
+
+def lines(file: Path) -> list[dict]:
+    """The whole lines of a file that may be written to, or moved to where it is committed, at this moment."""
+    try:
+        return [json.loads(line) for line in file.read_text().splitlines() if line.endswith("}")]
+    except FileNotFoundError:
+        return []
 
 
 def is_held(root: Path) -> bool:

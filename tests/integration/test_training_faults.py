@@ -1,8 +1,5 @@
 """The training fleet under fire: what dies or hangs costs one arm's last steps, what is broken costs its arm alone."""
 
-import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +12,8 @@ import pytest
 
 from divscale.training.work import Arm, Failed, Trained
 from tests.chaos import records
-from tests.processes import workers
+from tests.fleet_driver import lines, step_of
+from tests.processes import end, workers
 
 pytestmark = pytest.mark.engine
 
@@ -97,38 +95,40 @@ class Driver:
     def wait_for(self, arms, steps):
         """Until so many arms are committed and the one after has so many steps in its metrics; it waits at KILL."""
         self.hold.write_text(str(arms))
-        end = time.monotonic() + 1200
-        while time.monotonic() < end and self.process.poll() is None:
-            under_way = [lines(path)[-1].get("step", 0) for path in self.store.glob("train/*/unfinished/metrics.jsonl")
-                         if lines(path)]
-            tidy = [folder for stage, folder in trained(self.store) if not (self.store / stage / folder / "unfinished").exists()]
-            if len(trained(self.store)) == len(tidy) == arms and max(under_way, default=0) >= steps:
+        until = time.monotonic() + 1200
+        while time.monotonic() < until and self.process.poll() is None:
+            under_way = [step_of(path) or 0 for path in self.store.glob("train/*/unfinished")]
+            whole = trained(self.store)
+            tidy = [folder for stage, folder in whole if not (self.store / stage / folder / "unfinished").exists()]
+            if len(whole) == len(tidy) == arms and max(under_way, default=0) >= steps:
                 return
             time.sleep(0.02)
         raise AssertionError(f"the moment did not come: {trained(self.store)}, {self.process.stderr.read()}")
-
-
-def lines(path):
-    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
 
 
 def trained(store):
     return {key: value for key, value in records(store).items() if key[0] == "train"}
 
 
-def test_six_arms_survive_the_death_of_a_worker_and_of_the_driver_and_two_broken_ones_are_reported(tmp_path):
-    data = tmp_path / "data.parquet"
+@pytest.fixture
+def driver(tmp_path):
     pq.write_table(pa.table({
         "text": [f"what follows {i}?" for i in range(60)], "context": ["numbers"] * 60,
-        "answers": [[f"{i + 1}"] if i != 7 else ["poison " * 400] for i in range(60)]}), data)
+        "answers": [[f"{i + 1}"] if i != 7 else ["poison " * 400] for i in range(60)]}), tmp_path / "data.parquet")
     driver = Driver(tmp_path / "store")
     driver.start()
+    yield driver
+    if driver.process.is_running():
+        end(driver.process.pid)
+
+
+def test_six_arms_survive_the_death_of_a_worker_and_of_the_driver_and_two_broken_ones_are_reported(driver):
     driver.wait_for(arms=2, steps=KILL)
     victim = workers("RayTrainWorker", driver.process)[0]
     victim.kill()
     driver.wait_for(arms=3, steps=KILL)
     family = driver.family()
-    os.kill(driver.process.pid, signal.SIGKILL)
+    driver.process.kill()
     _, alive = psutil.wait_procs(family, timeout=60)
     assert not alive
     committed = trained(driver.store)
