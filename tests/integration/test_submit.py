@@ -26,16 +26,21 @@ def environment(tmp_path_factory):
     env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
            "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": str(folder)}
     env.pop("RAY_ADDRESS", None)
-    head = subprocess.Popen(
-        [RAY, "start", "--head", "--block", "--node-ip-address", "127.0.0.1", "--port", str(free_port()),
-         "--dashboard-host", "127.0.0.1", "--dashboard-port", str(dashboard), "--dashboard-agent-listen-port",
-         str(free_port()), "--num-cpus", "2", "--temp-dir", str(folder / "ray"), "--disable-usage-stats"],
-        env={**env, "PATH": "/usr/bin:/bin"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def start():
+        return subprocess.Popen(
+            [RAY, "start", "--head", "--block", "--node-ip-address", "127.0.0.1", "--port", str(free_port()),
+             "--dashboard-host", "127.0.0.1", "--dashboard-port", str(dashboard), "--dashboard-agent-listen-port",
+             str(free_port()), "--num-cpus", "2", "--temp-dir", str(folder / "ray"), "--disable-usage-stats"],
+            env={**env, "PATH": "/usr/bin:/bin"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    head, until = start(), time.monotonic() + 900
     env["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{dashboard}"
     try:
-        for _ in range(60):
-            if divscale(env, "job", "list").returncode == 0:
-                break
+        while (asked := divscale(env, "job", "list")).returncode:
+            assert time.monotonic() < until, asked.stderr
+            if head.poll() is not None:     # Ray gives a node 30 s to start, which busy cores may not
+                head = start()
             time.sleep(1)
         yield env
     finally:
