@@ -13,6 +13,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from tests.processes import end
+
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS / "unit" / "generation"))
 
@@ -32,19 +34,23 @@ def drive(store, model, *overrides, kill_at=None):
     process = psutil.Popen([sys.executable, str(TESTS / "generation_driver.py"), str(store), str(TESTS / "studies" / "generation.yaml"),
                             f"generator.model={model}", *overrides], stdout=subprocess.PIPE, text=True)
     said, other = Counter(), []
-    for line in process.stdout:
-        word, _, number = line.strip().partition(" ")
-        if word in ("asked", "refused", "rows", "starts"):
-            said[word] += int(number)
-        else:
-            other.append(line)
-        if kill_at is not None and said[kill_at[0]] >= kill_at[1]:
-            family = [process, *process.children(recursive=True)]
-            process.kill()
-            _, alive = psutil.wait_procs(family, timeout=60)
-            assert not alive
-            kill_at = None
-    return process.wait(), said, "".join(other)
+    try:
+        for line in process.stdout:
+            word, _, number = line.strip().partition(" ")
+            if word in ("asked", "refused", "rows", "starts"):
+                said[word] += int(number)
+            else:
+                other.append(line)
+            if kill_at is not None and said[kill_at[0]] >= kill_at[1]:
+                family = [process, *process.children(recursive=True)]
+                process.kill()
+                _, alive = psutil.wait_procs(family, timeout=600)
+                assert not alive
+                kill_at = None
+        return process.wait(), said, "".join(other)
+    finally:
+        if process.is_running():
+            end(process.pid)
 
 
 def rows(store):

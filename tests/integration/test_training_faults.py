@@ -1,6 +1,5 @@
 """The training fleet under fire: what dies or hangs costs one arm's last steps, what is broken costs its arm alone."""
 
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ pytestmark = pytest.mark.engine
 
 DRIVER = Path(__file__).parents[1] / "fleet_driver.py"
 STEPS, KILL, LOOK = 120, 30, 10  # steps of an arm, when its worker or driver is killed, between checkpoints
+PATIENCE_S = 600    # with processes that are to end
 
 
 class Traitor(Arm):
@@ -85,9 +85,11 @@ class Driver:
         self.command = [sys.executable, str(DRIVER), str(store), str(STEPS), str(KILL)]
         self.hold = store.with_name("hold")
         self.hold.write_text("2")
+        self.log = store.with_name("log")
 
     def start(self):
-        self.process = psutil.Popen(self.command, stderr=subprocess.PIPE, text=True)
+        with self.log.open("w") as out:
+            self.process = psutil.Popen(self.command, stderr=out)
 
     def family(self):
         return [self.process, *self.process.children(recursive=True)]
@@ -103,7 +105,7 @@ class Driver:
             if len(whole) == len(tidy) == arms and max(under_way, default=0) >= steps:
                 return
             time.sleep(0.02)
-        raise AssertionError(f"the moment did not come: {trained(self.store)}, {self.process.stderr.read()}")
+        raise AssertionError(f"the moment did not come: {trained(self.store)}, {self.log.read_text()}")
 
 
 def trained(store):
@@ -129,7 +131,7 @@ def test_six_arms_survive_the_death_of_a_worker_and_of_the_driver_and_two_broken
     driver.wait_for(arms=3, steps=KILL)
     family = driver.family()
     driver.process.kill()
-    _, alive = psutil.wait_procs(family, timeout=60)
+    _, alive = psutil.wait_procs(family, timeout=PATIENCE_S)
     assert not alive
     committed = trained(driver.store)
     assert len(committed) == 3
@@ -140,10 +142,10 @@ def test_six_arms_survive_the_death_of_a_worker_and_of_the_driver_and_two_broken
     while driver.process.poll() is None:
         family = list({*family, *driver.family()})
         time.sleep(0.5)
-    said = driver.process.stderr.read()
+    said = driver.log.read_text()
     assert driver.process.returncode == 1, said
     assert "not finite" in said and "2 stage(s) failed" in said and "max_length" in said
-    _, alive = psutil.wait_procs(family, timeout=30)
+    _, alive = psutil.wait_procs(family, timeout=PATIENCE_S)
     assert not alive
     after = trained(driver.store)
     assert len(after) == 6 and committed.items() <= after.items()  # none was made again

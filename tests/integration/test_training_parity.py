@@ -121,10 +121,18 @@ def two(folder, base, alone):
     work = ([str(folder / key) for key in (PLAIN, ADAPTED, "merged")], IDS, arms)
     (folder / "work.pickle").write_bytes(pickle.dumps(work))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    ranks = [subprocess.Popen([sys.executable, str(DRIVER), str(folder), str(rank), "2"], env=environment,
-                              stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) for rank in (0, 1)]
-    errors = [rank.communicate(timeout=1500)[1] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], errors[0][-3000:]
+    ranks = []
+    try:
+        for rank in (0, 1):
+            with (folder / f"rank-{rank}.log").open("w") as out:
+                ranks.append(subprocess.Popen([sys.executable, str(DRIVER), str(folder), str(rank), "2"], env=environment,
+                                              stderr=out, stdout=subprocess.DEVNULL))
+        codes = [rank.wait(timeout=3000) for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.wait()
+    assert codes == [0, 0], (folder / "rank-0.log").read_text()[-3000:]
     logits, results = pickle.loads((folder / "done.pickle").read_bytes())
     return {each.key: result for each, result in zip(arms, results, strict=True)}, dict(zip((PLAIN, ADAPTED, "merged"), logits, strict=True))
 
