@@ -20,6 +20,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from divscale.graph.store import read_record
+from tests.fleet_driver import lines
 from tests.processes import listening, workers
 
 pytestmark = pytest.mark.engine
@@ -36,12 +37,13 @@ class Outside:
         rows = {"text": [f"what follows {i}?" for i in range(60)], "context": ["numbers"] * 60,
                 "answers": [[f"{i + 1}"] for i in range(60)]}
         pq.write_table(pa.table(rows), folder / "data.parquet")
-        self.store = folder / "store"
+        self.store, self.errors = folder / "store", folder / "errors"
         self.arguments = [str(STUDY), f"data.source={folder / 'data.parquet'}", *ENDLESS, *overrides, "--store", str(self.store)]
         # Ray hands metrics over every 10 s otherwise
-        self.process = psutil.Popen(
-            [sys.executable, "-m", "divscale", "run", *self.arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            text=True, env={**os.environ, "RAY_metrics_report_interval_ms": "1000"}, start_new_session=True)
+        with self.errors.open("w") as out:
+            self.process = psutil.Popen(
+                [sys.executable, "-m", "divscale", "run", *self.arguments], stderr=out, stdout=subprocess.DEVNULL,
+                env={**os.environ, "RAY_metrics_report_interval_ms": "1000"}, start_new_session=True)
 
     def status(self, *options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-m", "divscale", "status", *self.arguments, *options],
@@ -55,7 +57,7 @@ class Outside:
         """The first true answer of `what`, while the study runs."""
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
-            assert self.process.poll() is None, self.process.stderr.read()
+            assert self.process.poll() is None, self.errors.read_text()
             if found := what():
                 return found
             time.sleep(0.5)
@@ -76,8 +78,7 @@ class Outside:
         return {}
 
     def log(self) -> list[dict]:
-        return [json.loads(line) for file in sorted((self.store / "logs").glob("*.jsonl"))
-                for line in file.read_text().splitlines()]
+        return [line for file in sorted((self.store / "logs").glob("*.jsonl")) for line in lines(file)]
 
     def records(self, name: str):
         return [read_record(path) for path in self.store.glob(f"{name}/*/record.json")]
@@ -119,13 +120,14 @@ def test_a_live_run_is_shown_by_status_and_scraped_by_prometheus_until_it_is_kil
     assert shown["engines", "training", ""] == shown["engines_wanted", "training", ""] == 1
     assert shown["engines_busy", "training", ""] == 1
 
-    run = study.wait_for(lambda: (found := study.run())["stages"]["pretrain"]["tokens_per_s"] and found)
+    run = study.wait_for(lambda: (found := study.run())["stages"]["pretrain"]["tokens_per_s"]
+                         and found["condition"] == "live" and found)    # not where a beat is late
     assert (run["condition"], run["pid"], run["study"]) == ("live", study.process.pid, "training")
     assert run["stages"]["pretrain"]["running"] == 2 and run["stages"]["pretrain"]["tokens_per_s"] > 0
     assert run["engines"] == {"training": {"alive": 1, "wanted": 1, "busy": 1}}
-    said = study.status()
+    said = study.wait_for(lambda: "is live, its last beat was" in (found := study.status()).stdout and found)
     assert said.returncode == 1
-    assert "is live, its last beat was" in said.stdout and "pretrain 0/2" in said.stdout and "tokens/s" in said.stdout
+    assert "pretrain 0/2" in said.stdout and "tokens/s" in said.stdout
     assert said.stdout.rstrip().endswith("incomplete: a run is at work on it")
 
     study.process.send_signal(signal.SIGKILL)
@@ -133,8 +135,7 @@ def test_a_live_run_is_shown_by_status_and_scraped_by_prometheus_until_it_is_kil
     assert "died: its process is gone" in (said := study.status().stdout)
     assert said.rstrip().endswith("incomplete: divscale run goes on from here")
 
-    lines = study.log()
-    committed = [line for line in lines if line["message"] == "committed" and line["stage"] == "mix"]
+    committed = [line for line in study.log() if line["message"] == "committed" and line["stage"] == "mix"]
     assert {line["fingerprint"] for line in committed} == {mix.fingerprint for mix in mixes}
     assert {(line["run"], line["study"], line["level"]) for line in committed} == {(run["run"], "training", "INFO")}
 
@@ -145,19 +146,19 @@ def test_a_worker_that_is_stopped_ends_the_run_with_what_it_waited_for_and_the_s
     study.wait_for(lambda: study.metrics().get(("tokens_total", "pretrain", "")))
     for queue in workers("ray::ItemQueue", study.process):
         queue.send_signal(signal.SIGSTOP)
-    said = study.process.communicate(timeout=PATIENCE_S)[1]
-    assert study.process.returncode == 1
+    assert study.process.wait(timeout=PATIENCE_S) == 1
+    said = study.errors.read_text()
     assert "no progress for 1 minute(s) (resources.stall_minutes) since rows or tokens of pretrain" in said
     assert "ItemQueue" in said and "): stopped" in said and "Traceback" not in said
     state = study.run()
     assert (state["condition"], state["exit_code"]) == ("ended", 1) and "stall_minutes" in state["reason"]
-    lines = study.log()
+    log = study.log()
     # the last look: on busy cores there may have been one at a start of a minute, after which the run went on
-    *_, driver = (line["stack"] for line in lines if line["message"] == "stack of the driver")
+    *_, driver = (line["stack"] for line in log if line["message"] == "stack of the driver")
     assert "training/fleet.py" in driver and "MainThread" in driver
-    *_, queue = (line for line in lines if line["message"].startswith("worker ItemQueue"))
+    *_, queue = (line for line in log if line["message"].startswith("worker ItemQueue"))
     assert "stopped" in queue["message"] and "Thread" in queue["stack"]
     # at a step, or where it hands over what it has made
-    assert any("divscale/training/" in line.get("stack", "") for line in lines if line["message"].startswith("worker RayTrainWorker"))
-    (end,) = (line for line in lines if line["message"] == "the run ended early")
+    assert any("divscale/training/" in line.get("stack", "") for line in log if line["message"].startswith("worker RayTrainWorker"))
+    (end,) = (line for line in log if line["message"] == "the run ended early")
     assert "StageFailedError" in end["exception"]
