@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 ACTORS = ("ray::Generator", "ray::Encoder", "ray::RayTrainWorker", "ray::Worker")
 Records = dict[tuple[str, str], tuple[int, int]]
 AT_WORK = 0.2  # share of a core that a working actor uses at least
+BEGUN_S = 0.05  # seconds of computing since it was first seen, after which an actor is at work, however busy the cores are
 TABLES = ("samples", "mix", "predictions", "right", "prior", "pool", "test")
 
 
@@ -39,6 +40,7 @@ class Study:
         self.store = store
         self.process: psutil.Popen | None = None
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (lives as long as the study)
+        self.first_seen: dict[psutil.Process, float] = {}   # actor -> seconds of computing when `hunt` saw it first
 
     def start(self) -> None:
         # a shell's background jobs ignore SIGINT, and children inherit that
@@ -50,14 +52,27 @@ class Study:
         assert self.process is not None
         return [self.process, *self.process.children(recursive=True)]
 
-    def working(self) -> dict[str, psutil.Process]:
-        """Kind -> one actor of it that computes at this moment."""
-        before = {}
+    def end(self) -> None:
+        """End it with all that it started, where it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            for process in self.family():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            self.process.wait()
+
+    def computed(self) -> dict[psutil.Process, tuple[str, float]]:
+        """Kind and seconds of computing of every actor."""
+        found = {}
         for process in self.family():
             with contextlib.suppress(psutil.Error):
                 kind = next((kind for kind in ACTORS if " ".join(process.cmdline()).startswith(kind)), None)
                 if kind is not None:
-                    before[process] = kind, sum(process.cpu_times()[:2])
+                    found[process] = kind, sum(process.cpu_times()[:2])
+        return found
+
+    def working(self) -> dict[str, psutil.Process]:
+        """Kind -> one actor of it that computes at this moment."""
+        before = self.computed()
         time.sleep(0.25)
         found = {}
         for process, (kind, used) in before.items():
@@ -141,8 +156,8 @@ def place_of(moment_s: float, reference: Path, wall_s: float) -> tuple[int, floa
 
 def hunt(study: Study, hits: Counter[str]) -> None:
     """Kill what is at work of every kind that was not hit yet."""
-    for kind, process in study.working().items():
-        if kind not in hits:
+    for process, (kind, used) in study.computed().items():
+        if kind not in hits and used - study.first_seen.setdefault(process, used) > BEGUN_S:
             with contextlib.suppress(psutil.NoSuchProcess):     # it has just ended
                 process.kill()
                 hits[kind] += 1
@@ -176,22 +191,26 @@ def chaos(arguments: list[str], kills: int, seed: int, reference: Path, wall_s: 
     study, done, hits = Study(arguments, store), [], Counter[str]()
     hunted = hits if hunting else None
     study.start()
-    committed = records(store)
-    for number, moment in enumerate(moments):
-        await_moment(study, *place_of(moment, reference, wall_s), hunted)
-        before = records(store)
-        assert not made_again(committed, before), "a committed stage was made again"
-        committed = before
-        victim = study.kill(not hunting and number % 2 == 1, hits)
-        hits[str(victim)] += 1
-        stage = max(before, key=lambda key: before[key][1])[0] if before else "nothing"
-        done.append({"moment_s": round(moment, 1), "victim": victim, "last_committed": stage, "committed": len(before)})
-        if victim in ("SIGKILL", "SIGINT"):
-            study.start()
-    while hunting and study.process.poll() is None:
-        hunt(study, hits)
-    ended = same_end(study, reference)
-    assert not made_again(committed, records(store)), "a committed stage was made again"
+    try:
+        committed = records(store)
+        for number, moment in enumerate(moments):
+            await_moment(study, *place_of(moment, reference, wall_s), hunted)
+            before = records(store)
+            assert not made_again(committed, before), "a committed stage was made again"
+            committed = before
+            victim = study.kill(not hunting and number % 2 == 1, hits)
+            hits[str(victim)] += 1
+            stage = max(before, key=lambda key: before[key][1])[0] if before else "nothing"
+            done.append({"moment_s": round(moment, 1), "victim": victim, "last_committed": stage, "committed": len(before)})
+            if victim in ("SIGKILL", "SIGINT"):
+                study.start()
+        while hunting and study.process.poll() is None:
+            hunt(study, hits)
+            time.sleep(0.1)
+        ended = same_end(study, reference)
+        assert not made_again(committed, records(store)), "a committed stage was made again"
+    finally:
+        study.end()
     return {"kills": done, "hits": dict(hits), **ended}
 
 
