@@ -84,7 +84,7 @@ def upstream(model, tmp_path_factory):
     with log.open("w") as out:
         server = subprocess.Popen(command, env=env, stdout=out, stderr=out, start_new_session=True)
     try:
-        until(lambda: answers(port) or server.poll() is not None, 600)
+        until(lambda: answers(port) or server.poll() is not None, 1200)
         assert server.poll() is None, log.read_text()[-3000:]
         yield port
     finally:

@@ -244,7 +244,7 @@ def test_a_pool_that_grows_outlives_the_only_actor_at_work_however_long_the_othe
     assert pool.replaced == 1 and pool.ready == 1 and pool.size == 2
     begun = time.monotonic()
     pool.close()
-    assert time.monotonic() - begun < 60     # it waits for no place
+    assert time.monotonic() - begun < START_S   # it waits for no place, which never comes
 
 
 def test_a_pool_that_grows_goes_on_without_an_actor_that_cannot_start(session, tmp_path):
@@ -340,9 +340,12 @@ def test_a_local_ray_listens_on_the_loopback_interface_only(session):
 
 
 def test_a_local_ray_whose_node_ran_out_of_time_is_started_once_more():
-    """In a process of its own; Ray's first look at its node comes too late, and its time is over."""
+    """In a process of its own; Ray's first look at its node comes too late, and its time is over. The second node has all
+    the time that it needs.
+    """
     program = """
 import logging, time
+from contextlib import suppress
 import ray._private.services
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
@@ -355,6 +358,10 @@ def late(*args):
         time.monotonic = lambda: now() + 60
         raise RuntimeError("no such node yet")
     time.monotonic = now
+    for _ in range(6000):
+        with suppress(RuntimeError):
+            return look(*args)
+        time.sleep(0.1)
     return look(*args)
 
 ray._private.services.get_node = late
@@ -402,24 +409,24 @@ time.sleep(600)
 @pytest.mark.parametrize("end", ["close", "SIGKILL"])
 def test_no_process_is_left_behind(end):
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, end], stdout=subprocess.PIPE, text=True)
-    assert driver.stdout is not None
-    token, scratch = driver.stdout.readline().split()
-    assert Path(scratch).is_dir()
-    if end == "close":
-        assert driver.stdout.readline().strip() == "closed"
+    try:
+        assert driver.stdout is not None
+        token, scratch = driver.stdout.readline().split()
+        assert Path(scratch).is_dir()
+        if end == "close":
+            assert driver.stdout.readline().strip() == "closed"
+        else:
+            assert len(marked(token)) > 3
+            time.sleep(0.5)
+            driver.send_signal(signal.SIGKILL)
+            end_s = time.monotonic() + 600
+            while (marked(token) or Path(scratch).exists()) and time.monotonic() < end_s:
+                time.sleep(0.1)
         assert marked(token) == []
         assert not Path(scratch).exists()
+    finally:
         driver.kill()
-    else:
-        assert len(marked(token)) > 3
-        time.sleep(0.5)
-        driver.send_signal(signal.SIGKILL)
-        end_s = time.monotonic() + 120
-        while (marked(token) or Path(scratch).exists()) and time.monotonic() < end_s:
-            time.sleep(0.1)
-        assert marked(token) == []
-        assert not Path(scratch).exists()
-    driver.wait()
+        driver.wait()
 
 
 WITHOUT_HEAD = """
