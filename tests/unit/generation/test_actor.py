@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pyarrow as pa
 import pytest
@@ -45,8 +46,8 @@ def paced(tiny_model, monkeypatch):
     return engine
 
 
-def generator(model, step_timeout_s=600, chat_template=None):
-    made = Generator(model, EngineConfig(), Resources(step_timeout_s=step_timeout_s), FleetSize(1, 1, 0), None, chat_template)
+def generator(model, chat_template=None):
+    made = Generator(model, EngineConfig(), Resources(step_timeout_s=600), FleetSize(1, 1, 0), None, chat_template)
     made.load()
     return made
 
@@ -94,9 +95,14 @@ def test_another_actor_takes_up_what_was_left_and_nothing_else(tiny_model, paced
 
 
 def test_a_step_that_hangs_is_an_error_that_says_so(tiny_model, paced):
-    actor, asked = generator(tiny_model, step_timeout_s=1), table(2)
+    actor = generator(tiny_model)
+    first = actor.generate(table(2))
+    assert isinstance(first, Part)
+    while paced.submitted < 2:      # until then it would be said of fewer requests
+        time.sleep(0.01)
+    actor._step_timeout_s = 1
     with pytest.raises(HungError, match=r"no progress for \d+ s: one step of it hangs, with 2 requests in it.*step_timeout_s \(1\)"):
-        finished(actor, asked)
+        finished(actor, first.rest)
 
 
 def test_an_engine_that_fails_is_heard_of_by_everyone_who_waits(tiny_model, paced, monkeypatch):

@@ -109,14 +109,15 @@ def test_claims_that_were_given_up_while_a_sign_of_life_began_stay_given_up(open
 def test_giving_up_claims_costs_what_is_given_up(open_shelf):
     driver = Drivers(open_shelf())
     driver.only(str(i) for i in range(100_000))
-    began = time.process_time()
+    began = time.thread_time()
     for i in range(2000):
         driver.give_up([str(i)])
-    assert time.process_time() - began < 1  # a copy of all claims each time took 8 s
+    assert time.thread_time() - began < 1  # a copy of all claims each time took 8 s
 
 
 def test_a_sign_of_life_that_was_on_its_way_at_the_end_is_not_left_behind(open_shelf, monkeypatch):
     monkeypatch.setattr("divscale.graph.drivers.BEAT_S", 0.01)
+    monkeypatch.setattr("divscale.graph.drivers.END_S", 600.0)  # what takes 0.3 s takes the time it takes
     shelf = open_shelf()
     driver = Drivers(shelf)
     on_its_way = threading.Event()

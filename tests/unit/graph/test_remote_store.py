@@ -36,6 +36,7 @@ def server():
     with s3_server(free_port()) as environment, pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
+        patch.setenv("DIVSCALE_LEASE_S", "600")     # on a busy machine the living may be silent for a minute
         yield environment
 
 

@@ -54,6 +54,7 @@ def own_home(tmp_path, monkeypatch):
         for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
             patch.delenv(name, raising=False)
         patch.setenv("HOME", str(tmp_path))
+        patch.setattr("divscale.runtime.auth_token.ANSWER_S", 600)
         reread()
         patch.setenv("RAY_AUTH_MODE", "unset")  # so that what is set meanwhile goes again
         patch.delenv("RAY_AUTH_MODE")
