@@ -44,7 +44,7 @@ def recorded(folder):
     from wandb.proto.wandb_internal_pb2 import Record
 
     history, runs, until = [], [], time.monotonic() + 300
-    for path in sorted(folder.rglob("*.wandb"), key=lambda path: path.parent.name):
+    for path in sorted((folder / "runs").glob("*/offline-run-*/*.wandb"), key=lambda path: path.parent.name):
         told = []
         while not told or told[-1].WhichOneof("record_type") != "exit":
             told = [Record.FromString(data) for data in records(path.read_bytes())]
