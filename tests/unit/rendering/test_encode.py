@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from divscale.errors import DataError
 from divscale.rendering.encode import encode_pair, encode_prompt
 
+SUPPRESSED = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)  # in place of those that all tests have
 TEXT = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=40)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=SUPPRESSED)
 @given(prompt=TEXT, completion=TEXT)
 def test_the_prompt_is_a_prefix_of_the_pair_and_the_mask_begins_where_it_ends(tokenizer, prompt, completion):
     head = encode_prompt(tokenizer, prompt)
@@ -30,7 +31,7 @@ def test_a_bos_that_a_chat_template_wrote_is_not_doubled(tokenizer):
     assert encode_prompt(tokenizer, "<s>the fox") == encode_prompt(tokenizer, "the fox")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=SUPPRESSED)
 @given(prompt=TEXT, max_length=st.integers(1, 40))
 def test_a_pair_that_is_too_long_loses_the_beginning_of_its_prompt_only(tokenizer, prompt, max_length):
     completion = " lazy dog"
