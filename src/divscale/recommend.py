@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from divscale.affordable import Budget, affordable
-from divscale.config import HIGHER_IS_BETTER, Study
+from divscale.config import Study
 from divscale.data.export import export
 from divscale.data.realised import resolve
 from divscale.errors import ConfigError
+from divscale.evaluation.config import HIGHER_IS_BETTER
 from divscale.evaluation.scores import score
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from divscale.config import WRITTEN, Study
+from divscale.config import Study
 from divscale.errors import ConfigError
+from divscale.evaluation.config import WRITTEN
 from divscale.graph.stage import Stage
 from divscale.stages import evaluate, measure, train
 from divscale.stages.evaluate import HeldOut

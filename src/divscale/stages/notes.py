@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from divscale.config import HIGHER_IS_BETTER, Study
+from divscale.config import Study
+from divscale.evaluation.config import HIGHER_IS_BETTER
 from divscale.graph.runner import Job
 from divscale.graph.stage import in_order
 from divscale.graph.store import Store

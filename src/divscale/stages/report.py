@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.csv import write_csv
 
-from divscale.config import WRITTEN, Study
+from divscale.config import Study
+from divscale.evaluation.config import WRITTEN
 from divscale.evaluation.scores import of_each, score
 from divscale.frozen import FrozenConfig
 from divscale.graph.record import package_versions

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from divscale.config import HIGHER_IS_BETTER, WRITTEN, Study
+from divscale.config import Study
+from divscale.evaluation.config import HIGHER_IS_BETTER, WRITTEN
 from divscale.evaluation.scores import score
 from divscale.graph.stage import Stage, in_order
 from divscale.graph.store import Store
