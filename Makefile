@@ -83,9 +83,10 @@ clean:
 
 $(CPU): requirements/cpu.txt pyproject.toml | .venv/bin/python
 	@echo "installing requirements/cpu.txt (about 2.5 GB, some minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/cpu.txt || { \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r requirements/cpu.txt || { \
 	  echo "make: trying once more with PyTorch's CPU wheels from $(TORCH_INDEX)"; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/cpu.txt --extra-index-url $(TORCH_INDEX); }
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r requirements/cpu.txt --extra-index-url $(TORCH_INDEX); }
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # on every core, which pip does not; some files are for other Pythons
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

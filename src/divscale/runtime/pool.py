@@ -20,6 +20,7 @@ from divscale.runtime.stacks import log_stacks
 K = TypeVar("K", bound=Hashable)
 LOG = logging.getLogger(__name__)
 TELL_S = 30.0
+END_S = 60.0        # for a process to go: Ray kills one that does not answer after 5 s, and a GPU takes its memory back
 MAX_ATTEMPTS = 3    # times an item may go down with its actor
 
 
@@ -321,7 +322,7 @@ def _end(slots: list[_Slot]) -> None:
     for slot in slots:
         actor, slot.actor, slot.loading = slot.actor, None, None
         ray.kill(actor)
-    psutil.wait_procs(processes, timeout=10.0)
+    psutil.wait_procs(processes, timeout=END_S)
 
 
 def _whereabouts(_: Any) -> tuple[str, int]:
