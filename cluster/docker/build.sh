@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds an image from this clone: cluster/docker/build.sh cpu|cuda [NAME]
 # NAME (default: divscale) is given the tag VERSION-cpu or VERSION-cuda, VERSION that of pyproject.toml. ENGINE=podman
-# builds with podman. Not yet run: where it was written there is no container engine.
+# builds with podman. Not yet run.
 set -euo pipefail
 
 kind=${1:-}

@@ -1,4 +1,4 @@
-"""The form of the Dockerfiles. There is no container engine here, so that they are read, not built."""
+"""The form of the Dockerfiles: they are read, not built."""
 
 from __future__ import annotations
 
