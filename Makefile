@@ -39,7 +39,7 @@ setup: $(CPU)
 lint: $(DEV)
 	@$(BIN)/ruff check . && $(BIN)/pyright
 
-# Hostile studies and data files, CASES of them (about 0.2 s of computing each): tests/fuzz/run.py
+# Hostile studies and data files, CASES of them (10,000 take 3 to 17 minutes on two cores): tests/fuzz/run.py
 fuzz: $(DEV)
 	@$(BIN)/python tests/fuzz/run.py --cases $(CASES)
 
