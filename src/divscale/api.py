@@ -54,7 +54,7 @@ class StudyRun:
         """Run what is not cached and return the results.
 
         Args:
-            store: folder of results; default $DIVSCALE_STORE or `.divscale`.
+            store: folder or URI of results; default $DIVSCALE_STORE or `.divscale`.
 
         Raises:
             DivscaleError: see `divscale.errors`; everything committed stays.

@@ -65,15 +65,15 @@ def _parser() -> argparse.ArgumentParser:
     run = _study_verb(verbs, "run", "run a study; what is cached is not run again")
     run.set_defaults(run=_run)
     _budget_option(run)
-    plan = _study_verb(verbs, "plan", "print what is cached, what would run and why")
+    plan = _study_verb(verbs, "plan", "print what is cached, what would run and why, and what it would take")
     plan.add_argument("--json", action="store_true", help="print JSON")
     plan.set_defaults(run=_plan)
     _budget_option(plan)
-    preview = _study_verb(verbs, "preview", "print rendered prompts, a parsed example and the training pair")
+    preview = _study_verb(verbs, "preview", "print prompts as rendered, a parsed row, tokens and the label mask")
     preview.add_argument("-n", type=int, default=3, metavar="N", help="prompts of each round (default: 3)")
     preview.add_argument("--json", action="store_true", help="print JSON")
     preview.set_defaults(run=_preview)
-    status = _study_verb(verbs, "status", "print how much of a study is committed")
+    status = _study_verb(verbs, "status", "print how far a study is, and what its live runs are doing")
     status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(run=_status)
     submit = _study_verb(verbs, "submit", "run a study as a job on a Ray cluster, and follow it")
@@ -191,7 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     gc.add_argument("--yes", action="store_true", help="remove it")
     gc.set_defaults(run=_gc, overrides=[])
 
-    doctor = verbs.add_parser("doctor", help="is this machine, or a cluster, ready?")
+    doctor = verbs.add_parser("doctor", help="is this machine, or a cluster, ready?", description="Say what this "
+                              "machine, or a cluster, has and lacks. Exit code 3 where something is missing.")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.add_argument("--cluster", nargs="?", const="", metavar="FILE", help="look at every node of a running Ray "
                         "cluster instead; with a file of configs/clusters/, say also what it asks for and is not there")

@@ -14,7 +14,7 @@ class AgreementConfig(FrozenConfig):
     """Who decides whether a row's label or answer is right, for the filter `label_agreement` and for the report.
 
     by:
-        judge: a probe on the packaged encoder that has seen only the prior (classification).
+        judge: a probe on the measuring encoder that has seen only the prior (classification).
         votes: a generator is shown the row without its label (qa: answer) and names it, `votes` times. Several votes
             at a temperature are self-consistency (arXiv 2203.11171); one at temperature 0 is a judge prompt.
 
