@@ -100,6 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", required=True, metavar="DIR", help="for the model, its metrics and its predictions")
     train.add_argument("--cluster", metavar="FILE", help="a file of configs/clusters/ that says what may be used")
     train.set_defaults(run=_train)
+    evaluate = verbs.add_parser("evaluate", help="score any model on any dataset, without a study", description="Score "
+                                "a model on every row of a dataset. The same command goes on where it was interrupted.")
+    evaluate.add_argument("config", help="a YAML file with data (as in a study), model, head, metrics and resources")
+    evaluate.add_argument("overrides", nargs="*", metavar="key.sub=value", help="change a value of the file")
+    evaluate.add_argument("--out", required=True, metavar="DIR", help="for its scores, predictions and answers")
+    evaluate.add_argument("--cluster", metavar="FILE", help="a file of configs/clusters/ that says what may be used")
+    evaluate.set_defaults(run=_evaluate)
     recommend = _study_verb(verbs, "recommend", "choose a level, an amount and a filter within a budget")
     recommend.add_argument("--out", required=True, metavar="DIR", help="for the recommended training set")
     recommend.add_argument("--budget", action="append", default=[], metavar="N|KIND=N", help="trainings at most "
@@ -293,6 +300,12 @@ def _train(arguments: argparse.Namespace) -> int:
     from divscale.train_only import train_from_terminal
 
     return train_from_terminal(arguments.config, arguments.overrides, arguments.out, cluster=arguments.cluster)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from divscale.evaluate_only import evaluate_from_terminal
+
+    return evaluate_from_terminal(arguments.config, arguments.overrides, arguments.out, cluster=arguments.cluster)
 
 
 def _recommend(arguments: argparse.Namespace) -> int:

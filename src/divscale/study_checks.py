@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from divscale.data.config import MixConfig
-from divscale.evaluation.config import OF_CLASSES, WRITTEN
+from divscale.evaluation.config import OF_CLASSES, WRITTEN, check_scores
 from divscale.generation.config import GeneratorModel
 from divscale.generation.recipes import MODULES
 from divscale.metrics.catalogue import metric
@@ -94,11 +94,7 @@ def _check_entries(study: Study) -> None:
 
 def _check_scores(study: Study) -> None:
     """The scores apply to the task; and what a causal model writes is right or not, but no class with a probability."""
-    wrong = {"exact_match", "perplexity", *WRITTEN} if study.data.task == "classification" else {
-        "accuracy", "macro_f1", "ece"}
-    for score in study.evaluate.metrics:
-        if score in wrong:
-            raise ValueError(f"evaluate.metrics: {score} does not apply to data.task {study.data.task}")
+    check_scores(study.evaluate.metrics, study.data.task, "evaluate.metrics")
     for i, entry in enumerate(study.train):
         if entry.method != "probe" and entry.head == "causal":
             for metric in study.evaluate.metrics:

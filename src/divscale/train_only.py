@@ -15,25 +15,22 @@ from divscale.data.config import DataConfig
 from divscale.data.samples import not_in
 from divscale.data.sources import Loaded, identity, load
 from divscale.data.split import split
-from divscale.errors import StageFailedError
+from divscale.evaluation.config import usual_scores
 from divscale.evaluation.scores import score
 from divscale.frozen import FrozenConfig
+from divscale.one_model import at_work, through_a_fleet
+from divscale.own_folder import claimed, write_whole
 from divscale.run import interruptible
-from divscale.runtime.logs import Where, log_to, worker_log_env
 from divscale.runtime.resources import Resources
-from divscale.runtime.session import Session
 from divscale.stages.identity import model_identity, model_location, not_here
 from divscale.stages.train import downstream_model, training_rows
-from divscale.stall import StallWatch
 from divscale.study_file import load_as
 from divscale.training.config import TrainConfig
-from divscale.training.fleet import TrainingFleet
 from divscale.training.metrics import METRICS_FILE
 from divscale.training.tracking import Tracking, check_trackers, settings_of
-from divscale.training.work import Arm, Evaluated, Evaluation, Failed, Item, Progress, Result, Trained
-from divscale.training_folder import claimed, write_whole
+from divscale.training.work import Arm, Evaluated, Evaluation, Trained
 
-SUMMARY, UNFINISHED, LOGS = "training.json", "unfinished", "logs"
+SUMMARY, UNFINISHED = "training.json", "unfinished"
 OF_STUDIES = {"data": ("prior_share", "labelled", "licence"), "train": ("arms", "name", "probe_c")}
 
 
@@ -109,12 +106,6 @@ def held_out_sets(loaded: Loaded, held_out: pa.Table) -> dict[str, pa.Table]:
                                  for name, other in loaded.others.items()}}
 
 
-def _metrics(training: Training) -> tuple[str, ...]:
-    if training.data.task != "classification":
-        return ("exact_match", "loss")
-    return ("accuracy", "macro_f1", "loss") if training.train.head == "classifier" else ("accuracy", "loss")
-
-
 def _train(training: Training, folder: Path) -> None:
     entry, data = training.train, training.data
     entry = entry.at(entry.lr[0]) if entry.lr else entry
@@ -147,7 +138,8 @@ def _train(training: Training, folder: Path) -> None:
         key=f"on {name}", model_dir=arm.output_dir, head=entry.head, labels=labels, max_length=entry.max_length,
         rows=training_rows(rows, entry.head, data.task).append_column("id", rows["id"]))
         for name, rows in tests.items()]
-    done = _through_a_fleet([arm, *scored], training.resources, folder)
+    with at_work(folder, training.resources, "train") as (session, stall):
+        done = through_a_fleet([arm, *scored], training.resources, session, stall)
     trained = done["model"]
     assert isinstance(trained, Trained)
     scores = {}
@@ -156,38 +148,10 @@ def _train(training: Training, folder: Path) -> None:
         assert isinstance(evaluated, Evaluated)
         file = "predictions.parquet" if name == "test" else f"predictions-{name}.parquet"
         pq.write_table(evaluated.predictions, folder / file)
-        scores[name] = {metric: score(metric, evaluated.predictions) for metric in _metrics(training)}
+        scores[name] = {metric: score(metric, evaluated.predictions) for metric in usual_scores(data.task, entry.head)}
     shutil.copyfile(unfinished / METRICS_FILE, folder / METRICS_FILE)  # should this end here, the next needs its own
     kept = ("parameters", "steps", "exported_step", "tokens", "target_tokens", "final_loss", "losses", "validated",
             "seconds")
     write_whole(folder / SUMMARY, {
         "rows": arm.rows.num_rows, "test_rows": held_out.num_rows, **{name: getattr(trained, name) for name in kept},
         "scores": scores.pop("test"), "other_scores": scores})
-
-
-def _through_a_fleet(items: list[Item], resources: Resources, folder: Path) -> dict[str, Result]:
-    done: dict[str, Result] = {}
-    log = folder / LOGS / "train.jsonl"
-    log.parent.mkdir(exist_ok=True)
-    log_to(log, Where(log.stem))
-    stall = StallWatch(resources.stall_minutes, log)
-
-    def on_done(result: Result) -> None:
-        if isinstance(result, Failed):
-            raise StageFailedError(result.reason)
-        stall.advanced(result.key, rows=1)
-        done[result.key] = result
-
-    def on_progress(at: Progress) -> None:
-        stall.advanced(at.key, rows=1)
-        print(f"{at.key}: {at.step} of {at.steps} rows are scored" if at.loss is None else
-              f"step {at.step} of {at.steps}, loss {at.loss:.3f}", flush=True)
-
-    with Session(resources, worker_env=worker_log_env(log), shared=folder) as session, stall.watching():
-        alone = {"training_groups": resources.training_groups or 1}  # one arm: every thread is its own
-        fleet = TrainingFleet(session, resources.model_copy(update=alone))
-        try:
-            fleet.run(items, on_done, on_progress)
-        finally:
-            fleet.close()
-    return done

@@ -53,7 +53,7 @@ def test_one_model_is_trained_watched_and_scored_and_the_second_time_nothing_run
     assert again.returncode == 0 and again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
     assert (out / "training.json").stat().st_mtime_ns == before
     other = divscale(str(file), "--out", str(out), "seed=1")
-    assert other.returncode == 2 and "another configuration" in other.stderr
+    assert other.returncode == 2 and "what another configuration made" in other.stderr
 
 
 @pytest.mark.parametrize(("override", "said"), [

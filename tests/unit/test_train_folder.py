@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from divscale import train_only
+from divscale import one_model
 from divscale.cli import main
 from divscale.data.config import DataConfig
 from divscale.data.sources import load
@@ -25,7 +25,7 @@ DONE = {"rows": 32, "test_rows": 8, "steps": 1, "exported_step": 1, "final_loss"
 HOLD = """
 import json, sys
 from pathlib import Path
-from divscale.training_folder import claimed
+from divscale.own_folder import claimed
 with claimed(Path("out"), **json.loads(Path("out/config.json").read_text())):
     print("held", flush=True)
     sys.stdin.read()
@@ -70,14 +70,14 @@ def test_the_same_again_prints_the_scores_and_removes_what_an_interrupted_end_le
                                             ("model/config.json", "train.model")])
 def test_what_changed_behind_a_path_is_another_training(folder, capsys, file, name):
     (folder / file).write_text((folder / file).read_text() + "\n")
-    assert refused(capsys) == (2, f"divscale: --out: out holds a training from before {name} changed: the configuration "
+    assert refused(capsys) == (2, f"divscale: --out: out holds what was made before {name} changed: the configuration "
                                "names the same, and what lies there is another content. Name another folder, or remove "
                                "this one.\n")
 
 
 def test_another_configuration_is_another_training(folder, capsys):
     code, err = refused(capsys, "seed=1")
-    assert code == 2 and "holds the training of another configuration (config.json there)" in err
+    assert code == 2 and "holds what another configuration made (config.json there)" in err
 
 
 def test_a_training_asks_every_node_of_its_cluster_for_its_folder_and_has_its_log_there(folder, capsys, monkeypatch):
@@ -93,7 +93,7 @@ def test_a_training_asks_every_node_of_its_cluster_for_its_folder_and_has_its_lo
         def __exit__(self, *_):
             pass
 
-    monkeypatch.setattr(train_only, "Session", Blind)
+    monkeypatch.setattr(one_model, "Session", Blind)
     (folder / "out" / SUMMARY).unlink()
     assert refused(capsys) == (3, "divscale: not seen from 10.0.0.2\n")
     assert asked["shared"] == folder / "out"
@@ -103,7 +103,7 @@ def test_a_training_asks_every_node_of_its_cluster_for_its_folder_and_has_its_lo
 def test_a_folder_that_another_process_is_at_work_in_is_left_alone(folder, capsys):
     with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
-        assert refused(capsys) == (2, "divscale: --out: another process is training into out. Wait until it has ended, or "
+        assert refused(capsys) == (2, "divscale: --out: another process is at work in out. Wait until it has ended, or "
                                    "name another folder.\n")
     assert main(["train", "train.yaml", "--out", "out"]) == 0, "its end frees the folder, however it ends"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from divscale.frozen import Count, Distinct, FrozenConfig
+from divscale.schema import Task
 
 Score = Literal["accuracy", "macro_f1", "loss", "ece", "exact_match", "perplexity", "squad_exact_match", "token_f1",
                 "rouge_l", "distinct_2", "ngram_diversity"]
@@ -27,6 +29,21 @@ HIGHER_IS_BETTER: dict[str, bool] = {
 WRITTEN: frozenset[str] = frozenset({"squad_exact_match", "token_f1", "rouge_l", "distinct_2", "ngram_diversity"})
 # of a classifier's classes and their probabilities; a causal head has neither
 OF_CLASSES: frozenset[str] = frozenset({"macro_f1", "ece"})
+
+
+def usual_scores(task: Task, head: str) -> tuple[Score, ...]:
+    """Those of a model for which none are named."""
+    if task != "classification":
+        return ("exact_match", "loss")
+    return ("accuracy", "macro_f1", "loss") if head == "classifier" else ("accuracy", "loss")
+
+
+def check_scores(scores: Iterable[str], task: Task, field: str) -> None:
+    """Raises ValueError: one does not apply to the task."""
+    wrong = {"exact_match", "perplexity", *WRITTEN} if task == "classification" else {"accuracy", "macro_f1", "ece"}
+    for score in scores:
+        if score in wrong:
+            raise ValueError(f"{field}: {score} does not apply to data.task {task}")
 
 
 class HarnessConfig(FrozenConfig):

@@ -27,6 +27,7 @@ from divscale.errors import StageFailedError
 from divscale.graph.drivers import Drivers
 from divscale.graph.exclusion import Exclusion
 from divscale.graph.objects import Objects
+from divscale.graph.parts import explained
 from divscale.graph.record import FileEntry, Record
 from divscale.graph.stage import Stage
 from divscale.graph.store import (
@@ -36,7 +37,6 @@ from divscale.graph.store import (
     Artifact,
     Draft,
     Store,
-    explained,
     file_sha256,
     names,
     parse_record,

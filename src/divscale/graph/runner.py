@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from divscale.errors import DivscaleError, StageFailedError
 from divscale.graph.exclusion import Exclusion
 from divscale.graph.frontier import Frontier
+from divscale.graph.parts import explained
 from divscale.graph.plan import missing
 from divscale.graph.record import Rows, Spent
 from divscale.graph.stage import Stage, in_order
-from divscale.graph.store import Artifact, Draft, Store, explained
+from divscale.graph.store import Artifact, Draft, Store
 
 LOG = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ attempt finds again.
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import hashlib
 import json
@@ -19,7 +18,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from pydantic import ValidationError
 
 from divscale.errors import PreflightError, StageFailedError
 from divscale.graph.exclusion import Exclusion, Locks
+from divscale.graph.parts import Parts, explained
 from divscale.graph.record import FileEntry, Record, Rows, Spent, git_state, package_versions
 from divscale.graph.stage import Stage
 from divscale.redact import redact, redact_all
@@ -37,7 +37,6 @@ from divscale.redact import redact, redact_all
 RECORD = "record.json"
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 PRUNED = "pruned.json"  # names the files of a record that were removed to save space
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Artifact:
@@ -86,23 +85,23 @@ class Artifact:
         return self.record.values
 
 
-class Draft:
+class Draft(Parts):
     """An artifact being written. Nothing of it counts until `commit`."""
 
     def __init__(self, folder: Path, stage: Stage) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.stage = stage
         self._files: dict[str, list[Path]] = {}
 
     def new_file(self, role: str, suffix: str) -> Path:
         """A unique path for the one file of `role`."""
-        path = self._unique(role, suffix)
+        path = self.unique(role, suffix)
         self._files[role] = [path]
         return path
 
     def new_tree(self, role: str) -> Path:
         """A unique folder for the files of `role`; every file found in it at commit belongs to it."""
-        path = self._unique(role, "")
+        path = self.unique(role, "")
         path.mkdir()
         self._files[role] = [path]
         return path
@@ -131,20 +130,6 @@ class Draft:
         """`table` as the Parquet file of `role` (zstd)."""
         with explained(self.folder):
             pq.write_table(table, self.new_file(role, ".parquet"), compression="zstd")
-
-    def add_shard(self, role: str, table: pa.Table) -> Path:
-        """A finished part of unfinished work: whole as soon as it is visible, found again by `shards`."""
-        path = self._unique(f"shard-{role}", ".parquet")
-        with explained(self.folder):
-            hidden = path.with_name(f".{path.name}")
-            pq.write_table(table, hidden, compression="zstd")
-            hidden.rename(path)
-        return path
-
-    def shards(self, role: str) -> Iterator[pa.Table]:
-        """The finished parts of `role` that earlier attempts and this one left, in name order."""
-        for path in sorted(self.folder.glob(f"shard-{role}.*.parquet")):
-            yield pq.read_table(path)
 
     def unfinished(self) -> Path:
         """A folder for unfinished work that the next attempt finds again; gone when this is committed."""
@@ -195,7 +180,7 @@ class Draft:
     def _write(self, record: Record) -> Artifact:
         """The record, or that of a writer who was first."""
         target = self.folder / RECORD
-        hidden = self._unique(".record", ".json")
+        hidden = self.unique(".record", ".json")
         with hidden.open("w", encoding="utf-8") as out:
             out.write(record.model_dump_json(indent=1))
             out.flush()
@@ -216,9 +201,6 @@ class Draft:
         for shard in self.folder.glob("shard-*.parquet"):
             shard.unlink(missing_ok=True)
         shutil.rmtree(self.folder / "unfinished", ignore_errors=True)
-
-    def _unique(self, role: str, suffix: str) -> Path:
-        return self.folder / f"{role}.{uuid.uuid4().hex[:12]}{suffix}"
 
 
 class Store:
@@ -461,17 +443,3 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, read in pieces."""
     with path.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def explained(folder: Path) -> Generator[None]:
-    """Turn a failure to write into a StageFailedError that names `folder`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in UNWRITABLE:
-            raise StageFailedError(
-                f"{folder}: cannot be written ({os.strerror(error.errno)}). What was committed before is safe; mend "
-                "the disk and run again to go on from there."
-            ) from error
-        raise

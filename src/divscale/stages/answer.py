@@ -7,7 +7,7 @@ used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow as pa
 from divscale.config import Study
 from divscale.frozen import FrozenConfig
 from divscale.generation.config import EngineConfig, GeneratorModel
+from divscale.graph.parts import Parts
 from divscale.graph.record import Rows
 from divscale.graph.runner import Job
 from divscale.graph.stage import Stage
@@ -55,37 +56,62 @@ def run(jobs: Sequence[Job], context: Context) -> None:
 
 def _ask(job: Job, context: Context) -> None:
     config: Any = job.stage.config
-    samples = held_out(job).to_pylist()
-    done = {row["request_id"]: row for shard in job.draft.shards("completions") for row in shard.to_pylist()}
-    requests = _requests(config, [row for row in samples if row["id"] not in done])
+    folder = str(job.input("model").tree("model"))
+
+    def told(rows: int, tokens: int, engines: int) -> None:
+        context.events.advanced("answer", rows=rows, engines=engines, tokens=tokens)
+
+    answers, tokens = written(
+        held_out(job), config.task, config.max_tokens, job.draft,
+        lambda: context.generation(folder, GeneratorModel(model=folder), config.engine, as_trained=True), told)
+    failed = answers.num_rows - answers["error"].null_count
+    job.draft.write_table("answers", answers)
+    rows = Rows(asked=answers.num_rows, ok=answers.num_rows - failed, failed=failed)
+    job.commit(rows=rows, values={"tokens": tokens})
+
+
+def written(
+    held_out: pa.Table, task: Task, max_tokens: int, parts: Parts, fleet: Callable[[], Any],
+    told: Callable[[int, int, int], None],
+) -> tuple[pa.Table, int]:
+    """What a model writes for held-out rows.
+
+    Args:
+        held_out: SAMPLES.
+        parts: where what is finished is kept meanwhile, and found again.
+        fleet: gives the model's fleet, up; called where a row is left to ask.
+        told: rows, tokens, and engines that are alive, whenever there is more.
+
+    Returns:
+        `divscale.schema.ANSWERS`, and how many tokens they are.
+    """
+    samples = held_out.to_pylist()
+    done = {row["request_id"]: row for shard in parts.shards("completions") for row in shard.to_pylist()}
+    requests = _requests(task, max_tokens, [row for row in samples if row["id"] not in done])
     if requests.num_rows:
-        folder, shards = str(job.input("model").tree("model")), Shards("completions", COMPLETIONS)
-        fleet = context.generation(folder, GeneratorModel(model=folder), config.engine, as_trained=True)
+        asked, shards = fleet(), Shards("completions", COMPLETIONS)
 
         def keep(completions: pa.Table) -> None:
             rows = completions.to_pylist()
-            shards.add(job.draft, rows)
+            shards.add(parts, rows)
             shards.tick()
             done.update((row["request_id"], row) for row in rows)
-            context.events.advanced("answer", rows=len(rows), engines=fleet.engines,
-                                    tokens=sum(row["completion_tokens"] or 0 for row in rows))
+            told(len(rows), sum(row["completion_tokens"] or 0 for row in rows), asked.engines)
 
         try:
-            fleet.generate(requests, keep)
+            asked.generate(requests, keep)
         finally:
             shards.write()
     answers = [{"id": row["id"], "answer": (found["completion"] or "").strip() if found["error"] is None else None,
-                "references": row["answers"] if config.task == "qa" else [row["text"]],
+                "references": row["answers"] if task == "qa" else [row["text"]],
                 "finish_reason": found["finish_reason"], "error": found["error"]}
                for row in samples for found in (done[row["id"]],)]
-    failed = sum(row["error"] is not None for row in answers)
-    job.draft.write_table("answers", pa.Table.from_pylist(answers, schema=ANSWERS))
-    job.commit(rows=Rows(asked=len(answers), ok=len(answers) - failed, failed=failed),
-               values={"tokens": sum(row["completion_tokens"] or 0 for row in done.values())})
+    return (pa.Table.from_pylist(answers, schema=ANSWERS),
+            sum(row["completion_tokens"] or 0 for row in done.values()))
 
 
-def _requests(config: AnswerConfig, samples: Sequence[dict[str, Any]]) -> pa.Table:
+def _requests(task: Task, max_tokens: int, samples: Sequence[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([
-        {"request_id": row["id"], "kind": "answer", "prompt": training_pair(row, config.task)[0], "seed": 0,
-         "temperature": 0.0, "top_p": 1.0, "min_p": 0.0, "max_tokens": config.max_tokens, "attempt": 0}
+        {"request_id": row["id"], "kind": "answer", "prompt": training_pair(row, task)[0], "seed": 0,
+         "temperature": 0.0, "top_p": 1.0, "min_p": 0.0, "max_tokens": max_tokens, "attempt": 0}
         for row in samples], schema=REQUESTS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from divscale.graph.store import Draft
+from divscale.graph.parts import Parts
 
 # With what an engine of default size holds (384 rows) still under a thousand: no kill costs more than that an engine.
 SHARD_ROWS = 500
@@ -27,11 +27,11 @@ class Shards:
     def __init__(self, role: str, schema: pa.Schema) -> None:
         self._role = role
         self._schema = schema
-        self._waiting: dict[int, tuple[Draft, list[dict[str, Any]]]] = {}
+        self._waiting: dict[int, tuple[Parts, list[dict[str, Any]]]] = {}
         self._count = 0
         self._oldest = 0.0
 
-    def add(self, draft: Draft, rows: list[dict[str, Any]]) -> None:
+    def add(self, draft: Parts, rows: list[dict[str, Any]]) -> None:
         """Take finished rows of the artifact that `draft` is for."""
         if not self._count:
             self._oldest = time.monotonic()

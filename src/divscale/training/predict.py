@@ -12,6 +12,7 @@ from divscale.training.batches import Row, collate
 from divscale.training.encode import encode_rows
 from divscale.training.machine import Machine
 from divscale.training.models import load
+from divscale.training.suitable import check_causal, check_positions
 from divscale.training.work import Evaluation, Head, Progress
 
 MAX_LOGITS = 2**28  # 1 GiB in float32, held about three times while they are read
@@ -36,6 +37,10 @@ def predict(item: Evaluation, machine: Machine, report: Callable[[Progress], Non
 
     with machine.together():
         model, tokenizer = load(item.model_dir, item.head, item.labels, base=item.base_model)
+        if item.as_found:
+            check_positions(model, item.model_dir, item.max_length, "max_length")
+            if item.head == "causal":
+                check_causal(model, item.model_dir, "model")
         machine.beat()
         machine.use_threads_for(sum(p.numel() for p in model.parameters()))
         rows = encode_rows(tokenizer, item.rows, item.head, item.labels, item.max_length, prompt_weight=0.0)

@@ -98,6 +98,7 @@ class Evaluation:
         base_model: What adapters were trained on, if it is not where they say.
         rows: `id` and the columns of `Arm.rows`.
         batch_size: Rows per forward pass and rank; it changes speed only.
+        as_found: No arm made the model: it is asked whether it is causal, and has the positions, as an arm's is.
         stage, title: As in `Arm`.
     """
 
@@ -110,6 +111,7 @@ class Evaluation:
     dtype: Literal["float32", "bfloat16"] = "float32"
     max_length: int = 128
     batch_size: int = 64
+    as_found: bool = False
     stage: str | None = None
     title: str | None = None
 

@@ -1,4 +1,4 @@
-"""The folder of `divscale train`: which training it holds, and that one process at a time is at work in it."""
+"""The folder of `divscale train` or `evaluate`: what it was made from; one process at a time is at work in it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ ALL_OF_IT = "0" * 32  # the only stage there is: one thing to hold a lease on
 
 @contextmanager
 def claimed(folder: Path, config: Mapping[str, Any], contents: Mapping[str, str]) -> Iterator[None]:
-    """Hold the folder, which is made, while this training is looked for or made in it.
+    """Hold the folder, which is made, while its result is looked for or made in it.
 
     Args:
         folder: where.
         config: what was asked for.
-        contents: what that names by a path, by field: its content. Another content is another training.
+        contents: what that names by a path, by field: its content. Another content is another result.
 
     Raises:
-        ConfigError: it cannot be written, another process is at work in it, or it holds another training.
+        ConfigError: it cannot be written, another process is at work in it, or it holds another result.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def claimed(folder: Path, config: Mapping[str, Any], contents: Mapping[str, str]
     except OSError as error:
         raise _unwritable(folder, error) from error
     if not ours:
-        raise ConfigError(f"--out: another process is training into {folder}. Wait until it has ended, or name another "
+        raise ConfigError(f"--out: another process is at work in {folder}. Wait until it has ended, or name another "
                           "folder.")
     try:
         _check(folder, {"config": dict(config), "contents": dict(contents)})
@@ -53,11 +53,11 @@ def _check(folder: Path, wanted: dict[str, Any]) -> None:
         return
     held = json.loads(path.read_text(encoding="utf-8"))
     if held.get("config") != wanted["config"]:
-        raise ConfigError(f"--out: {folder} holds the training of another configuration ({CONFIG} there). Name another "
+        raise ConfigError(f"--out: {folder} holds what another configuration made ({CONFIG} there). Name another "
                           "folder, or remove this one.")
     changed = [name for name, content in wanted["contents"].items() if held["contents"].get(name) != content]
     if changed:
-        raise ConfigError(f"--out: {folder} holds a training from before {' and '.join(changed)} changed: the "
+        raise ConfigError(f"--out: {folder} holds what was made before {' and '.join(changed)} changed: the "
                           "configuration names the same, and what lies there is another content. Name another folder, "
                           "or remove this one.")
 
