@@ -22,6 +22,7 @@ from divscale.runtime.auth_token import lend_token, send_token, send_token_if_as
 from divscale.runtime.pool import TELL_S
 from divscale.runtime.resources import Resources
 from divscale.runtime.stacks import log_stacks
+from divscale.runtime.torch_build import torch_has_cuda
 from divscale.runtime.visible import check_visible
 from divscale.runtime.watchdog import MARKER
 
@@ -242,6 +243,11 @@ def worker_env(threads: int | None = None) -> dict[str, str]:
     return env
 
 
+def gpus_of_a_local_ray(resources: Resources) -> int | None:
+    """What a local Ray is told to have; null: what it finds. It asks the driver, also where torch could use none."""
+    return resources.gpus if resources.gpus is not None or torch_has_cuda() else 0
+
+
 def _nothing() -> None:
     """What needs a GPU to be done, and no time."""
 
@@ -290,8 +296,8 @@ def _start_once(resources: Resources, scratch: str, more_env: Mapping[str, str])
                                 stdin=subprocess.PIPE, start_new_session=True)
     os.environ[MARKER] = token
     try:
-        ray.init(address="local", num_cpus=resources.cpus, num_gpus=resources.gpus, include_dashboard=False,
-                 object_store_memory=int(resources.object_store_gib * GIB), **_quiet(more_env))
+        ray.init(address="local", num_cpus=resources.cpus, num_gpus=gpus_of_a_local_ray(resources),
+                 include_dashboard=False, object_store_memory=int(resources.object_store_gib * GIB), **_quiet(more_env))
     except BaseException:
         ray.shutdown()
         watchdog.communicate()

@@ -10,6 +10,7 @@ import psutil
 
 from divscale.runtime.resources import Resources
 from divscale.runtime.sizes import CPU_ENGINES, GROUP_GIB, ITEMS_A_GROUP, MAX_WORKERS, fleet_size
+from divscale.runtime.torch_build import torch_has_cuda
 
 FLEETS = {  # what works at stages of a name; the driver at those that are not here
     **dict.fromkeys(("generate", "answer"), "generation"), "embed": "embedding",
@@ -84,5 +85,6 @@ def machine_of(resources: Resources) -> Machine:
     """What `resources` give; a null is taken from the machine that asks, as of a cluster nobody can say before it is
     joined.
     """
-    gpus = resources.gpus if resources.gpus is not None else len(list(Path("/dev").glob("nvidia[0-9]*")))
+    there = list(Path("/dev").glob("nvidia[0-9]*"))
+    gpus = resources.gpus if resources.gpus is not None else len(there) if there and torch_has_cuda() else 0
     return Machine(resources.cpus or len(os.sched_getaffinity(0)), gpus, resources)
