@@ -17,6 +17,7 @@ import psutil
 from divscale.embedding.minilm import minilm_sha256
 from divscale.errors import PreflightError
 from divscale.graph.record import WATCHED_PACKAGES, package_versions
+from divscale.runtime.torch_build import torch_has_cuda
 
 IMAGE_LOCK = "share/divscale/lock.txt"  # below the environment; put there by cluster/docker
 
@@ -32,7 +33,7 @@ class Finding:
 
 def findings() -> list[Finding]:
     """Everything a CPU study needs, and what a GPU one would use."""
-    return [*_platform(), *_tools(), *_packages(), *_encoder(), *_memory()]
+    return [*_platform(), *_tools(), *_gpus(), *_packages(), *_encoder(), *_memory()]
 
 
 def say(found: Sequence[Finding], *, as_json: bool, width: int = 22) -> int:
@@ -61,13 +62,29 @@ def _tools() -> Iterator[Finding]:
         path = shutil.which(tool) or (str(beside) if beside.exists() else None)
         yield Finding(tool, "found" if path else "missing",
                       "" if path else f"DeepSpeed compiles an op at first use: apt-get install {package}")
-    if not shutil.which("nvidia-smi"):
+    if not torch_has_cuda():
         try:
             ctypes.CDLL("libnuma.so.1")
         except OSError:
             yield Finding("libnuma", "missing", "vLLM's CPU build is linked to it: apt-get install libnuma1")
         else:
             yield Finding("libnuma", "found", "")
+
+
+def _gpus() -> Iterator[Finding]:
+    """What torch makes of a machine with NVIDIA's driver; nothing of others."""
+    if not shutil.which("nvidia-smi"):
+        return
+    if not torch_has_cuda():
+        yield Finding("GPUs", "not used: torch is its CPU build (requirements/gpu.txt has the other)")
+        return
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0   # the first alone counts an old driver's
+    seen = [torch.cuda.get_device_name(i) for i in range(count)]
+    yield Finding("GPUs", ", ".join(seen) or "torch sees none",
+                  "" if seen else f"torch is built for CUDA {torch.version.cuda}: look at nvidia-smi, and whether its "
+                  "driver is new enough for that")
 
 
 def _packages() -> Iterator[Finding]:
@@ -82,8 +99,8 @@ def _packages() -> Iterator[Finding]:
 
 
 def _lock() -> dict[str, str]:
-    """The lock of this device kind where divscale runs from a checkout, else the one that an image was made from."""
-    kind = "gpu" if shutil.which("nvidia-smi") else "cpu"
+    """The lock that has this torch where divscale runs from a checkout, else the one that an image was made from."""
+    kind = "gpu" if torch_has_cuda() else "cpu"
     checkout = Path(__file__).resolve().parents[2] / "requirements" / f"{kind}.txt"
     image = Path(sys.prefix) / IMAGE_LOCK
     path = checkout if checkout.exists() else image

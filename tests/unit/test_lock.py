@@ -69,10 +69,22 @@ def test_doctor_compares_with_the_lock_of_a_checkout_else_with_that_of_an_image(
     package = "clone/src/divscale" if checkout else "image/lib/python3.11/site-packages/divscale"
     monkeypatch.setattr(doctor, "__file__", str(tmp_path / package / "doctor.py"))
     monkeypatch.setattr("sys.prefix", str(tmp_path / "image"))
-    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr(doctor, "torch_has_cuda", lambda: False)
     assert doctor._lock() == {}
     (tmp_path / "clone" / "requirements").mkdir(parents=True)
     (tmp_path / "clone" / "requirements" / "cpu.txt").write_text("# a comment\ntorch==1.0\n")
     (tmp_path / "image" / "share" / "divscale").mkdir(parents=True)
     (tmp_path / "image" / doctor.IMAGE_LOCK).write_text("torch==2.0\n")
     assert doctor._lock() == {"torch": "1.0" if checkout else "2.0"}
+
+
+@pytest.mark.parametrize(("driver", "has_cuda", "said"), [
+    (False, False, []), (True, False, [("not used: torch is its CPU build", False)]), (True, True, [("torch sees none", True)])])
+def test_doctor_says_what_torch_makes_of_gpus(driver, has_cuda, said, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/nvidia-smi" if driver else None)
+    monkeypatch.setattr(doctor, "torch_has_cuda", lambda: has_cuda)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    found = list(doctor._gpus())
+    assert len(found) == len(said)
+    for finding, (words, advised) in zip(found, said, strict=True):
+        assert finding.found.startswith(words) and bool(finding.advice) == advised
