@@ -11,6 +11,9 @@ from divscale.runtime.sizes import FleetSize
 # An actor that asks for nothing at all Ray (2.60) puts on any node, whatever its scheduling strategy wishes; one that
 # asks for a byte of memory goes by it. CPUs are not asked for: what fleets hold would be missing for training groups.
 NEXT_TO_NOTHING: dict[str, Any] = {"num_cpus": 0, "memory": 1}
+# Ray (2.60) lets an actor that asked for no GPU see all of them: sixteen workers would meet on the first one, which
+# another fleet holds.
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 
 def actor_class(
@@ -35,13 +38,17 @@ def actor_class(
 
     # Who asks for GPUs asks for these alone: an autoscaler may know of no memory of the nodes that it could start.
     asks = {"num_cpus": 0, "num_gpus": size.gpus_each} if size.gpus_each else NEXT_TO_NOTHING
-    options |= {**asks,
-                "runtime_env": {"env_vars": worker_env(size.threads) | dict(env or {})}}
+    options |= {**asks, "runtime_env": {"env_vars": env_of(size, env)}}
     if node is None and not size.gpus_each:
         node = node_of(index, size.threads, cpus_of(ray.nodes()))
     if node is not None:
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=True)
     return ray.remote(**options)(body)
+
+
+def env_of(size: FleetSize, env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment variables of an actor: `worker_env`, `env`, and GPUs only where it was given some."""
+    return worker_env(size.threads) | ({} if size.gpus_each else NO_GPU) | dict(env or {})
 
 
 def cpus_of(nodes: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from divscale.errors import DivscaleError, StageFailedError
-from divscale.runtime.actors import NEXT_TO_NOTHING
+from divscale.runtime.actors import NEXT_TO_NOTHING, NO_GPU
 from divscale.runtime.session import worker_env
 from divscale.training.encode import encode_rows
 from divscale.training.machine import Machine
@@ -45,7 +45,7 @@ def new_reader(threads: int) -> Any:
 
     return ray.remote(
         **NEXT_TO_NOTHING, num_gpus=0, scheduling_strategy="SPREAD", max_restarts=-1, max_task_retries=2,
-        runtime_env={"env_vars": worker_env(threads)})(Reader).remote(threads)
+        runtime_env={"env_vars": worker_env(threads) | NO_GPU})(Reader).remote(threads)
 
 
 def check_export(engine: Any, tokenizer: Any, arm: Arm, machine: Machine) -> None:
