@@ -13,6 +13,7 @@ from divscale.generation.config import EngineConfig
 from divscale.generation.engines.model_folder import model_facts
 from divscale.generation.engines.protocol import EngineRequest, to_engine_requests
 from divscale.generation.engines.transformers_engine import TransformersEngine, sample
+from divscale.generation.engines.vllm_engine import check_build
 from divscale.runtime.resources import Resources
 
 ROW = {"prompt": "Return the", "seed": 1, "temperature": 1.0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 12,
@@ -78,6 +79,13 @@ def test_sampling_draws_from_what_top_p_and_min_p_leave_in_proportion(row, kept)
     mass = sum(float(p_V[i]) for i in kept)
     for token, count in drawn.items():
         assert count / 4000 == pytest.approx(float(p_V[token]) / mass, abs=0.03)
+
+
+@pytest.mark.parametrize(("on_cpu", "gpus", "message"), [(True, 1, "is its CPU build"), (False, 0, "is its GPU build")])
+def test_a_vllm_for_other_devices_is_refused(on_cpu, gpus, message):
+    with pytest.raises(PreflightError, match=message):
+        check_build(on_cpu=on_cpu, gpus=gpus)
+    check_build(on_cpu=not on_cpu, gpus=gpus)
 
 
 def test_facts_of_a_model_folder(tiny_model):
