@@ -25,6 +25,15 @@ class State(NamedTuple):
     validated: list[tuple[int, float, float]]
 
 
+def steps_beside_weights(state: dict[Any, dict[str, Any]]) -> None:
+    """Moves Adam's counts of steps to where its weights are, on which device torch's fused kernel reads them:
+    `ds_to_universal` has left them in main memory.
+    """
+    for weights, held in state.items():
+        if hasattr(step := held.get("step"), "to"):
+            held["step"] = step.to(weights.device)
+
+
 class Checkpoints:
     """The checkpoints of one arm; of several, the last counts and is the only one that is kept.
 
@@ -60,6 +69,8 @@ class Checkpoints:
                 tag = self._universal(tag)
                 engine._config.load_universal_checkpoint = True
             _, client_state = engine.load_checkpoint(str(self._folder), tag=tag)
+            if others and self._zero_stage:
+                steps_beside_weights(engine.optimizer.optimizer.state)
             state = State(*client_state["arm"])
         except Exception:
             # Its node went down before all of it was on the disk, say. This life is lost; the next begins the arm anew.

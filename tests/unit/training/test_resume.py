@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from safetensors.torch import load_file
 
+from divscale.training.checkpoint import steps_beside_weights
 from divscale.training.config import ArchitectureConfig, OptimConfig, ValidationConfig
 from divscale.training.loop import train
 from divscale.training.machine import Machine
@@ -111,3 +112,12 @@ def test_validation_changes_no_bit_of_the_last_weights_and_survives_an_interrupt
     assert all((a[name] == b[name]).all() for name in a)
     assert [step for step, *_ in trained.validated] == [7, 14, 21, 28, 35, 42, 45]
     assert trained.exported_step == plain.steps == 45 and plain.validated == ()
+
+
+def test_a_converted_checkpoint_has_its_steps_where_its_weights_are():
+    import torch
+
+    there, here = torch.zeros(2, device="meta"), torch.zeros(2)
+    state = {there: {"step": torch.tensor(7.0)}, here: {"step": torch.tensor(7.0)}, torch.zeros(1): {}}
+    steps_beside_weights(state)
+    assert state[there]["step"].device.type == "meta" and state[here]["step"].item() == 7
