@@ -68,11 +68,16 @@ class Machine:
         self.sum_over_ranks(self.zeros(1)).sum().item()
 
     def release_memory(self) -> float:
-        """Collects garbage and returns what malloc holds to the system; returns the resident MiB of this process.
+        """Collects garbage and returns what malloc and CUDA's allocator hold; returns the resident MiB of this process.
 
-        Without the trim resident memory grows with every ZeRO-2 arm although nothing of it is alive.
+        Without the trim resident memory grows with every ZeRO-2 arm although nothing of it is alive. On a GPU the next
+        arm's sizes are others: blocks cut for this one's are of no use to it, nor to NCCL.
         """
         gc.collect()
+        if self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
         if sys.platform == "linux":
             ctypes.CDLL(None).malloc_trim(0)
         return self.rss_mib()
@@ -123,9 +128,11 @@ def prepare_process(threads: int, on_gpu: bool) -> None:
     import torch
     import transformers
 
-    # Without this DeepSpeed compiles an all-reduce through shared memory at its first use, which takes a compiler and
-    # a minute or two; gloo, which it falls back to, is as good for the sizes a CPU trains.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    if not on_gpu:
+        # Without this DeepSpeed compiles an all-reduce through shared memory at its first use, which takes a compiler
+        # and a minute or two; gloo, which it falls back to, is as good for the sizes a CPU trains. On a GPU nobody asks
+        # for it, and to touch the table is to probe every op, with compilers.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     torch.set_num_threads(threads)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
