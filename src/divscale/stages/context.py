@@ -14,7 +14,7 @@ from divscale.embedding.config import EmbedderConfig
 from divscale.generation.config import EngineConfig, GeneratorModel
 from divscale.graph.runner import Clock, Events
 from divscale.graph.store import Store
-from divscale.stages.machine import FLEETS
+from divscale.stages.machine import FLEETS, WITHOUT_GPUS
 
 
 class Fleet(Protocol):
@@ -55,8 +55,8 @@ class Context:
     """One run of one study on one machine or cluster.
 
     Engines take turns on GPUs: asking for another fleet closes the one that is warm, so that its memory is free before
-    the next takes its place. Where there is no GPU fleets stay beside each other while there is room for one more: an
-    engine starts once for a whole study, whatever is embedded or trained between two rounds of generation.
+    the next takes its place. Fleets without GPUs stay beside any other while there is room for one more; where there is
+    no GPU an engine starts once for a whole study, whatever is embedded or trained between two rounds of generation.
 
     Args:
         study: whose resources say what may be used.
@@ -164,7 +164,7 @@ class Context:
     def _turn(self, key: object, make: Callable[[], F]) -> F:
         if key not in self._warm:
             for held in list(self._warm):  # those asked for longest ago first
-                if _kind(held) == _kind(key) or not self._room_for_another():
+                if _kind(held) == _kind(key) or not self._room_beside(held, key):
                     self._release(held)
             begun, ray_s = time.monotonic(), self._ray_s
             self._warm[key] = make()
@@ -192,8 +192,9 @@ class Context:
     def _release(self, key: object) -> None:
         self._warm.pop(key).close()
 
-    def _room_for_another(self) -> bool:
-        return self.session.ensure().total()["gpus"] == 0 and psutil.virtual_memory().available > ROOM_BYTES
+    def _room_beside(self, held: object, key: object) -> bool:
+        apart = bool({_kind(held), _kind(key)} & WITHOUT_GPUS) or self.session.ensure().total()["gpus"] == 0
+        return apart and psutil.virtual_memory().available > ROOM_BYTES
 
 
 def _kind(key: object) -> object:

@@ -10,7 +10,7 @@ from typing import Any
 
 from divscale.graph.frontier import Frontier
 from divscale.graph.stage import Stage
-from divscale.stages.machine import FLEETS
+from divscale.stages.machine import FLEETS, WITHOUT_GPUS
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ def hand_outs(
         pending: what would be made.
         order: names in the order in which they are preferred.
         at_most: stages of a name that one hand-out has.
-        gpus: fleets take turns; without GPUs they stay beside each other, and only one of the same kind replaces one.
+        gpus: fleets that have some take turns; others stay beside each other, and only one of the same kind replaces
+            one.
         groups: training groups, each of which starts anew for every arm of ZeRO 3, side by side with the others.
     """
     left, place = Frontier(pending), {name: i for i, name in enumerate(order)}
@@ -49,8 +50,8 @@ def hand_outs(
         for key in dict.fromkeys(_engine(stage) for stage in handed):
             if fleet == "driver" or key == "endpoint" or warm.get(fleet) == (key or fleet):
                 continue
-            if gpus:
-                warm.clear()
+            if gpus and fleet not in WITHOUT_GPUS:
+                warm = {held: which for held, which in warm.items() if held in WITHOUT_GPUS}
             warm[fleet], seen[fleet] = key or fleet, set()
             starts["ray"] = 1
             starts[fleet] += 1

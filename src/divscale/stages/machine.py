@@ -19,6 +19,9 @@ FLEETS = {  # what works at stages of a name; the driver at those that are not h
 }
 
 
+WITHOUT_GPUS = frozenset({"workers", "endpoint"})  # fleets that stay beside those that take turns on GPUs
+
+
 @dataclass(frozen=True)
 class Machine:
     """CPUs and GPUs of a run, and how its fleets share them."""

@@ -69,7 +69,7 @@ def test_without_gpus_every_fleet_starts_once_and_with_them_they_take_turns():
     _, cores = told([FULL], gpus=False)
     assert cores.starts == {"driver": 1, "ray": 1, "training": 1, "generation": 1, "embedding": 1, "workers": 1}
     _, gpus = told([FULL], gpus=True)
-    assert gpus.starts["training"] > 1 and gpus.starts["generation"] == gpus.starts["ray"] == 1
+    assert gpus.starts["training"] > 1 and gpus.starts["generation"] == gpus.starts["ray"] == gpus.starts["workers"] == 1
 
 
 def test_what_an_endpoint_writes_starts_no_engine():
