@@ -57,7 +57,7 @@ class GenerationFleet(Pooled):
         Cost: on CPU about 13 s for a model of under 1M parameters (9 s of them are vLLM's imports).
 
         Raises:
-            PreflightError: there is no such model, or it is one that engines refuse.
+            PreflightError: there is no such model, it is one that engines refuse, or this machine has too few GPUs.
             ConfigError: the chat template cannot be read.
             StageFailedError: an actor was not ready in time, or died again and again.
         """
@@ -68,6 +68,11 @@ class GenerationFleet(Pooled):
         total, resources = self._session.total(), self._resources
         size = fleet_size(total["cpus"], total["gpus"], resources.generation_actors, resources.gpus_per_engine,
                           CPU_ENGINES)
+        if self._session.is_local and size.actors * size.gpus_each > total["gpus"]:  # a cluster may grow
+            raise PreflightError(
+                f"{size.actors} engine(s) of {size.gpus_each} GPU(s) need {size.actors * size.gpus_each}; this machine "
+                f"gives {total['gpus']}. Lower resources.generation_actors or resources.gpus_per_engine, or run on a "
+                "cluster (resources.address).")
         # What an actor's seats take, and two more to follow without a gap.
         in_flight = 2 + -(-resources.max_num_seqs // resources.requests_per_batch)
         # A vLLM engine leaves the file by which its processes found each other (vllm_dist_*) with the temporary files.
