@@ -29,8 +29,10 @@ def steps_beside_weights(state: dict[Any, dict[str, Any]]) -> None:
     """Moves Adam's counts of steps to where its weights are, on which device torch's fused kernel reads them:
     `ds_to_universal` has left them in main memory.
     """
+    import torch
+
     for weights, held in state.items():
-        if hasattr(step := held.get("step"), "to"):
+        if isinstance(step := held.get("step"), torch.Tensor):
             held["step"] = step.to(weights.device)
 
 
