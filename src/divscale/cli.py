@@ -220,7 +220,7 @@ def _text_options(verb: argparse.ArgumentParser) -> None:
 
 def _address_option(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--address", metavar="URL", help="of the cluster's dashboard, as in http://HEAD:8265 (default: "
-                      "$RAY_API_SERVER_ADDRESS)")
+                      "$RAY_API_SERVER_ADDRESS, or $RAY_ADDRESS where that is a URL)")
 
 
 def _budget_option(verb: argparse.ArgumentParser) -> None:
