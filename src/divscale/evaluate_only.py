@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +15,7 @@ from pydantic import model_validator
 
 from divscale.data.config import DataConfig
 from divscale.data.sources import identity, load
-from divscale.errors import ConfigError
+from divscale.errors import ConfigError, DataError, StageFailedError
 from divscale.evaluation.config import OF_CLASSES, WRITTEN, Score, check_scores, usual_scores
 from divscale.evaluation.scores import score
 from divscale.frozen import Count, Distinct, FrozenConfig
@@ -21,7 +23,7 @@ from divscale.generation.config import EngineConfig
 from divscale.generation.fleet import GenerationFleet
 from divscale.graph.parts import Parts
 from divscale.one_model import at_work, through_a_fleet
-from divscale.own_folder import claimed, write_whole
+from divscale.own_folder import check_apart, claimed, write_whole
 from divscale.run import interruptible
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
@@ -34,18 +36,21 @@ from divscale.training.work import Evaluated, Evaluation, Head
 
 SUMMARY, UNFINISHED = "evaluation.json", "unfinished"
 OF_SPLITS = ("test", "test_share", "validation_share", "prior_share", "labelled", "licence", "out_of_distribution")
-ARCHITECTURE: dict[Head, str] = {"classifier": "ForSequenceClassification", "causal": "ForCausalLM"}
+ARCHITECTURE: dict[Head, tuple[str, ...]] = {   # what names of classes end in, in transformers
+    "classifier": ("ForSequenceClassification",), "causal": ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")}
 
 
 class Scoring(FrozenConfig):
-    """The file of `divscale evaluate`. Every row of `data.source` is scored.
+    """The file of `divscale evaluate`. Every valid row of `data.source` is scored, with the prompts that a study's
+    trainings have, without a chat template.
 
     model: a folder of safetensors with its tokenizer, as `divscale train` and a study's trainings export one (adapters
         merged), or the name of one in the local Hugging Face cache.
     metrics: as `evaluate.metrics` of a study; (): accuracy, macro_f1 and loss of a classifier, accuracy and loss of a
         causal model that names classes, else exact_match and loss.
     max_length: tokens of prompt and reference together; longer ones lose the beginning of their prompt (a
-        classifier's the end).
+        classifier's the end). A prompt that leaves nothing of it for an answer is not asked for one, and counts as
+        failed and, in scores of what the model writes, as an empty answer.
     engine, max_tokens: of scores of what the model writes.
     """
 
@@ -94,7 +99,7 @@ def evaluate_from_terminal(file: str, overrides: list[str], out: str, *, cluster
         The exit code.
 
     Raises:
-        ConfigError: The file, the model has no such head, or `out` holds another result or is at work.
+        ConfigError: The file, the model has no such head, or `out` holds another result, is at work or the model's.
         DataError: The data, or a label that the model does not know.
         PreflightError: The model is not here, or none; a node does not see `out`.
         StageFailedError: The scoring failed, or nothing of it went on for `stall_minutes`.
@@ -102,14 +107,18 @@ def evaluate_from_terminal(file: str, overrides: list[str], out: str, *, cluster
     scoring = load_as(Scoring, file, overrides, cluster=cluster)
     folder = Path(out)
     config = json.loads(scoring.model_dump_json(exclude={"resources"}))
-    with claimed(folder, config, _contents(scoring)):
+    contents, labels = _contents(scoring), labels_of(scoring)
+    check_apart(folder, model_location(scoring.model, scoring.revision))
+    with claimed(folder, config, contents):
         if not (folder / SUMMARY).exists():
             with interruptible():
-                _score(scoring, folder.absolute())  # workers start elsewhere
+                _score(scoring, labels, folder.absolute())  # workers start elsewhere
         shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    scores = ", ".join(f"{name} {value:.3f}" for name, value in summary["scores"].items())
-    print(f"{folder / SUMMARY}: {summary['rows']} rows, {scores}")
+    scores = ", ".join(f"{name} {value:.3f}" if value is not None else f"{name} is beyond numbers"
+                       for name, value in summary["scores"].items())
+    left_out = ", ".join(f"{summary[what]} {what}" for what in ("rejected", "filtered", "failed") if summary[what])
+    print(f"{folder / SUMMARY}: {summary['rows']} rows{f' ({left_out})' if left_out else ''}, {scores}")
     return 0
 
 
@@ -132,17 +141,35 @@ def labels_of(scoring: Scoring) -> tuple[str, ...]:
     kinds, wanted = config.get("architectures") or [], ARCHITECTURE[scoring.head]
     if not any(kind.endswith(wanted) for kind in kinds):
         raise ConfigError(f"model: {scoring.model} is no {scoring.head} model ({', '.join(kinds) or 'it names none'}; "
-                          f"wanted is one that ends in {wanted}). Set head, name another model, or train this one "
-                          "(divscale train).")
+                          f"wanted is one that ends in {' or '.join(wanted)}). Set head, name another model, or train "
+                          "this one (divscale train).")
     if scoring.head == "causal":
         return ()
-    names: dict[str, str] = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}  # which is not written
-    return tuple(names[number] for number in sorted(names, key=int))
+    names = config.get("id2label") or {i: f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
+    if config.get("problem_type") not in (None, "single_label_classification") or len(names) < 2:
+        raise ConfigError(f"model: {scoring.model} does not choose one of several classes ({len(names)} label(s), "
+                          f"problem_type {config.get('problem_type')}), and scores are of such a choice. Name another "
+                          "model.")
+    return tuple(str(names[number]) for number in sorted(names, key=int))
 
 
-def _score(scoring: Scoring, folder: Path) -> None:
-    labels, task = labels_of(scoring), scoring.data.task
-    samples = load(scoring.data).train.samples
+def _check_labels(samples: pa.Table, labels: tuple[str, ...]) -> None:
+    unknown = sorted(set(samples["label"].to_pylist()) - {*labels})
+    if unknown:
+        raise DataError(f"data.source: the model has no label {', '.join(unknown[:3])}{_and_so_on(unknown)}; its own "
+                        f"are {', '.join(labels[:3])}{_and_so_on(labels)}. Write these into the file, or choose rows "
+                        "by data.labels.")
+
+
+def _and_so_on(names: Sequence[str]) -> str:
+    return f" and {len(names) - 3} more" if len(names) > 3 else ""
+
+
+def _score(scoring: Scoring, labels: tuple[str, ...], folder: Path) -> None:
+    task, found = scoring.data.task, load(scoring.data).train
+    samples = found.samples
+    if scoring.head == "classifier":
+        _check_labels(samples, labels)
     item = Evaluation(
         key="evaluation", model_dir=model_location(scoring.model, scoring.revision), head=scoring.head, labels=labels,
         rows=training_rows(samples, scoring.head, task).append_column("id", samples["id"]), dtype=scoring.dtype,
@@ -157,8 +184,11 @@ def _score(scoring: Scoring, folder: Path) -> None:
             tables["answers"] = _answers(scoring, item.model_dir, samples, parts, session, stall)
     for name, table in tables.items():
         pq.write_table(table, folder / f"{name}.parquet")
-    write_whole(folder / SUMMARY, {"rows": samples.num_rows, "scores": {
-        name: score(name, tables["answers" if name in WRITTEN else "predictions"]) for name in scoring.scores}})
+    values = {name: score(name, tables["answers" if name in WRITTEN else "predictions"]) for name in scoring.scores}
+    failed = tables["answers"].num_rows - tables["answers"]["error"].null_count if scoring.writes else 0
+    write_whole(folder / SUMMARY, {
+        "rows": samples.num_rows, "rejected": found.rejected.num_rows, "filtered": found.filtered, "failed": failed,
+        "scores": {name: value if math.isfinite(value) else None for name, value in values.items()}})
 
 
 def _predictions(item: Evaluation, parts: Parts, resources: Resources, session: Session, stall: StallWatch) -> pa.Table:
@@ -189,6 +219,9 @@ def _answers(
             print(f"answers: {count} are written", flush=True)
 
     try:
-        return written(samples, scoring.data.task, scoring.max_tokens, parts, up, told)[0]
+        answers, _ = written(samples, scoring.data.task, scoring.max_tokens, parts, up, told)
     finally:
         fleet.close()
+    if not answers["error"].null_count:
+        raise StageFailedError(f"not one of {answers.num_rows} rows has an answer: {answers['error'][0].as_py()}")
+    return answers

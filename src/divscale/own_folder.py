@@ -45,7 +45,7 @@ def claimed(folder: Path, config: Mapping[str, Any], contents: Mapping[str, str]
 
 def _check(folder: Path, wanted: dict[str, Any]) -> None:
     path = folder / CONFIG
-    if not path.exists():
+    if not path.exists() or _is_begun_alone(folder):
         try:
             write_whole(path, wanted)
         except OSError as error:
@@ -60,6 +60,19 @@ def _check(folder: Path, wanted: dict[str, Any]) -> None:
         raise ConfigError(f"--out: {folder} holds what was made before {' and '.join(changed)} changed: the "
                           "configuration names the same, and what lies there is another content. Name another folder, "
                           "or remove this one.")
+
+
+def _is_begun_alone(folder: Path) -> bool:
+    """Whether nothing but what was asked for lies here, as after a mistake that ended a run before it had made any."""
+    others = (path.relative_to(folder).parts[0] for path in folder.rglob("*") if path.is_file())
+    return {*others} - {CONFIG, "locks", "logs"} == set()
+
+
+def check_apart(folder: Path, model: str) -> None:
+    """Raises ConfigError: `folder` lies in the folder of the model that is asked, whose files say which one it is."""
+    if folder.resolve().is_relative_to(Path(model).resolve()):
+        raise ConfigError(f"--out: {folder} lies in the model's own folder, whose files say which model it is. Name "
+                          "another folder.")
 
 
 def write_whole(path: Path, value: Any) -> None:

@@ -89,7 +89,7 @@ def _validated(model: type[M], raw: dict[str, Any], where: str) -> M:
     try:
         return model.model_validate(_tuples(raw))
     except ValidationError as error:
-        raise ConfigError(f"{where}: {explain(error.errors(), raw)}.") from error
+        raise ConfigError(f"{where}: {explain(error.errors(), raw, model)}.") from error
 
 
 def _mapping(path: Path, what: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any, cast, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from divscale.config import Study
 from divscale.generation.recipes import MODULES, TAG
 
 SHOWN = 4
@@ -33,25 +32,25 @@ _WORDS = {
 }
 
 
-def explain(errors: Sequence[ErrorDetails], raw: Mapping[str, Any]) -> str:
-    """One sentence for the first few of `errors`; keys as they stand in `raw`.
+def explain(errors: Sequence[ErrorDetails], raw: Mapping[str, Any], of: type[BaseModel]) -> str:
+    """One sentence for the first few of `errors` of a file that holds an `of`; keys as they stand in `raw`.
 
     An error of a list is left out where one of its items has one: it follows from that.
     """
     found: dict[str, list[str]] = {}
     for detail in errors:
         if not any(_below(other["loc"], detail["loc"]) for other in errors):
-            where, what = _explained(detail, raw)
+            where, what = _explained(detail, raw, of)
             found.setdefault(where, []).append(what)
     lines = [where + " or ".join(dict.fromkeys(whats)) for where, whats in found.items()]
     more = f" (and {len(lines) - SHOWN} more)" if len(lines) > SHOWN else ""
     return "; ".join(lines[:SHOWN]) + more
 
 
-def _explained(detail: ErrorDetails, raw: Mapping[str, Any]) -> tuple[str, str]:
-    where, kind = _written(detail, raw), detail["type"]
+def _explained(detail: ErrorDetails, raw: Mapping[str, Any], of: type[BaseModel]) -> tuple[str, str]:
+    where, kind = _written(detail, raw, of), detail["type"]
     if kind == "extra_forbidden":
-        return f"unknown key {where}; ", _nearest(where, detail)
+        return f"unknown key {where}; ", _nearest(where, detail, of)
     if kind == "missing":
         return where, " is missing"
     if kind == "union_tag_not_found":
@@ -62,16 +61,16 @@ def _explained(detail: ErrorDetails, raw: Mapping[str, Any]) -> tuple[str, str]:
     if kind == "value_error":
         return f"{where}: " if where else "", detail["msg"].removeprefix("Value error, ")
     given = json.dumps(detail["input"], default=str, ensure_ascii=False)
-    return f"{where} = {given if len(given) <= 80 else given[:77] + '...'}: ", _words(detail)
+    return f"{where} = {given if len(given) <= 80 else given[:77] + '...'}: ", _words(detail, of)
 
 
-def _words(detail: ErrorDetails) -> str:
+def _words(detail: ErrorDetails, of: type[BaseModel]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "literal_error":
         choices = context["expected"].replace("'", "")
         return f"must be {choices}{_near(str(detail['input']), choices.replace(' or ', ', ').split(', '))}"
     if kind in ("model_type", "dict_type"):
-        return f"must be a section of keys ({', '.join(_fields_at(detail['loc']))})"
+        return f"must be a section of keys ({', '.join(_fields_at(detail['loc'], of))})"
     message = detail["msg"]
     return _WORDS[kind].format(**context) if kind in _WORDS else f"{message[0].lower()}{message[1:]}"
 
@@ -86,8 +85,8 @@ def _listed(choices: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}"
 
 
-def _nearest(where: str, detail: ErrorDetails) -> str:
-    valid, key = _fields_at(detail["loc"][:-1]), str(detail["loc"][-1])
+def _nearest(where: str, detail: ErrorDetails, of: type[BaseModel]) -> str:
+    valid, key = _fields_at(detail["loc"][:-1], of), str(detail["loc"][-1])
     near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
     if near:
         return f"the nearest valid one is {where.removesuffix(key)}{near[0]}"
@@ -98,7 +97,7 @@ def _below(loc: tuple[int | str, ...], of: tuple[int | str, ...]) -> bool:
     return len(loc) > len(of) and loc[:len(of)] == of
 
 
-def _written(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
+def _written(detail: ErrorDetails, raw: Mapping[str, Any], of: type[BaseModel]) -> str:
     """The dotted key as the file has it: without the positions of one-value lists and the names of union members."""
     parts, node = [], cast(Any, raw)
     for place, part in enumerate(detail["loc"]):
@@ -110,14 +109,14 @@ def _written(detail: ErrorDetails, raw: Mapping[str, Any]) -> str:
         elif isinstance(node, Mapping) and isinstance(part, str):
             items = cast(Mapping[str, Any], node)
             named = part in items or (detail["type"] == "missing" and place == len(detail["loc"]) - 1)
-            if named or part in _fields_at(detail["loc"][:place]):
+            if named or part in _fields_at(detail["loc"][:place], of):
                 parts.append(part)
                 node = items.get(part)
     return ".".join(part if part.isprintable() else ascii(part)[1:-1] for part in parts)
 
 
-def _fields_at(loc: Iterable[int | str]) -> list[str]:
-    model: type[BaseModel] | None = Study
+def _fields_at(loc: Iterable[int | str], of: type[BaseModel]) -> list[str]:
+    model: type[BaseModel] | None = of
     for part in loc:
         if isinstance(part, str) and part.startswith(TAG):
             model = MODULES[part.removeprefix(TAG)].Config

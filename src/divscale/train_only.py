@@ -19,7 +19,7 @@ from divscale.evaluation.config import usual_scores
 from divscale.evaluation.scores import score
 from divscale.frozen import FrozenConfig
 from divscale.one_model import at_work, through_a_fleet
-from divscale.own_folder import claimed, write_whole
+from divscale.own_folder import check_apart, claimed, write_whole
 from divscale.run import interruptible
 from divscale.runtime.resources import Resources
 from divscale.stages.identity import model_identity, model_location, not_here
@@ -75,7 +75,9 @@ def train_from_terminal(file: str, overrides: list[str], out: str, *, cluster: s
     training = load_as(Training, file, overrides, cluster=cluster)
     folder = Path(out)
     config = json.loads(training.model_dump_json(exclude={"resources"}))
-    with claimed(folder, config, _contents(training)):
+    contents = _contents(training)
+    check_apart(folder, model_location(downstream_model(training.train), training.train.revision))
+    with claimed(folder, config, contents):
         if not (folder / SUMMARY).exists():
             with interruptible():
                 _train(training, folder.absolute())  # workers start elsewhere
