@@ -149,6 +149,9 @@ STUDY_FILES = [
     Case("a prompt template that does not parse", 2, "line 2 of the template prompt.j2 does not parse: Encountered "
          "unknown tag 'endfoo'. Correct the Jinja2 syntax there.", overrides=("recipe.prompts.sample=prompt.j2",),
          files={"prompt.j2": "{{ label }}:\n{% endfoo %}\n"}),
+    Case("a prompt template with a filter that is none", 2, "line 1 of the template '{{ label|nofilter }}:' does not "
+         "parse: No filter named 'nofilter'. Correct the Jinja2 syntax there.",
+         overrides=("recipe.prompts.sample=prompt.j2",), files={"prompt.j2": "{{ label|nofilter }}:\n"}),
 ]
 
 DATA = [

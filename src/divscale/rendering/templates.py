@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -53,8 +55,9 @@ def try_out(template: str, **fields: object) -> None:
 
 
 def variables(template: str) -> set[str]:
-    """Names that a template takes from outside."""
-    return meta.find_undeclared_variables(sandbox.ENVIRONMENT.parse(template))
+    """Names that a template takes from outside. Raises ConfigError as `check`, and for a filter that is none."""
+    with _explained(template):
+        return meta.find_undeclared_variables(sandbox.ENVIRONMENT.parse(template))
 
 
 def _fill(template: str, fields: dict[str, object]) -> dict[str, str]:
@@ -109,8 +112,14 @@ def load(name_or_path: str, packaged: Path | None = None) -> str:
 
 def check(template: str, where: str | None = None) -> None:
     """Raise a ConfigError if the text (of the file `where`) is not a Jinja2 template. Runs none of it."""
-    try:
+    with _explained(template, where):
         _parse(template)
+
+
+@contextmanager
+def _explained(template: str, where: str | None = None) -> Generator[None]:
+    try:
+        yield
     except TemplateSyntaxError as error:
         raise ConfigError(f"line {error.lineno} of the template {where or _excerpt(template)} does not parse: "
                           f"{(error.message or '').rstrip('.')}. Correct the Jinja2 syntax there.") from error
