@@ -92,20 +92,16 @@ def _parser() -> argparse.ArgumentParser:
                           help="samples (all columns, default), messages, prompt (and completion), or text")
     generate.add_argument("--format", choices=["parquet", "jsonl"], default="parquet")
     generate.set_defaults(run=_generate)
-    train = verbs.add_parser("train", help="train one model on any dataset, without a study", description="Train one "
-                             "model on any dataset and score it on held-out rows. The same command goes on from the "
-                             "last checkpoint.")
-    train.add_argument("config", help="a YAML file with data (as in a study), train (one entry), seed and resources")
-    train.add_argument("overrides", nargs="*", metavar="key.sub=value", help="change a value of the file")
-    train.add_argument("--out", required=True, metavar="DIR", help="for the model, its metrics and its predictions")
-    train.add_argument("--cluster", metavar="FILE", help="a file of configs/clusters/ that says what may be used")
+    train = _model_verb(
+        verbs, "train", "train one model on any dataset, without a study", "Train one model on any dataset and score "
+        "it on held-out rows. The same command goes on from the last checkpoint.",
+        "train (one entry), seed and resources", "for the model, its metrics and its predictions")
     train.set_defaults(run=_train)
-    evaluate = verbs.add_parser("evaluate", help="score any model on any dataset, without a study", description="Score "
-                                "a model on every row of a dataset. The same command goes on where it was interrupted.")
-    evaluate.add_argument("config", help="a YAML file with data (as in a study), model, head, metrics and resources")
-    evaluate.add_argument("overrides", nargs="*", metavar="key.sub=value", help="change a value of the file")
-    evaluate.add_argument("--out", required=True, metavar="DIR", help="for its scores, predictions and answers")
-    evaluate.add_argument("--cluster", metavar="FILE", help="a file of configs/clusters/ that says what may be used")
+    evaluate = _model_verb(
+        verbs, "evaluate", "score any model on any dataset, without a study",
+        "Score a model on every row of a dataset. The "
+        "same command goes on where it was interrupted.", "model, head, metrics and resources",
+        "for its scores, predictions and answers")
     evaluate.set_defaults(run=_evaluate)
     recommend = _study_verb(verbs, "recommend", "choose a level, an amount and a filter within a budget")
     recommend.add_argument("--out", required=True, metavar="DIR", help="for the recommended training set")
@@ -216,6 +212,18 @@ def _text_options(verb: argparse.ArgumentParser) -> None:
                       "layout: text, messages, prompt and completion, Alpaca, ShareGPT, or the only column of strings)")
     verb.add_argument("--vectors", metavar="COLUMN", help="list column of given vectors; nothing is embedded then")
     verb.add_argument("--embedder", default="minilm", help="minilm (packaged) or a sentence-transformers model")
+
+
+def _model_verb(
+    verbs: argparse._SubParsersAction, name: str, says: str, description: str, holds: str, out: str,  # type: ignore[type-arg]
+) -> argparse.ArgumentParser:
+    """A verb about one model: what it does, what its file holds beside data, what goes into its folder."""
+    verb = verbs.add_parser(name, help=says, description=description)
+    verb.add_argument("config", help=f"a YAML file with data (as in a study), {holds}")
+    verb.add_argument("overrides", nargs="*", metavar="key.sub=value", help="change a value of the file")
+    verb.add_argument("--out", required=True, metavar="DIR", help=out)
+    verb.add_argument("--cluster", metavar="FILE", help="a file of configs/clusters/ that says what may be used")
+    return verb
 
 
 def _address_option(verb: argparse.ArgumentParser) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,9 +21,8 @@ from divscale.frozen import Count, Distinct, FrozenConfig
 from divscale.generation.config import EngineConfig
 from divscale.generation.fleet import GenerationFleet
 from divscale.graph.parts import Parts
-from divscale.one_model import at_work, through_a_fleet
-from divscale.own_folder import check_apart, claimed, write_whole
-from divscale.run import interruptible
+from divscale.one_model import UNFINISHED, at_work, made_in, through_a_fleet
+from divscale.own_folder import check_apart, write_whole
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
 from divscale.stages.answer import written
@@ -34,7 +32,7 @@ from divscale.stall import StallWatch
 from divscale.study_file import load_as
 from divscale.training.work import Evaluated, Evaluation, Head
 
-SUMMARY, UNFINISHED = "evaluation.json", "unfinished"
+SUMMARY = "evaluation.json"
 OF_SPLITS = ("test", "test_share", "validation_share", "prior_share", "labelled", "licence", "out_of_distribution")
 ARCHITECTURE: dict[Head, tuple[str, ...]] = {   # what names of classes end in, in transformers
     "classifier": ("ForSequenceClassification",), "causal": ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")}
@@ -109,12 +107,7 @@ def evaluate_from_terminal(file: str, overrides: list[str], out: str, *, cluster
     config = json.loads(scoring.model_dump_json(exclude={"resources"}))
     contents, labels = _contents(scoring), labels_of(scoring)
     check_apart(folder, model_location(scoring.model, scoring.revision))
-    with claimed(folder, config, contents):
-        if not (folder / SUMMARY).exists():
-            with interruptible():
-                _score(scoring, labels, folder.absolute())  # workers start elsewhere
-        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-    summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    summary = made_in(folder, config, contents, SUMMARY, lambda where: _score(scoring, labels, where))
     scores = ", ".join(f"{name} {value:.3f}" if value is not None else f"{name} is beyond numbers"
                        for name, value in summary["scores"].items())
     left_out = ", ".join(f"{summary[what]} {what}" for what in ("rejected", "filtered", "failed") if summary[what])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import json
+import shutil
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from divscale.errors import StageFailedError
+from divscale.own_folder import claimed
+from divscale.run import interruptible
 from divscale.runtime.logs import Where, log_to, worker_log_env
 from divscale.runtime.resources import Resources
 from divscale.runtime.session import Session
@@ -14,7 +19,24 @@ from divscale.stall import StallWatch
 from divscale.training.fleet import TrainingFleet
 from divscale.training.work import Failed, Item, Progress, Result
 
-LOGS = "logs"
+LOGS, UNFINISHED = "logs", "unfinished"
+
+
+def made_in(
+    folder: Path, config: Mapping[str, Any], contents: Mapping[str, str], summary: str, make: Callable[[Path], None],
+) -> dict[str, Any]:
+    """What the file `summary` of a folder says, which `make` writes last where it is not there yet.
+
+    Args:
+        config, contents: as of `own_folder.claimed`, whose errors it raises.
+        make: is given the folder's absolute path, for workers start elsewhere.
+    """
+    with claimed(folder, config, contents):
+        if not (folder / summary).exists():
+            with interruptible():
+                make(folder.absolute())
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    return json.loads((folder / summary).read_text(encoding="utf-8"))
 
 
 @contextmanager

@@ -18,9 +18,8 @@ from divscale.data.split import split
 from divscale.evaluation.config import usual_scores
 from divscale.evaluation.scores import score
 from divscale.frozen import FrozenConfig
-from divscale.one_model import at_work, through_a_fleet
-from divscale.own_folder import check_apart, claimed, write_whole
-from divscale.run import interruptible
+from divscale.one_model import UNFINISHED, at_work, made_in, through_a_fleet
+from divscale.own_folder import check_apart, write_whole
 from divscale.runtime.resources import Resources
 from divscale.stages.identity import model_identity, model_location, not_here
 from divscale.stages.train import downstream_model, training_rows
@@ -30,7 +29,7 @@ from divscale.training.metrics import METRICS_FILE
 from divscale.training.tracking import Tracking, check_trackers, settings_of
 from divscale.training.work import Arm, Evaluated, Evaluation, Trained
 
-SUMMARY, UNFINISHED = "training.json", "unfinished"
+SUMMARY = "training.json"
 OF_STUDIES = {"data": ("prior_share", "labelled", "licence"), "train": ("arms", "name", "probe_c")}
 
 
@@ -77,12 +76,7 @@ def train_from_terminal(file: str, overrides: list[str], out: str, *, cluster: s
     config = json.loads(training.model_dump_json(exclude={"resources"}))
     contents = _contents(training)
     check_apart(folder, model_location(downstream_model(training.train), training.train.revision))
-    with claimed(folder, config, contents):
-        if not (folder / SUMMARY).exists():
-            with interruptible():
-                _train(training, folder.absolute())  # workers start elsewhere
-        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-    summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    summary = made_in(folder, config, contents, SUMMARY, lambda where: _train(training, where))
     scores = ", ".join(f"{name} {value:.3f}" for name, value in summary["scores"].items())
     print(f"{folder / 'model'}: {summary['rows']} rows, {summary['steps']} steps, weights of step "
           f"{summary['exported_step']}, loss {summary['final_loss']:.3f}")
